@@ -1,0 +1,43 @@
+// How a computation runs: on which threads, and until when.
+
+#ifndef ATTENTION_KERNELS_EXECUTION_H_
+#define ATTENTION_KERNELS_EXECUTION_H_
+
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+
+namespace attention::kernels {
+
+// Lends threads to a computation. The results never depend on how many.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Calls `work(item)` once for each item in [0, item_count), in ascending order of start, from the calling
+  // thread and from as many others as are free. Returns, once all calls have returned, how many threads took
+  // part (at least 1). `work` must not throw.
+  virtual int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) = 0;
+};
+
+// Says whether a computation should end early. Asked between tiles, from any thread.
+class StopSignal {
+ public:
+  virtual ~StopSignal() = default;
+  [[nodiscard]] virtual bool StopRequested() const = 0;
+};
+
+struct Execution {
+  Executor* executor = nullptr;      // null: the calling thread alone
+  const StopSignal* stop = nullptr;  // null: never
+};
+
+// Runs the items on the executor, or one after the other if there is none. Items that begin after a stop was
+// requested are skipped. Returns the number of threads that took part.
+int RunItems(const Execution& execution, int64_t item_count, absl::FunctionRef<void(int64_t)> work);
+
+[[nodiscard]] bool StopRequested(const Execution& execution);
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_EXECUTION_H_

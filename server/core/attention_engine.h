@@ -1,0 +1,81 @@
+// Turns tasks into answers: admission, queue, projections, attention.
+
+#ifndef ATTENTION_SERVER_CORE_ATTENTION_ENGINE_H_
+#define ATTENTION_SERVER_CORE_ATTENTION_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "server/core/admission.h"
+#include "server/core/attention_task.h"
+#include "server/core/clock.h"
+#include "server/core/compute_pool.h"
+#include "server/core/request_context.h"
+#include "server/core/service_metrics.h"
+
+namespace attention::server {
+
+// What a single request may ask for. Exceeding one is kInvalidArgument.
+struct RequestLimits {
+  int64_t max_request_bytes = int64_t{256} << 20;
+  int64_t max_response_bytes = int64_t{256} << 20;
+  double max_flops = 1e13;
+  double max_float64_flops = 1e11;  // for what kernels::RunsInFloat64
+};
+
+struct EngineOptions {
+  RequestLimits limits;
+  int thread_count = 1;
+  int64_t queue_capacity = 64;
+  int64_t max_bytes_in_flight = int64_t{2} << 30;  // requests, scratch and answers together
+};
+
+// How long the stages of an answered request took.
+struct StageTimes {
+  int64_t queue_ns = 0;
+  int64_t compute_ns = 0;
+};
+
+struct AttentionAnswer {
+  AttentionResult result;
+  StageTimes times;
+};
+
+// Thread safety: all methods may be called from any thread.
+class AttentionEngine {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<AttentionAnswer>) &&>;
+
+  // `clock` and `metrics` must outlive the engine.
+  AttentionEngine(const EngineOptions& options, const Clock& clock, ServiceMetrics& metrics);
+
+  // Waits for accepted tasks.
+  ~AttentionEngine();
+
+  // The first gate: reserves the request's own bytes, before it is parsed. Returns kInvalidArgument for a
+  // request over max_request_bytes, kResourceExhausted while the budget is full.
+  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
+
+  // The second gate and the work. Checks the static limits (kInvalidArgument), reserves scratch and answer and a
+  // place in the queue (kResourceExhausted), computes on a compute thread, checking deadline and cancellation at
+  // dequeue and between tiles, and calls `done` exactly once: from a compute thread, or before returning if the
+  // task is refused. Never throws; an allocation that fails is kResourceExhausted.
+  // `task` and what it points to, `context` and whatever `done` owns live until `done` has been called.
+  void Submit(Method method, const AttentionTask& task, std::shared_ptr<const RequestContext> context, Done done);
+
+  [[nodiscard]] const EngineOptions& options() const;
+  [[nodiscard]] int64_t queue_depth() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// When a refused caller may try again: grows with the queue. For `grpc-retry-pushback-ms`.
+[[nodiscard]] int64_t RetryPushbackMilliseconds(int64_t queue_depth);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CORE_ATTENTION_ENGINE_H_

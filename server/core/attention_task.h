@@ -1,0 +1,78 @@
+// What a request asks for, free of any wire format; and the answer.
+
+#ifndef ATTENTION_SERVER_CORE_ATTENTION_TASK_H_
+#define ATTENTION_SERVER_CORE_ATTENTION_TASK_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "kernels/attend.h"
+#include "server/core/buffer.h"
+
+namespace attention::server {
+
+// y = x weight + bias. Dense, in the task's type; memory is the request's.
+struct LinearMap {
+  int64_t input_width = 0;
+  int64_t output_width = 0;
+  const void* weight = nullptr;  // [input_width, output_width]
+  const void* bias = nullptr;    // [output_width] or null
+};
+
+// Where queries, keys or values come from.
+struct HeadsSource {
+  // Ready: a view [batch, heads, rows, head width] over the request's memory. With a projection: only the
+  // extents are meaningful, and they describe the projected heads.
+  kernels::TensorView view;
+
+  // Set: rows = `embeddings` [batch * rows, projection.input_width] projection, heads side by side.
+  std::optional<LinearMap> projection;
+  const void* embeddings = nullptr;
+};
+
+// How the output's axes lie in memory.
+enum class OutputLayout : uint8_t {
+  kHeadsFirst,     // [batch, heads, queries, value width]
+  kSequenceFirst,  // [batch, queries, heads, value width], which is also the packed form
+};
+
+// One attention to compute. Every pointer aliases memory that outlives the computation, kept alive by whoever
+// made the task (for a request: by the decoded message).
+struct AttentionTask {
+  kernels::DataType type = kernels::DataType::kF32;
+  HeadsSource query, key, value;
+
+  // The operands' views are taken from the sources above; the rest is used as it is. `key_lengths` in the
+  // problem spans the vector below.
+  kernels::AttentionProblem problem;
+  std::vector<int64_t> key_lengths;
+  kernels::AttentionOptions options;
+
+  OutputLayout output_layout = OutputLayout::kSequenceFirst;
+  std::optional<LinearMap> output_projection;  // only with kSequenceFirst
+  bool return_weights = false;
+  // Scores are returned if options.scores asks for them.
+};
+
+// The arrays that a task's answer holds, dense, in the task's type.
+struct AttentionResult {
+  Buffer output;
+  Buffer weights;  // empty unless asked for
+  Buffer scores;   // empty unless asked for
+  kernels::AttentionReport report;
+};
+
+// Bytes of all arrays of the answer. Computed without overflow for any task whose extents are within the
+// limits of the protocol.
+[[nodiscard]] int64_t ResultBytes(const AttentionTask& task);
+
+// Bytes that computing the task needs beside request and answer: projected queries, keys, values and heads.
+[[nodiscard]] int64_t ScratchBytes(const AttentionTask& task);
+
+// Floating point operations of projections and attention. A double, since it must not overflow.
+[[nodiscard]] double TaskFlops(const AttentionTask& task);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CORE_ATTENTION_TASK_H_

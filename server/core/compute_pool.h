@@ -1,0 +1,47 @@
+// The threads that compute, and the bounded queue in front of them.
+
+#ifndef ATTENTION_SERVER_CORE_COMPUTE_POOL_H_
+#define ATTENTION_SERVER_CORE_COMPUTE_POOL_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "kernels/execution.h"
+
+namespace attention::server {
+
+// Runs jobs in order of submission, each on one thread; a job's executor borrows threads that have no job of
+// their own, so a large request uses the whole machine while it is alone and never keeps another one waiting
+// for a helper to finish more than the item at hand.
+// Thread safety: all methods may be called from any thread, but the destructor.
+class ComputePool {
+ public:
+  using Job = absl::AnyInvocable<void(kernels::Executor&) &&>;
+
+  // `thread_count` >= 1; `queue_capacity` >= 1 counts jobs that wait, not those that run. `on_queue_depth` is
+  // told every change of the number of waiting jobs.
+  ComputePool(int thread_count, int64_t queue_capacity,
+              absl::AnyInvocable<void(int64_t depth)> on_queue_depth = nullptr);
+
+  // Waits for every submitted job to finish.
+  ~ComputePool();
+
+  ComputePool(const ComputePool&) = delete;
+  ComputePool& operator=(const ComputePool&) = delete;
+
+  // Takes the job and returns OK, or returns kResourceExhausted and leaves the job unrun. Jobs must not throw.
+  [[nodiscard]] absl::Status TrySubmit(Job job);
+
+  [[nodiscard]] int thread_count() const;
+  [[nodiscard]] int64_t queue_depth() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CORE_COMPUTE_POOL_H_

@@ -1,0 +1,55 @@
+// What the service reports about itself; server/prometheus_metrics.h exports it.
+
+#ifndef ATTENTION_SERVER_CORE_SERVICE_METRICS_H_
+#define ATTENTION_SERVER_CORE_SERVICE_METRICS_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace attention::server {
+
+enum class Method : uint8_t {
+  kSelfAttention,
+  kMaskedAttention,
+  kMultiHeadAttention,
+  kCrossAttention,
+  kScaledDotProductAttention,
+};
+inline constexpr int kMethodCount = 5;
+[[nodiscard]] std::string_view Name(Method method);  // "SelfAttention" ...
+
+// Why a request was turned away before any work.
+enum class Rejection : uint8_t {
+  kMalformed,      // the bytes are no such message
+  kInvalid,        // the message contradicts the contract
+  kUnknownField,
+  kOverLimit,      // a static limit
+  kBytesInFlight,  // the byte budget is full
+  kQueueFull,
+  kDraining,
+};
+inline constexpr int kRejectionCount = 7;
+[[nodiscard]] std::string_view Name(Rejection rejection);  // "malformed" ...
+
+// Implementations must be cheap and may be called from any thread. Labels come only from these enumerations
+// and from the fixed set of status codes.
+class ServiceMetrics {
+ public:
+  virtual ~ServiceMetrics() = default;
+
+  virtual void RequestStarted(Method method, int64_t request_bytes) = 0;
+  virtual void RequestFinished(Method method, absl::StatusCode code, double total_seconds,
+                               int64_t response_bytes) = 0;
+  virtual void RequestRejected(Rejection reason) = 0;
+  virtual void RequestStopped(absl::StatusCode code) = 0;  // kCancelled or kDeadlineExceeded
+  virtual void QueueDepthChanged(int64_t depth) = 0;
+  virtual void QueueWaited(double seconds) = 0;
+  virtual void Computed(Method method, double seconds, double flops) = 0;
+  virtual void SequenceLengths(int64_t query_count, int64_t key_count) = 0;
+};
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CORE_SERVICE_METRICS_H_
