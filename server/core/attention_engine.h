@@ -12,12 +12,13 @@
 #include "server/core/attention_task.h"
 #include "server/core/clock.h"
 #include "server/core/compute_pool.h"
+#include "server/core/log.h"
 #include "server/core/request_context.h"
 #include "server/core/service_metrics.h"
 
 namespace attention::server {
 
-// What a single request may ask for. Exceeding one is kInvalidArgument.
+// What a single request may ask for. Exceeding one is kInvalidArgument, naming the limit and both values.
 struct RequestLimits {
   int64_t max_request_bytes = int64_t{256} << 20;
   int64_t max_response_bytes = int64_t{256} << 20;
@@ -41,39 +42,59 @@ struct StageTimes {
 struct AttentionAnswer {
   AttentionResult result;
   StageTimes times;
+
+  // The answer's share of the byte budget: keep it as long as the result's memory. Must not outlive the engine.
+  ByteBudget::Permit permit;
 };
 
-// Thread safety: all methods may be called from any thread.
+// Reports to `metrics` the rejections kOverLimit, kBytesInFlight, kQueueFull and kDraining, every stopped
+// request, queue depth and wait, and for each answered one sequence lengths and computation. The rest is the
+// transport's to report.
+// Thread safety: all methods may be called from any thread, but the destructor.
 class AttentionEngine {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<AttentionAnswer>) &&>;
 
-  // `clock` and `metrics` must outlive the engine.
-  AttentionEngine(const EngineOptions& options, const Clock& clock, ServiceMetrics& metrics);
+  // `clock`, `metrics` and `log` must outlive the engine. Without a log, the details of faults are lost.
+  AttentionEngine(const EngineOptions& options, const Clock& clock, ServiceMetrics& metrics,
+                  Log* log = nullptr);
 
   // Waits for accepted tasks.
   ~AttentionEngine();
 
   // The first gate: reserves the request's own bytes, before it is parsed. Returns kInvalidArgument for a
-  // request over max_request_bytes, kResourceExhausted while the budget is full.
+  // request over max_request_bytes, kResourceExhausted while the budget is full, kUnavailable when draining.
   [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
 
-  // The second gate and the work. Checks the static limits (kInvalidArgument), reserves scratch and answer and a
-  // place in the queue (kResourceExhausted), computes on a compute thread, checking deadline and cancellation at
-  // dequeue and between tiles, and calls `done` exactly once: from a compute thread, or before returning if the
-  // task is refused. Never throws; an allocation that fails is kResourceExhausted.
-  // `task` and what it points to, `context` and whatever `done` owns live until `done` has been called.
-  void Submit(Method method, const AttentionTask& task, std::shared_ptr<const RequestContext> context, Done done);
+  // The second gate and the work. Checks deadline and cancellation (kDeadlineExceeded, kCancelled) and the
+  // static limits (kInvalidArgument), reserves scratch and answer and a place in the queue
+  // (kResourceExhausted), computes on a compute thread, checking deadline and cancellation at dequeue and
+  // between tiles, and calls `done` exactly once: from a compute thread, or before returning if the task is
+  // refused. Never throws; an allocation that fails is kResourceExhausted. A fault of ours is kInternal with the
+  // request id; its detail goes to the log. kUnavailable when draining.
+  // `task` and what it points to, `context` and whatever `done` owns live until `done` has been called. `done`
+  // must not throw and must not destroy the engine.
+  void Submit(Method method, const AttentionTask& task, std::shared_ptr<const RequestContext> context,
+              Done done);
+
+  // From now on everything new is refused; what was accepted finishes. For good; may be called again.
+  void BeginDrain();
+
+  // Waits until no accepted task is unfinished, whether or not draining; false if that is not so by `deadline`,
+  // which is of the machine's monotonic clock. A finished task's `done` has returned and its captures are gone.
+  [[nodiscard]] bool WaitUntilIdle(TimePoint deadline);
 
   [[nodiscard]] const EngineOptions& options() const;
   [[nodiscard]] int64_t queue_depth() const;
+  [[nodiscard]] int64_t bytes_in_flight() const;  // of max_bytes_in_flight
 
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-// When a refused caller may try again: grows with the queue. For `grpc-retry-pushback-ms`.
+// When a refused caller may try again: grows with the queue, between 20 ms and 5 s. For
+// `grpc-retry-pushback-ms`.
 [[nodiscard]] int64_t RetryPushbackMilliseconds(int64_t queue_depth);
 
 }  // namespace attention::server

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "kernels/attend.h"
 #include "server/core/buffer.h"
 
@@ -63,14 +64,26 @@ struct AttentionResult {
   kernels::AttentionReport report;
 };
 
-// Bytes of all arrays of the answer. Computed without overflow for any task whose extents are within the
-// limits of the protocol.
+// The task's problem: its operands with the extents and type of their sources and, where these are ready, their
+// memory and strides. A projected operand has no data and no strides yet. Aliases the task's key_lengths.
+[[nodiscard]] kernels::AttentionProblem ProblemOf(const AttentionTask& task);
+
+// Whether two sources are projected to the same heads: the same embeddings by the same map. Those are computed
+// and stored once.
+[[nodiscard]] bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b);
+
+// kInvalidArgument, naming the field and both values, if projections and heads do not fit together or if
+// kernels::Validate refuses the problem. What follows expects a valid task.
+[[nodiscard]] absl::Status Validate(const AttentionTask& task);
+
+// Bytes of all arrays of the answer. This and ScratchBytes saturate at the largest int64_t.
 [[nodiscard]] int64_t ResultBytes(const AttentionTask& task);
 
-// Bytes that computing the task needs beside request and answer: projected queries, keys, values and heads.
+// Bytes that computing the task needs beside request and answer: projected queries, keys and values, attended
+// heads before their projection, and the kernels' packed copies of keys and values.
 [[nodiscard]] int64_t ScratchBytes(const AttentionTask& task);
 
-// Floating point operations of projections and attention. A double, since it must not overflow.
+// Floating point operations of projections, scores and attention. A double, since it must not overflow.
 [[nodiscard]] double TaskFlops(const AttentionTask& task);
 
 }  // namespace attention::server

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "kernels/execution.h"
@@ -13,18 +14,24 @@
 namespace attention::server {
 
 // Shared by the transport, which cancels it, and the compute threads, which ask between tiles whether to go on.
+// Once it says stop it never says go again.
 // Thread safety: all methods may be called from any thread.
 class RequestContext final : public kernels::StopSignal {
  public:
   // `clock` must outlive the context. A deadline of TimePoint::max() never passes.
   RequestContext(std::string request_id, TimePoint deadline, const Clock& clock)
-      : request_id_(std::move(request_id)), deadline_(deadline), arrival_(clock.Now()), clock_(clock) {}
+      : request_id_(std::move(request_id)),
+        deadline_(deadline),
+        arrival_(clock.Now()),
+        clock_(clock) {}
 
-  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  // Without effect once the deadline has passed: a transport that cancels every call whose time is up does not
+  // turn it into one that its caller gave up.
+  void Cancel();
 
-  [[nodiscard]] bool StopRequested() const override { return !StopStatus().ok(); }
+  [[nodiscard]] bool StopRequested() const override;
 
-  // OK; kCancelled after Cancel; kDeadlineExceeded once the deadline has passed.
+  // OK; kCancelled after Cancel; kDeadlineExceeded once the deadline has passed. The earlier one counts.
   [[nodiscard]] absl::Status StopStatus() const;
 
   [[nodiscard]] const std::string& request_id() const { return request_id_; }
@@ -32,6 +39,8 @@ class RequestContext final : public kernels::StopSignal {
   [[nodiscard]] TimePoint arrival() const { return arrival_; }
 
  private:
+  [[nodiscard]] bool DeadlinePassed() const;
+
   const std::string request_id_;
   const TimePoint deadline_;
   const TimePoint arrival_;

@@ -1,0 +1,229 @@
+#include "server/core/attention_task.h"
+
+#include <initializer_list>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace attention::server {
+namespace {
+
+using kernels::Extents;
+
+// The product of extents >= 0, or the largest int64_t if that is smaller. An extent of 0 makes it 0, whatever
+// the others are.
+int64_t SaturatingProduct(std::initializer_list<int64_t> factors) {
+  int64_t product = 1;
+  bool saturated = false;
+  for (const int64_t factor : factors) {
+    if (factor == 0) return 0;
+    if (__builtin_mul_overflow(product, factor, &product)) {
+      product = 1;
+      saturated = true;
+    }
+  }
+  return saturated ? std::numeric_limits<int64_t>::max() : product;
+}
+
+int64_t SaturatingSum(std::initializer_list<int64_t> terms) {
+  int64_t sum = 0;
+  for (const int64_t term : terms) {
+    if (__builtin_add_overflow(sum, term, &sum)) return std::numeric_limits<int64_t>::max();
+  }
+  return sum;
+}
+
+int64_t BytesOf(const Extents& extents, int64_t element_bytes) {
+  return SaturatingProduct({extents[0], extents[1], extents[2], extents[3], element_bytes});
+}
+
+// As a double, which cannot overflow.
+double Product(std::initializer_list<int64_t> factors) {
+  double product = 1;
+  for (const int64_t factor : factors) product *= static_cast<double>(factor);
+  return product;
+}
+
+int64_t ElementBytes(const AttentionTask& task) {
+  return static_cast<int64_t>(kernels::ElementBytes(task.type));
+}
+
+kernels::TensorView OperandOf(const HeadsSource& source, kernels::DataType type) {
+  kernels::TensorView view = source.view;
+  view.type = type;
+  if (source.projection.has_value()) {
+    view.data = nullptr;
+    view.strides = {};
+  }
+  return view;
+}
+
+// For the source's place among query, key and value: whether an earlier one already yields its heads.
+bool IsRepeated(const AttentionTask& task, const HeadsSource& source) {
+  if (&source != &task.query && SameProjectedHeads(source, task.query)) return true;
+  return &source == &task.value && SameProjectedHeads(source, task.key);
+}
+
+absl::Status Invalid(absl::string_view field, int64_t got, int64_t want, absl::string_view whose) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", want ", want, whose));
+}
+
+absl::Status ValidateMap(absl::string_view field, const LinearMap& map) {
+  if (map.input_width < 1) return Invalid(absl::StrCat(field, ".input_width"), map.input_width, 1, " or more");
+  if (map.output_width < 1) {
+    return Invalid(absl::StrCat(field, ".output_width"), map.output_width, 1, " or more");
+  }
+  if (map.weight == nullptr) return absl::InvalidArgumentError(absl::StrCat(field, ".weight: got null"));
+  return absl::OkStatus();
+}
+
+absl::Status ValidateSource(absl::string_view name, const HeadsSource& source) {
+  if (!source.projection.has_value()) return absl::OkStatus();
+  const std::string field = absl::StrCat(name, ".projection");
+  if (absl::Status status = ValidateMap(field, *source.projection); !status.ok()) return status;
+  const Extents& heads = source.view.extents;
+  if (source.projection->output_width != SaturatingProduct({heads[1], heads[3]})) {
+    return Invalid(absl::StrCat(field, ".output_width"), source.projection->output_width,
+                   SaturatingProduct({heads[1], heads[3]}), " = heads * width");
+  }
+  if (source.embeddings == nullptr && SaturatingProduct({heads[0], heads[2]}) > 0) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ".embeddings: got null"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateOutputProjection(const AttentionTask& task) {
+  if (!task.output_projection.has_value()) return absl::OkStatus();
+  const absl::string_view field = "output_projection";
+  if (absl::Status status = ValidateMap(field, *task.output_projection); !status.ok()) return status;
+  const int64_t packed_width =
+      SaturatingProduct({task.query.view.extents[1], task.value.view.extents[3]});
+  if (task.output_projection->input_width != packed_width) {
+    return Invalid("output_projection.input_width", task.output_projection->input_width, packed_width,
+                   " = heads * value width");
+  }
+  if (task.output_layout != OutputLayout::kSequenceFirst) {
+    return absl::InvalidArgumentError("output_layout: got heads first, want sequence first to project");
+  }
+  return absl::OkStatus();
+}
+
+double MapFlops(int64_t row_count, const LinearMap& map) {
+  return 2 * Product({row_count, map.input_width, map.output_width});
+}
+
+// What kernels::EstimateFlops leaves out: the parameters of the general and the additive score.
+double ScoreFlops(const kernels::AttentionProblem& problem, kernels::ScoreKind score) {
+  const Extents& query = problem.query.extents;
+  const Extents& key = problem.key.extents;
+  const double query_rows = Product({query[0], query[1], query[2]});
+  const double key_rows = Product({key[0], key[1], key[2]});
+  switch (score) {
+    case kernels::ScoreKind::kDotProduct:
+      return 0;
+    case kernels::ScoreKind::kGeneral:
+      return 2 * query_rows * Product({query[3], key[3]});
+    case kernels::ScoreKind::kAdditive: {
+      // Each pair adds two rows, takes a tanh, multiplies and adds, all over the hidden width.
+      const auto hidden_width = static_cast<double>(problem.score_vector.extents[3]);
+      const double rows = query_rows * Product({query[3]}) + key_rows * Product({key[3]});
+      return hidden_width * (2 * rows + 4 * query_rows * Product({key[2]}));
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+kernels::AttentionProblem ProblemOf(const AttentionTask& task) {
+  kernels::AttentionProblem problem = task.problem;
+  problem.query = OperandOf(task.query, task.type);
+  problem.key = OperandOf(task.key, task.type);
+  problem.value = OperandOf(task.value, task.type);
+  problem.key_lengths = task.key_lengths;
+  return problem;
+}
+
+bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b) {
+  return a.projection.has_value() && b.projection.has_value() && a.embeddings == b.embeddings &&
+         a.view.extents == b.view.extents && a.projection->input_width == b.projection->input_width &&
+         a.projection->output_width == b.projection->output_width &&
+         a.projection->weight == b.projection->weight && a.projection->bias == b.projection->bias;
+}
+
+absl::Status Validate(const AttentionTask& task) {
+  // Stands for memory that is not there yet; it is compared with null and never read.
+  static constexpr int64_t kNotYet = 0;
+  absl::Status status = ValidateSource("query", task.query);
+  status.Update(ValidateSource("key", task.key));
+  status.Update(ValidateSource("value", task.value));
+  status.Update(ValidateOutputProjection(task));
+  if (!status.ok()) return status;
+
+  kernels::AttentionProblem problem = ProblemOf(task);
+  const auto stand_in = [](const HeadsSource& source, kernels::TensorView& view) {
+    if (source.projection.has_value()) view = kernels::DenseView(&kNotYet, view.type, view.extents);
+  };
+  stand_in(task.query, problem.query);
+  stand_in(task.key, problem.key);
+  stand_in(task.value, problem.value);
+  const Extents& query = problem.query.extents;
+  const Extents score_extents = {query[0], query[1], query[2], problem.key.extents[2]};
+  const Extents output_extents = {query[0], query[1], query[2], problem.value.extents[3]};
+  void* const not_yet = const_cast<int64_t*>(&kNotYet);
+  kernels::AttentionOutputs outputs;
+  outputs.output = kernels::DenseView(not_yet, task.type, output_extents);
+  if (task.return_weights) outputs.weights = kernels::DenseView(not_yet, task.type, score_extents);
+  if (task.options.scores != kernels::ScoresOutput::kNone) {
+    outputs.scores = kernels::DenseView(not_yet, task.type, score_extents);
+  }
+  return kernels::Validate(problem, task.options, outputs);
+}
+
+int64_t ResultBytes(const AttentionTask& task) {
+  const Extents& query = task.query.view.extents;
+  const int64_t element_bytes = ElementBytes(task);
+  const int64_t output_bytes =
+      task.output_projection.has_value()
+          ? SaturatingProduct({query[0], query[2], task.output_projection->output_width, element_bytes})
+          : BytesOf({query[0], query[1], query[2], task.value.view.extents[3]}, element_bytes);
+  const int64_t matrix_bytes =
+      BytesOf({query[0], query[1], query[2], task.key.view.extents[2]}, element_bytes);
+  return SaturatingSum({output_bytes, task.return_weights ? matrix_bytes : 0,
+                        task.options.scores != kernels::ScoresOutput::kNone ? matrix_bytes : 0});
+}
+
+int64_t ScratchBytes(const AttentionTask& task) {
+  const Extents& query = task.query.view.extents;
+  const int64_t element_bytes = ElementBytes(task);
+  int64_t bytes = 0;
+  for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
+    if (!source->projection.has_value() || IsRepeated(task, *source)) continue;
+    bytes = SaturatingSum({bytes, BytesOf(source->view.extents, element_bytes)});
+  }
+  if (task.output_projection.has_value()) {
+    const int64_t value_width = task.value.view.extents[3];
+    bytes = SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
+  }
+  // F64 is computed in place; the other types are packed in at most 4 bytes an element.
+  if (task.type == kernels::DataType::kF64) return bytes;
+  return SaturatingSum({bytes, BytesOf(task.key.view.extents, 4), BytesOf(task.value.view.extents, 4)});
+}
+
+double TaskFlops(const AttentionTask& task) {
+  const kernels::AttentionProblem problem = ProblemOf(task);
+  double flops = kernels::EstimateFlops(problem) + ScoreFlops(problem, task.options.score);
+  for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
+    if (!source->projection.has_value() || IsRepeated(task, *source)) continue;
+    const Extents& extents = source->view.extents;
+    flops += MapFlops(SaturatingProduct({extents[0], extents[2]}), *source->projection);
+  }
+  if (task.output_projection.has_value()) {
+    const Extents& extents = task.query.view.extents;
+    flops += MapFlops(SaturatingProduct({extents[0], extents[2]}), *task.output_projection);
+  }
+  return flops;
+}
+
+}  // namespace attention::server

@@ -1,0 +1,176 @@
+#include "server/core/task_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "kernels/projection.h"
+#include "kernels/tensor_view.h"
+
+namespace attention::server {
+namespace {
+
+using kernels::Extents;
+using kernels::MutableTensorView;
+using kernels::TensorView;
+
+// Passes work on and remembers the most threads that took part.
+class CountingExecutor final : public kernels::Executor {
+ public:
+  explicit CountingExecutor(kernels::Executor* executor) : executor_(executor) {}
+
+  int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) override {
+    const int thread_count =
+        kernels::RunItems({.executor = executor_, .stop = nullptr}, item_count, work);
+    thread_count_ = std::max(thread_count_, thread_count);
+    return thread_count;
+  }
+
+  [[nodiscard]] int thread_count() const { return thread_count_; }
+
+ private:
+  kernels::Executor* const executor_;
+  int thread_count_ = 1;
+};
+
+int64_t RowCount(const Extents& heads) { return heads[0] * heads[2]; }
+
+size_t ByteCount(const Extents& extents, kernels::DataType type) {
+  return static_cast<size_t>(kernels::ElementCount(extents)) * kernels::ElementBytes(type);
+}
+
+// Views [batch, rows, heads * width], the form in which projections read and write, as
+// [batch, heads, rows, width].
+MutableTensorView PackedView(void* data, kernels::DataType type, const Extents& heads) {
+  const int64_t packed_width = heads[1] * heads[3];
+  return {data, type, heads, {heads[2] * packed_width, heads[3], packed_width, 1}};
+}
+
+// The memory of a task's stages, allocated at once.
+struct Arrays {
+  explicit Arrays(const AttentionTask& task);
+
+  Buffer query, key, value;  // projected; empty if ready or if another one's memory serves
+  Buffer heads;              // attended, if they are projected afterwards
+  AttentionResult result;
+};
+
+Arrays::Arrays(const AttentionTask& task) {
+  const auto projected_bytes = [&](const HeadsSource& source) {
+    return source.projection.has_value() ? ByteCount(source.view.extents, task.type) : 0;
+  };
+  query = Buffer(projected_bytes(task.query));
+  if (!SameProjectedHeads(task.key, task.query)) key = Buffer(projected_bytes(task.key));
+  if (!SameProjectedHeads(task.value, task.query) && !SameProjectedHeads(task.value, task.key)) {
+    value = Buffer(projected_bytes(task.value));
+  }
+  const Extents& query_extents = task.query.view.extents;
+  const auto [batch, head_count, query_count, key_width] = query_extents;
+  const size_t head_bytes =
+      ByteCount({batch, head_count, query_count, task.value.view.extents[3]}, task.type);
+  const size_t matrix_bytes =
+      ByteCount({batch, head_count, query_count, task.key.view.extents[2]}, task.type);
+  if (task.output_projection.has_value()) {
+    heads = Buffer(head_bytes);
+    result.output =
+        Buffer(ByteCount({batch, 1, query_count, task.output_projection->output_width}, task.type));
+  } else {
+    result.output = Buffer(head_bytes);
+  }
+  if (task.return_weights) result.weights = Buffer(matrix_bytes);
+  if (task.options.scores != kernels::ScoresOutput::kNone) result.scores = Buffer(matrix_bytes);
+}
+
+absl::Status RunMap(const LinearMap& map, kernels::Projection rows, const kernels::Execution& execution) {
+  if (kernels::StopRequested(execution)) return absl::CancelledError("stopped on request");
+  if (rows.row_count == 0) return absl::OkStatus();
+  rows.input_width = map.input_width;
+  rows.output_width = map.output_width;
+  rows.weight = map.weight;
+  rows.bias = map.bias;
+  return kernels::Project(rows, execution);
+}
+
+// Computes the source's heads into `buffer` and views them there, unless they are ready.
+absl::Status ProjectHeads(const HeadsSource& source, const Buffer& buffer,
+                          const kernels::Execution& execution, TensorView& view) {
+  if (!source.projection.has_value()) return absl::OkStatus();
+  kernels::Projection rows;
+  rows.type = view.type;
+  rows.row_count = RowCount(view.extents);
+  rows.input = source.embeddings;
+  rows.output = buffer.data();
+  view = PackedView(buffer.data(), view.type, view.extents);
+  return RunMap(*source.projection, rows, execution);
+}
+
+absl::Status ProjectOperands(const AttentionTask& task, const Arrays& arrays,
+                             const kernels::Execution& execution, kernels::AttentionProblem& problem) {
+  absl::Status status = ProjectHeads(task.query, arrays.query, execution, problem.query);
+  if (!status.ok()) return status;
+  if (SameProjectedHeads(task.key, task.query)) {
+    problem.key = problem.query;
+  } else {
+    status = ProjectHeads(task.key, arrays.key, execution, problem.key);
+    if (!status.ok()) return status;
+  }
+  if (SameProjectedHeads(task.value, task.query)) {
+    problem.value = problem.query;
+  } else if (SameProjectedHeads(task.value, task.key)) {
+    problem.value = problem.key;
+  } else {
+    status = ProjectHeads(task.value, arrays.value, execution, problem.value);
+  }
+  return status;
+}
+
+kernels::AttentionOutputs OutputsOf(const AttentionTask& task, const Arrays& arrays,
+                                    const kernels::AttentionProblem& problem) {
+  const auto [batch, head_count, query_count, key_width] = problem.query.extents;
+  const Extents head_extents = {batch, head_count, query_count, problem.value.extents[3]};
+  const Extents matrix_extents = {batch, head_count, query_count, problem.key.extents[2]};
+  void* const heads =
+      task.output_projection.has_value() ? arrays.heads.data() : arrays.result.output.data();
+  kernels::AttentionOutputs outputs;
+  outputs.output = task.output_layout == OutputLayout::kSequenceFirst
+                       ? PackedView(heads, task.type, head_extents)
+                       : kernels::DenseView(heads, task.type, head_extents);
+  if (task.return_weights) {
+    outputs.weights = kernels::DenseView(arrays.result.weights.data(), task.type, matrix_extents);
+  }
+  if (task.options.scores != kernels::ScoresOutput::kNone) {
+    outputs.scores = kernels::DenseView(arrays.result.scores.data(), task.type, matrix_extents);
+  }
+  return outputs;
+}
+
+absl::Status ProjectOutput(const AttentionTask& task, const Arrays& arrays,
+                           const kernels::Execution& execution) {
+  if (!task.output_projection.has_value()) return absl::OkStatus();
+  kernels::Projection rows;
+  rows.type = task.type;
+  rows.row_count = RowCount(task.query.view.extents);
+  rows.input = arrays.heads.data();
+  rows.output = arrays.result.output.data();
+  return RunMap(*task.output_projection, rows, execution);
+}
+
+}  // namespace
+
+absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task, const kernels::Execution& execution) {
+  CountingExecutor executor(execution.executor);
+  const kernels::Execution counted = {.executor = &executor, .stop = execution.stop};
+  Arrays arrays(task);
+  kernels::AttentionProblem problem = ProblemOf(task);
+  if (absl::Status status = ProjectOperands(task, arrays, counted, problem); !status.ok()) return status;
+  if (kernels::StopRequested(counted)) return absl::CancelledError("stopped on request");
+  absl::StatusOr<kernels::AttentionReport> report =
+      kernels::Attend(problem, task.options, OutputsOf(task, arrays, problem), counted);
+  if (!report.ok()) return report.status();
+  if (absl::Status status = ProjectOutput(task, arrays, counted); !status.ok()) return status;
+  arrays.result.report = *report;
+  arrays.result.report.thread_count = std::max(report->thread_count, executor.thread_count());
+  return std::move(arrays.result);
+}
+
+}  // namespace attention::server
