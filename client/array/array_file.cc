@@ -1,0 +1,71 @@
+#include "client/array/array_file.h"
+
+#include <array>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "client/array/csv_array.h"
+#include "client/array/json_array.h"
+#include "client/array/npy_array.h"
+
+namespace attention::client {
+namespace {
+
+constexpr size_t kMaxFileBytes = size_t{1} << 31;
+
+absl::StatusOr<std::string> ReadAll(std::istream& stream) {
+  std::string bytes;
+  std::array<char, 1 << 16> chunk;
+  while (stream.read(chunk.data(), chunk.size()) || stream.gcount() > 0) {
+    bytes.append(chunk.data(), static_cast<size_t>(stream.gcount()));
+    if (bytes.size() > kMaxFileBytes) {
+      return absl::ResourceExhaustedError(absl::StrCat("it is longer than ", kMaxFileBytes, " bytes"));
+    }
+  }
+  if (stream.bad()) return absl::InvalidArgumentError("it cannot be read");
+  return bytes;
+}
+
+absl::StatusOr<std::string> ReadBytes(const std::string& path, std::istream& standard_input) {
+  if (path == "-") return ReadAll(standard_input);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::NotFoundError("it cannot be opened");
+  return ReadAll(file);
+}
+
+absl::Status Named(const std::string& path, const absl::Status& status) {
+  return {status.code(), absl::StrCat(path == "-" ? "standard input" : path, ": ", status.message())};
+}
+
+}  // namespace
+
+absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format) {
+  if (format == ArrayFormat::kSniffed) {
+    const size_t first = bytes.find_first_not_of(" \t\r\n");
+    if (LooksLikeNpy(bytes)) {
+      format = ArrayFormat::kNpy;
+    } else if (first != std::string_view::npos && (bytes[first] == '[' || bytes[first] == '{')) {
+      format = ArrayFormat::kJson;
+    }
+  }
+  switch (format) {
+    case ArrayFormat::kJson:
+      return ParseJsonArray(bytes);
+    case ArrayFormat::kNpy:
+      return ParseNpyArray(bytes);
+    case ArrayFormat::kCsv:
+    case ArrayFormat::kSniffed:
+      break;
+  }
+  return ParseCsvArray(bytes);
+}
+
+absl::StatusOr<Array> ReadArray(const std::string& path, ArrayFormat format, std::istream& standard_input) {
+  const absl::StatusOr<std::string> bytes = ReadBytes(path, standard_input);
+  if (!bytes.ok()) return Named(path, bytes.status());
+  absl::StatusOr<Array> array = ParseArray(*bytes, format);
+  if (!array.ok()) return Named(path, array.status());
+  return array;
+}
+
+}  // namespace attention::client

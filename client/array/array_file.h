@@ -1,0 +1,28 @@
+// Arrays from files and from standard input.
+
+#ifndef ATTENTION_CLIENT_ARRAY_ARRAY_FILE_H_
+#define ATTENTION_CLIENT_ARRAY_ARRAY_FILE_H_
+
+#include <cstdint>
+#include <istream>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "client/array/array.h"
+
+namespace attention::client {
+
+enum class ArrayFormat : uint8_t { kSniffed, kJson, kCsv, kNpy };
+
+// kSniffed: .npy by its first bytes, JSON if the first character is '[' or '{', else CSV.
+[[nodiscard]] absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format);
+
+// Reads `path`, or `standard_input` where the path is "-". Errors name the path and say what is wrong with it:
+// NOT_FOUND if it cannot be opened, RESOURCE_EXHAUSTED if it is longer than 2 GiB, otherwise the parser's.
+[[nodiscard]] absl::StatusOr<Array> ReadArray(const std::string& path, ArrayFormat format,
+                                              std::istream& standard_input);
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_ARRAY_ARRAY_FILE_H_

@@ -1,0 +1,28 @@
+// Between this library's structs and the messages of attention.v1. Pure: no connection, no clock.
+
+#ifndef ATTENTION_CLIENT_MESSAGES_H_
+#define ATTENTION_CLIENT_MESSAGES_H_
+
+#include "absl/status/statusor.h"
+#include "attention/v1/attention_service.pb.h"
+#include "client/requests.h"
+#include "client/results.h"
+
+namespace attention::client {
+
+// Requests copy the borrowed elements. INVALID_ARGUMENT, naming the field, where a tensor's bytes do not fit its
+// shape; everything else is left for the server to judge.
+[[nodiscard]] absl::StatusOr<v1::SelfAttentionRequest> ToMessage(const SelfAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::MaskedAttentionRequest> ToMessage(const MaskedAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::MultiHeadAttentionRequest> ToMessage(const MultiHeadAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::CrossAttentionRequest> ToMessage(const CrossAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::ScaledDotProductAttentionRequest> ToMessage(
+    const ScaledDotProductAttentionRequest& request);
+
+// Answers are consumed, so that their elements need not be copied. INTERNAL if an answer contradicts itself.
+[[nodiscard]] absl::StatusOr<AttentionResult> FromMessage(v1::AttentionResponse response);
+[[nodiscard]] ServerInfo FromMessage(const v1::GetServerInfoResponse& response);
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_MESSAGES_H_
