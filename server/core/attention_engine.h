@@ -18,7 +18,8 @@
 
 namespace attention::server {
 
-// What a single request may ask for. Exceeding one is kInvalidArgument, naming the limit and both values.
+// What a single request may ask for. Exceeding one is kInvalidArgument, naming the limit and both
+// values.
 struct RequestLimits {
   int64_t max_request_bytes = int64_t{256} << 20;
   int64_t max_response_bytes = int64_t{256} << 20;
@@ -43,45 +44,50 @@ struct AttentionAnswer {
   AttentionResult result;
   StageTimes times;
 
-  // The answer's share of the byte budget: keep it as long as the result's memory. Must not outlive the engine.
+  // The answer's share of the byte budget: keep it as long as the result's memory. Must not outlive
+  // the engine.
   ByteBudget::Permit permit;
 };
 
-// Reports to `metrics` the rejections kOverLimit, kBytesInFlight, kQueueFull and kDraining, every stopped
-// request, queue depth and wait, and for each answered one sequence lengths and computation. The rest is the
-// transport's to report.
-// Thread safety: all methods may be called from any thread, but the destructor.
+// Reports to `metrics` the rejections kOverLimit, kBytesInFlight, kQueueFull and kDraining, every
+// stopped request, queue depth and wait, and for each answered one sequence lengths and
+// computation. The rest is the transport's to report. Thread safety: all methods may be called from
+// any thread, but the destructor.
 class AttentionEngine {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<AttentionAnswer>) &&>;
 
-  // `clock`, `metrics` and `log` must outlive the engine. Without a log, the details of faults are lost.
+  // `clock`, `metrics` and `log` must outlive the engine. Without a log, the details of faults are
+  // lost.
   AttentionEngine(const EngineOptions& options, const Clock& clock, ServiceMetrics& metrics,
                   Log* log = nullptr);
 
   // Waits for accepted tasks.
   ~AttentionEngine();
 
-  // The first gate: reserves the request's own bytes, before it is parsed. Returns kInvalidArgument for a
-  // request over max_request_bytes, kResourceExhausted while the budget is full, kUnavailable when draining.
+  // The first gate: reserves the request's own bytes, before it is parsed. Returns kInvalidArgument
+  // for a request over max_request_bytes, kResourceExhausted while the budget is full, kUnavailable
+  // when draining.
   [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
 
-  // The second gate and the work. Checks deadline and cancellation (kDeadlineExceeded, kCancelled) and the
-  // static limits (kInvalidArgument), reserves scratch and answer and a place in the queue
-  // (kResourceExhausted), computes on a compute thread, checking deadline and cancellation at dequeue and
-  // between tiles, and calls `done` exactly once: from a compute thread, or before returning if the task is
-  // refused. Never throws; an allocation that fails is kResourceExhausted. A fault of ours is kInternal with the
-  // request id; its detail goes to the log. kUnavailable when draining.
-  // `task` and what it points to, `context` and whatever `done` owns live until `done` has been called. `done`
-  // must not throw and must not destroy the engine.
-  void Submit(Method method, const AttentionTask& task, std::shared_ptr<const RequestContext> context,
-              Done done);
+  // The second gate and the work. Checks deadline and cancellation (kDeadlineExceeded, kCancelled)
+  // and the static limits (kInvalidArgument), reserves scratch and answer and a place in the queue
+  // (kResourceExhausted), computes on a compute thread, checking deadline and cancellation at
+  // dequeue and between tiles, and calls `done` exactly once: from a compute thread, or before
+  // returning if the task is refused. Never throws; an allocation that fails is kResourceExhausted.
+  // A fault of ours is kInternal with the request id; its detail goes to the log. kUnavailable when
+  // draining. `task` and what it points to, `context` and whatever `done` owns live until `done`
+  // has been called. `done` must not throw and must not destroy the engine.
+  void Submit(Method method, const AttentionTask& task,
+              std::shared_ptr<const RequestContext> context, Done done);
 
-  // From now on everything new is refused; what was accepted finishes. For good; may be called again.
+  // From now on everything new is refused; what was accepted finishes. For good; may be called
+  // again.
   void BeginDrain();
 
-  // Waits until no accepted task is unfinished, whether or not draining; false if that is not so by `deadline`,
-  // which is of the machine's monotonic clock. A finished task's `done` has returned and its captures are gone.
+  // Waits until no accepted task is unfinished, whether or not draining; false if that is not so by
+  // `deadline`, which is of the machine's monotonic clock. A finished task's `done` has returned
+  // and its captures are gone.
   [[nodiscard]] bool WaitUntilIdle(TimePoint deadline);
 
   [[nodiscard]] const EngineOptions& options() const;

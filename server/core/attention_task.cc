@@ -11,8 +11,8 @@ namespace {
 
 using kernels::Extents;
 
-// The product of extents >= 0, or the largest int64_t if that is smaller. An extent of 0 makes it 0, whatever
-// the others are.
+// The product of extents >= 0, or the largest int64_t if that is smaller. An extent of 0 makes it
+// 0, whatever the others are.
 int64_t SaturatingProduct(std::initializer_list<int64_t> factors) {
   int64_t product = 1;
   bool saturated = false;
@@ -59,7 +59,8 @@ kernels::TensorView OperandOf(const HeadsSource& source, kernels::DataType type)
   return view;
 }
 
-// For the source's place among query, key and value: whether an earlier one already yields its heads.
+// For the source's place among query, key and value: whether an earlier one already yields its
+// heads.
 bool IsRepeated(const AttentionTask& task, const HeadsSource& source) {
   if (&source != &task.query && SameProjectedHeads(source, task.query)) return true;
   return &source == &task.value && SameProjectedHeads(source, task.key);
@@ -70,11 +71,13 @@ absl::Status Invalid(absl::string_view field, int64_t got, int64_t want, absl::s
 }
 
 absl::Status ValidateMap(absl::string_view field, const LinearMap& map) {
-  if (map.input_width < 1) return Invalid(absl::StrCat(field, ".input_width"), map.input_width, 1, " or more");
+  if (map.input_width < 1)
+    return Invalid(absl::StrCat(field, ".input_width"), map.input_width, 1, " or more");
   if (map.output_width < 1) {
     return Invalid(absl::StrCat(field, ".output_width"), map.output_width, 1, " or more");
   }
-  if (map.weight == nullptr) return absl::InvalidArgumentError(absl::StrCat(field, ".weight: got null"));
+  if (map.weight == nullptr)
+    return absl::InvalidArgumentError(absl::StrCat(field, ".weight: got null"));
   return absl::OkStatus();
 }
 
@@ -96,15 +99,17 @@ absl::Status ValidateSource(absl::string_view name, const HeadsSource& source) {
 absl::Status ValidateOutputProjection(const AttentionTask& task) {
   if (!task.output_projection.has_value()) return absl::OkStatus();
   const absl::string_view field = "output_projection";
-  if (absl::Status status = ValidateMap(field, *task.output_projection); !status.ok()) return status;
+  if (absl::Status status = ValidateMap(field, *task.output_projection); !status.ok())
+    return status;
   const int64_t packed_width =
       SaturatingProduct({task.query.view.extents[1], task.value.view.extents[3]});
   if (task.output_projection->input_width != packed_width) {
-    return Invalid("output_projection.input_width", task.output_projection->input_width, packed_width,
-                   " = heads * value width");
+    return Invalid("output_projection.input_width", task.output_projection->input_width,
+                   packed_width, " = heads * value width");
   }
   if (task.output_layout != OutputLayout::kSequenceFirst) {
-    return absl::InvalidArgumentError("output_layout: got heads first, want sequence first to project");
+    return absl::InvalidArgumentError(
+        "output_layout: got heads first, want sequence first to project");
   }
   return absl::OkStatus();
 }
@@ -147,7 +152,8 @@ kernels::AttentionProblem ProblemOf(const AttentionTask& task) {
 
 bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b) {
   return a.projection.has_value() && b.projection.has_value() && a.embeddings == b.embeddings &&
-         a.view.extents == b.view.extents && a.projection->input_width == b.projection->input_width &&
+         a.view.extents == b.view.extents &&
+         a.projection->input_width == b.projection->input_width &&
          a.projection->output_width == b.projection->output_width &&
          a.projection->weight == b.projection->weight && a.projection->bias == b.projection->bias;
 }
@@ -186,7 +192,8 @@ int64_t ResultBytes(const AttentionTask& task) {
   const int64_t element_bytes = ElementBytes(task);
   const int64_t output_bytes =
       task.output_projection.has_value()
-          ? SaturatingProduct({query[0], query[2], task.output_projection->output_width, element_bytes})
+          ? SaturatingProduct(
+                {query[0], query[2], task.output_projection->output_width, element_bytes})
           : BytesOf({query[0], query[1], query[2], task.value.view.extents[3]}, element_bytes);
   const int64_t matrix_bytes =
       BytesOf({query[0], query[1], query[2], task.key.view.extents[2]}, element_bytes);
@@ -204,11 +211,13 @@ int64_t ScratchBytes(const AttentionTask& task) {
   }
   if (task.output_projection.has_value()) {
     const int64_t value_width = task.value.view.extents[3];
-    bytes = SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
+    bytes =
+        SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
   }
   // F64 is computed in place; the other types are packed in at most 4 bytes an element.
   if (task.type == kernels::DataType::kF64) return bytes;
-  return SaturatingSum({bytes, BytesOf(task.key.view.extents, 4), BytesOf(task.value.view.extents, 4)});
+  return SaturatingSum(
+      {bytes, BytesOf(task.key.view.extents, 4), BytesOf(task.value.view.extents, 4)});
 }
 
 double TaskFlops(const AttentionTask& task) {

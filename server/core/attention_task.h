@@ -23,8 +23,8 @@ struct LinearMap {
 
 // Where queries, keys or values come from.
 struct HeadsSource {
-  // Ready: a view [batch, heads, rows, head width] over the request's memory. With a projection: only the
-  // extents are meaningful, and they describe the projected heads.
+  // Ready: a view [batch, heads, rows, head width] over the request's memory. With a projection:
+  // only the extents are meaningful, and they describe the projected heads.
   kernels::TensorView view;
 
   // Set: rows = `embeddings` [batch * rows, projection.input_width] projection, heads side by side.
@@ -38,14 +38,14 @@ enum class OutputLayout : uint8_t {
   kSequenceFirst,  // [batch, queries, heads, value width], which is also the packed form
 };
 
-// One attention to compute. Every pointer aliases memory that outlives the computation, kept alive by whoever
-// made the task (for a request: by the decoded message).
+// One attention to compute. Every pointer aliases memory that outlives the computation, kept alive
+// by whoever made the task (for a request: by the decoded message).
 struct AttentionTask {
   kernels::DataType type = kernels::DataType::kF32;
   HeadsSource query, key, value;
 
-  // The operands' views are taken from the sources above; the rest is used as it is. `key_lengths` in the
-  // problem spans the vector below.
+  // The operands' views are taken from the sources above; the rest is used as it is. `key_lengths`
+  // in the problem spans the vector below.
   kernels::AttentionProblem problem;
   std::vector<int64_t> key_lengths;
   kernels::AttentionOptions options;
@@ -64,26 +64,29 @@ struct AttentionResult {
   kernels::AttentionReport report;
 };
 
-// The task's problem: its operands with the extents and type of their sources and, where these are ready, their
-// memory and strides. A projected operand has no data and no strides yet. Aliases the task's key_lengths.
+// The task's problem: its operands with the extents and type of their sources and, where these are
+// ready, their memory and strides. A projected operand has no data and no strides yet. Aliases the
+// task's key_lengths.
 [[nodiscard]] kernels::AttentionProblem ProblemOf(const AttentionTask& task);
 
-// Whether two sources are projected to the same heads: the same embeddings by the same map. Those are computed
-// and stored once.
+// Whether two sources are projected to the same heads: the same embeddings by the same map. Those
+// are computed and stored once.
 [[nodiscard]] bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b);
 
-// kInvalidArgument, naming the field and both values, if projections and heads do not fit together or if
-// kernels::Validate refuses the problem. What follows expects a valid task.
+// kInvalidArgument, naming the field and both values, if projections and heads do not fit together
+// or if kernels::Validate refuses the problem. What follows expects a valid task.
 [[nodiscard]] absl::Status Validate(const AttentionTask& task);
 
 // Bytes of all arrays of the answer. This and ScratchBytes saturate at the largest int64_t.
 [[nodiscard]] int64_t ResultBytes(const AttentionTask& task);
 
-// Bytes that computing the task needs beside request and answer: projected queries, keys and values, attended
-// heads before their projection, and the kernels' packed copies of keys and values.
+// Bytes that computing the task needs beside request and answer: projected queries, keys and
+// values, attended heads before their projection, and the kernels' packed copies of keys and
+// values.
 [[nodiscard]] int64_t ScratchBytes(const AttentionTask& task);
 
-// Floating point operations of projections, scores and attention. A double, since it must not overflow.
+// Floating point operations of projections, scores and attention. A double, since it must not
+// overflow.
 [[nodiscard]] double TaskFlops(const AttentionTask& task);
 
 }  // namespace attention::server

@@ -12,8 +12,8 @@
 
 namespace attention::server {
 
-// Owns bytes aligned to 64, uninitialized, from malloc's family: `Release` may be undone with std::free.
-// Thread safety: as any value's.
+// Owns bytes aligned to 64, uninitialized, from malloc's family: `Release` may be undone with
+// std::free. Thread safety: as any value's.
 class Buffer {
  public:
   Buffer() = default;
@@ -21,7 +21,8 @@ class Buffer {
   // Throws std::bad_alloc like `new`.
   explicit Buffer(size_t byte_count) : byte_count_(byte_count) {
     if (byte_count == 0) return;
-    if (byte_count > SIZE_MAX - kAlignmentBytes) throw std::bad_alloc();  // would wrap when rounded up
+    if (byte_count > SIZE_MAX - kAlignmentBytes)
+      throw std::bad_alloc();  // would wrap when rounded up
     const size_t rounded = (byte_count + kAlignmentBytes - 1) & ~(kAlignmentBytes - 1);
     bytes_.reset(std::aligned_alloc(kAlignmentBytes, rounded));
     if (bytes_ == nullptr) throw std::bad_alloc();

@@ -27,8 +27,9 @@ int RunSerially(int64_t item_count, Work work) {
   return 1;
 }
 
-// The items of one Run, shared by its owner and the helpers. All but `next_item` is guarded by the pool's mutex
-// until a helper is counted in; from then until it is counted out, `work` and `item_count` do not change.
+// The items of one Run, shared by its owner and the helpers. All but `next_item` is guarded by the
+// pool's mutex until a helper is counted in; from then until it is counted out, `work` and
+// `item_count` do not change.
 struct ParallelSection {
   explicit ParallelSection(int thread_count) : took_part(thread_count) {}
 
@@ -39,8 +40,8 @@ struct ParallelSection {
   const Work* work = nullptr;
   int64_t item_count = 0;
   std::atomic<int64_t> next_item = 0;
-  int helper_count = 0;            // threads inside, beside the owner
-  std::vector<bool> took_part;     // by thread: ran at least one item as a helper
+  int helper_count = 0;             // threads inside, beside the owner
+  std::vector<bool> took_part;      // by thread: ran at least one item as a helper
   std::condition_variable vacated;  // helper_count reached 0
 };
 
@@ -104,7 +105,8 @@ class ComputePool::State {
 
     State& state_;
     const int index_;
-    ParallelSection section_;  // one is enough: a thread runs one job at a time and sections do not nest
+    ParallelSection
+        section_;  // one is enough: a thread runs one job at a time and sections do not nest
     std::thread thread_;
   };
 
@@ -118,17 +120,18 @@ class ComputePool::State {
 
   const int thread_count_;
   const int64_t max_unfinished_jobs_;
-  absl::AnyInvocable<void(int64_t)> on_queue_depth_;  // called under mutex_, so that depths arrive in order
+  absl::AnyInvocable<void(int64_t)>
+      on_queue_depth_;  // called under mutex_, so that depths arrive in order
 
   std::mutex mutex_;
-  std::condition_variable work_available_;  // a job, items to help with, or the end
-  JobRing queue_;                           // guarded by mutex_, as all down to stopping_
+  std::condition_variable work_available_;       // a job, items to help with, or the end
+  JobRing queue_;                                // guarded by mutex_, as all down to stopping_
   std::vector<ParallelSection*> open_sections_;  // oldest first
   int64_t unfinished_job_count_ = 0;             // queued or running
   int sleeping_count_ = 0;
   bool stopping_ = false;
 
-  std::atomic<int64_t> queue_depth_ = 0;       // jobs that wait because every thread has one
+  std::atomic<int64_t> queue_depth_ = 0;         // jobs that wait because every thread has one
   std::atomic<size_t> unclaimed_job_count_ = 0;  // size of queue_, read by helpers between items
   std::vector<std::unique_ptr<Worker>> workers_;
 };
@@ -155,8 +158,8 @@ ComputePool::State::~State() {
 absl::Status ComputePool::State::TrySubmit(Job job) {
   const std::lock_guard lock(mutex_);
   if (unfinished_job_count_ >= max_unfinished_jobs_) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the queue is full: ", max_unfinished_jobs_ - thread_count_, " requests wait"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the queue is full: ", max_unfinished_jobs_ - thread_count_, " requests wait"));
   }
   queue_.Push(std::move(job));
   unclaimed_job_count_.store(queue_.size(), std::memory_order_relaxed);
@@ -166,7 +169,8 @@ absl::Status ComputePool::State::TrySubmit(Job job) {
   return absl::OkStatus();
 }
 
-// The whole life of a thread. Jobs come before helping, so a helper that returns because a job waits takes it.
+// The whole life of a thread. Jobs come before helping, so a helper that returns because a job
+// waits takes it.
 void ComputePool::State::Loop(Worker& self) {
   std::unique_lock lock(mutex_);
   while (true) {

@@ -12,10 +12,11 @@
 
 namespace attention::server {
 
-// Runs jobs in order of submission, each on one thread; a job's executor borrows threads that have no job of
-// their own, so a large request uses the whole machine while it is alone and never keeps another one waiting
-// for a helper to finish more than the item at hand. An executor may be used during its job only, from the
-// job's thread or from within its items; a Run from within an item stays on that item's thread.
+// Runs jobs in order of submission, each on one thread; a job's executor borrows threads that have
+// no job of their own, so a large request uses the whole machine while it is alone and never keeps
+// another one waiting for a helper to finish more than the item at hand. An executor may be used
+// during its job only, from the job's thread or from within its items; a Run from within an item
+// stays on that item's thread.
 //
 // The threads are named "attention-0", "attention-1", ... and sleep while there is nothing to do.
 // Thread safety: all methods may be called from any thread, but the destructor.
@@ -23,9 +24,10 @@ class ComputePool {
  public:
   using Job = absl::AnyInvocable<void(kernels::Executor&) &&>;
 
-  // `thread_count` >= 1; `queue_capacity` >= 1 counts jobs that wait, not those that run: a job waits while
-  // every thread has one. `on_queue_depth` is told every change of the number of waiting jobs, in order; it
-  // must be quick and must not call the pool. Throws std::system_error if a thread cannot be started.
+  // `thread_count` >= 1; `queue_capacity` >= 1 counts jobs that wait, not those that run: a job
+  // waits while every thread has one. `on_queue_depth` is told every change of the number of
+  // waiting jobs, in order; it must be quick and must not call the pool. Throws std::system_error
+  // if a thread cannot be started.
   ComputePool(int thread_count, int64_t queue_capacity,
               absl::AnyInvocable<void(int64_t depth)> on_queue_depth = nullptr);
 
@@ -35,8 +37,9 @@ class ComputePool {
   ComputePool(const ComputePool&) = delete;
   ComputePool& operator=(const ComputePool&) = delete;
 
-  // Takes the job and returns OK, or returns kResourceExhausted and destroys the job unrun. Jobs must not throw:
-  // an exception that leaves one ends the process. Does not allocate when it takes the job.
+  // Takes the job and returns OK, or returns kResourceExhausted and destroys the job unrun. Jobs
+  // must not throw: an exception that leaves one ends the process. Does not allocate when it takes
+  // the job.
   [[nodiscard]] absl::Status TrySubmit(Job job);
 
   [[nodiscard]] int thread_count() const;

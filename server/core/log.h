@@ -12,8 +12,8 @@ class Log {
  public:
   virtual ~Log() = default;
 
-  // A fault of ours ended a request. The caller is told the request id alone; `detail` says what happened and
-  // may hold a library's text.
+  // A fault of ours ended a request. The caller is told the request id alone; `detail` says what
+  // happened and may hold a library's text.
   virtual void InternalError(std::string_view request_id, std::string_view detail) = 0;
 };
 

@@ -13,9 +13,9 @@
 
 namespace attention::server {
 
-// Shared by the transport, which cancels it, and the compute threads, which ask between tiles whether to go on.
-// Once it says stop it never says go again.
-// Thread safety: all methods may be called from any thread.
+// Shared by the transport, which cancels it, and the compute threads, which ask between tiles
+// whether to go on. Once it says stop it never says go again. Thread safety: all methods may be
+// called from any thread.
 class RequestContext final : public kernels::StopSignal {
  public:
   // `clock` must outlive the context. A deadline of TimePoint::max() never passes.
@@ -25,13 +25,14 @@ class RequestContext final : public kernels::StopSignal {
         arrival_(clock.Now()),
         clock_(clock) {}
 
-  // Without effect once the deadline has passed: a transport that cancels every call whose time is up does not
-  // turn it into one that its caller gave up.
+  // Without effect once the deadline has passed: a transport that cancels every call whose time is
+  // up does not turn it into one that its caller gave up.
   void Cancel();
 
   [[nodiscard]] bool StopRequested() const override;
 
-  // OK; kCancelled after Cancel; kDeadlineExceeded once the deadline has passed. The earlier one counts.
+  // OK; kCancelled after Cancel; kDeadlineExceeded once the deadline has passed. The earlier one
+  // counts.
   [[nodiscard]] absl::Status StopStatus() const;
 
   [[nodiscard]] const std::string& request_id() const { return request_id_; }

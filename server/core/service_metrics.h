@@ -22,8 +22,8 @@ inline constexpr int kMethodCount = 5;
 
 // Why a request was turned away before any work.
 enum class Rejection : uint8_t {
-  kMalformed,      // the bytes are no such message
-  kInvalid,        // the message contradicts the contract
+  kMalformed,  // the bytes are no such message
+  kInvalid,    // the message contradicts the contract
   kUnknownField,
   kOverLimit,      // a static limit
   kBytesInFlight,  // the byte budget is full
@@ -33,8 +33,8 @@ enum class Rejection : uint8_t {
 inline constexpr int kRejectionCount = 7;
 [[nodiscard]] std::string_view Name(Rejection rejection);  // "malformed" ...
 
-// Implementations must be cheap and may be called from any thread. Labels come only from these enumerations
-// and from the fixed set of status codes.
+// Implementations must be cheap and may be called from any thread. Labels come only from these
+// enumerations and from the fixed set of status codes.
 class ServiceMetrics {
  public:
   virtual ~ServiceMetrics() = default;

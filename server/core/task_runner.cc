@@ -81,7 +81,8 @@ Arrays::Arrays(const AttentionTask& task) {
   if (task.options.scores != kernels::ScoresOutput::kNone) result.scores = Buffer(matrix_bytes);
 }
 
-absl::Status RunMap(const LinearMap& map, kernels::Projection rows, const kernels::Execution& execution) {
+absl::Status RunMap(const LinearMap& map, kernels::Projection rows,
+                    const kernels::Execution& execution) {
   if (kernels::StopRequested(execution)) return absl::CancelledError("stopped on request");
   if (rows.row_count == 0) return absl::OkStatus();
   rows.input_width = map.input_width;
@@ -105,7 +106,8 @@ absl::Status ProjectHeads(const HeadsSource& source, const Buffer& buffer,
 }
 
 absl::Status ProjectOperands(const AttentionTask& task, const Arrays& arrays,
-                             const kernels::Execution& execution, kernels::AttentionProblem& problem) {
+                             const kernels::Execution& execution,
+                             kernels::AttentionProblem& problem) {
   absl::Status status = ProjectHeads(task.query, arrays.query, execution, problem.query);
   if (!status.ok()) return status;
   if (SameProjectedHeads(task.key, task.query)) {
@@ -157,12 +159,14 @@ absl::Status ProjectOutput(const AttentionTask& task, const Arrays& arrays,
 
 }  // namespace
 
-absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task, const kernels::Execution& execution) {
+absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
+                                        const kernels::Execution& execution) {
   CountingExecutor executor(execution.executor);
   const kernels::Execution counted = {.executor = &executor, .stop = execution.stop};
   Arrays arrays(task);
   kernels::AttentionProblem problem = ProblemOf(task);
-  if (absl::Status status = ProjectOperands(task, arrays, counted, problem); !status.ok()) return status;
+  if (absl::Status status = ProjectOperands(task, arrays, counted, problem); !status.ok())
+    return status;
   if (kernels::StopRequested(counted)) return absl::CancelledError("stopped on request");
   absl::StatusOr<kernels::AttentionReport> report =
       kernels::Attend(problem, task.options, OutputsOf(task, arrays, problem), counted);

@@ -1,0 +1,291 @@
+#include "server/core/attention_engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "server/core/task_gate.h"
+#include "server/core/task_runner.h"
+
+namespace attention::server {
+namespace {
+
+int64_t Nanoseconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+}
+
+double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
+
+template <typename Number>
+absl::Status OverLimit(absl::string_view what, Number got, absl::string_view unit, Number limit,
+                       absl::string_view flag) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, ": got ", got, " ", unit, ", want <= ", limit, " (", flag, ")"));
+}
+
+int64_t SaturatingSum(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
+}
+
+// A task on its way through the engine.
+struct Submission {
+  Submission(Method submitted_method, const AttentionTask& submitted_task,
+             std::shared_ptr<const RequestContext> submitted_context)
+      : method(submitted_method), task(submitted_task), context(std::move(submitted_context)) {}
+
+  const Method method;
+  const AttentionTask& task;
+  const std::shared_ptr<const RequestContext> context;
+  AttentionEngine::Done done;
+  double flops = 0;
+  TimePoint submitted;
+  ByteBudget::Permit answer_permit;
+  ByteBudget::Permit scratch_permit;
+};
+
+}  // namespace
+
+class AttentionEngine::Impl {
+ public:
+  Impl(const EngineOptions& options, const Clock& clock, ServiceMetrics& metrics, Log* log)
+      : options_(options),
+        clock_(clock),
+        metrics_(metrics),
+        log_(log),
+        budget_(options.max_bytes_in_flight),
+        pool_(options.thread_count, options.queue_capacity,
+              [&metrics](int64_t depth) { metrics.QueueDepthChanged(depth); }) {}
+
+  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
+  void Submit(Method method, const AttentionTask& task,
+              std::shared_ptr<const RequestContext> context, Done done);
+
+  [[nodiscard]] const EngineOptions& options() const { return options_; }
+  [[nodiscard]] const ByteBudget& budget() const { return budget_; }
+  [[nodiscard]] const ComputePool& pool() const { return pool_; }
+  [[nodiscard]] TaskGate& gate() { return gate_; }
+
+ private:
+  [[nodiscard]] absl::Status Rejected(Rejection reason, const absl::Status& status);
+  [[nodiscard]] absl::Status Stopped(const absl::Status& status);
+  [[nodiscard]] absl::Status CheckLimits(const AttentionTask& task, double flops) const;
+  [[nodiscard]] absl::Status TryAccept(Submission& submission);
+  void RunSubmission(Submission& submission, kernels::Executor& executor);
+  [[nodiscard]] absl::StatusOr<AttentionAnswer> Compute(Submission& submission,
+                                                        kernels::Executor& executor);
+  [[nodiscard]] absl::Status ForCaller(const absl::Status& status, const RequestContext& context);
+
+  const EngineOptions options_;
+  const Clock& clock_;
+  ServiceMetrics& metrics_;
+  Log* const log_;
+
+  // Made in advance: copying a status needs no memory.
+  const absl::Status draining_ = absl::UnavailableError("the server is draining");
+  const absl::Status out_of_memory_ = absl::ResourceExhaustedError("the server is out of memory");
+  const absl::Status budget_full_ =
+      absl::ResourceExhaustedError("the requests in flight hold all memory set aside for them");
+
+  ByteBudget budget_;
+  TaskGate gate_;
+  ComputePool pool_;  // last: its destructor waits for jobs, which use the rest
+};
+
+absl::Status AttentionEngine::Impl::Rejected(Rejection reason, const absl::Status& status) {
+  metrics_.RequestRejected(reason);
+  return status;
+}
+
+absl::Status AttentionEngine::Impl::Stopped(const absl::Status& status) {
+  metrics_.RequestStopped(status.code());
+  return status;
+}
+
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::AdmitRequest(int64_t request_bytes) {
+  const int64_t limit_bytes = options_.limits.max_request_bytes;
+  if (gate_.closed()) return Rejected(Rejection::kDraining, draining_);
+  if (request_bytes > limit_bytes) {
+    return Rejected(Rejection::kOverLimit, OverLimit("request", request_bytes, "bytes", limit_bytes,
+                                                     "--max-request-bytes"));
+  }
+  ByteBudget::Permit permit = budget_.TryAcquire(request_bytes);
+  if (!permit) return Rejected(Rejection::kBytesInFlight, budget_full_);
+  return permit;
+}
+
+// What waiting cannot change.
+absl::Status AttentionEngine::Impl::CheckLimits(const AttentionTask& task, double flops) const {
+  const RequestLimits& limits = options_.limits;
+  const int64_t result_bytes = ResultBytes(task);
+  if (result_bytes > limits.max_response_bytes) {
+    return OverLimit("response", result_bytes, "bytes", limits.max_response_bytes,
+                     "--max-response-bytes");
+  }
+  const int64_t memory_bytes = SaturatingSum(result_bytes, ScratchBytes(task));
+  if (memory_bytes > options_.max_bytes_in_flight) {
+    return OverLimit("response and scratch memory", memory_bytes, "bytes",
+                     options_.max_bytes_in_flight, "--max-bytes-in-flight");
+  }
+  if (flops > limits.max_flops) {
+    return OverLimit("request", flops, "floating point operations", limits.max_flops,
+                     "--max-request-flops");
+  }
+  if (flops > limits.max_float64_flops && kernels::RunsInFloat64(ProblemOf(task), task.options)) {
+    return OverLimit("request", flops, "floating point operations in float64",
+                     limits.max_float64_flops, "--max-request-float64-flops");
+  }
+  return absl::OkStatus();
+}
+
+// Checks, reserves memory and takes a place in the queue. If OK, the job owns the submission.
+absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
+  const AttentionTask& task = submission.task;
+  if (absl::Status status = submission.context->StopStatus(); !status.ok()) return Stopped(status);
+  if (absl::Status status = Validate(task); !status.ok())
+    return Rejected(Rejection::kInvalid, status);
+  submission.flops = TaskFlops(task);
+  if (absl::Status status = CheckLimits(task, submission.flops); !status.ok()) {
+    return Rejected(Rejection::kOverLimit, status);
+  }
+  submission.answer_permit = budget_.TryAcquire(ResultBytes(task));
+  if (submission.answer_permit) submission.scratch_permit = budget_.TryAcquire(ScratchBytes(task));
+  if (!submission.scratch_permit) return Rejected(Rejection::kBytesInFlight, budget_full_);
+
+  submission.submitted = clock_.Now();
+  const absl::Status status = pool_.TrySubmit([this, &submission](kernels::Executor& executor) {
+    std::unique_ptr<Submission> owned(&submission);
+    RunSubmission(*owned, executor);
+    owned.reset();  // what `done` owns is gone before the task counts as finished
+    gate_.Leave();
+  });
+  return status.ok() ? status : Rejected(Rejection::kQueueFull, status);
+}
+
+void AttentionEngine::Impl::Submit(Method method, const AttentionTask& task,
+                                   std::shared_ptr<const RequestContext> context, Done done) {
+  if (!gate_.Enter()) {
+    std::move(done)(Rejected(Rejection::kDraining, draining_));
+    return;
+  }
+  absl::Status status;
+  std::unique_ptr<Submission> submission;
+  try {
+    submission = std::make_unique<Submission>(method, task, std::move(context));
+    submission->done = std::move(done);
+    status = TryAccept(*submission);
+  } catch (const std::bad_alloc&) {
+    status = out_of_memory_;
+  }
+  if (status.ok()) {
+    (void)submission.release();  // the job has it, and may have finished with it
+    return;
+  }
+  if (submission != nullptr) {
+    done = std::move(submission->done);
+    submission.reset();  // returns the bytes reserved
+  }
+  std::move(done)(std::move(status));
+  done = nullptr;
+  gate_.Leave();
+}
+
+void AttentionEngine::Impl::RunSubmission(Submission& submission, kernels::Executor& executor) {
+  absl::StatusOr<AttentionAnswer> answer = out_of_memory_;
+  try {
+    answer = Compute(submission, executor);
+  } catch (const std::bad_alloc&) {
+    answer = out_of_memory_;
+  }
+  submission.scratch_permit = {};
+  if (answer.ok()) {
+    answer->permit = std::move(submission.answer_permit);
+  } else {
+    submission.answer_permit = {};
+  }
+  std::move(submission.done)(std::move(answer));
+}
+
+absl::StatusOr<AttentionAnswer> AttentionEngine::Impl::Compute(Submission& submission,
+                                                               kernels::Executor& executor) {
+  const TimePoint start = clock_.Now();
+  const int64_t queue_ns = Nanoseconds(start - submission.submitted);
+  metrics_.QueueWaited(Seconds(queue_ns));
+  const RequestContext& context = *submission.context;
+  if (absl::Status status = context.StopStatus(); !status.ok()) return Stopped(status);
+
+  absl::StatusOr<AttentionResult> result = out_of_memory_;
+  try {
+    result = RunTask(submission.task, {.executor = &executor, .stop = &context});
+  } catch (const std::bad_alloc&) {
+    return out_of_memory_;
+  } catch (const std::exception& exception) {
+    result = absl::InternalError(exception.what());
+  }
+  if (!result.ok()) return ForCaller(result.status(), context);
+
+  const int64_t compute_ns = Nanoseconds(clock_.Now() - start);
+  metrics_.SequenceLengths(submission.task.query.view.extents[2],
+                           submission.task.key.view.extents[2]);
+  metrics_.Computed(submission.method, Seconds(compute_ns), submission.flops);
+  AttentionAnswer answer;
+  answer.result = *std::move(result);
+  answer.times = {.queue_ns = queue_ns, .compute_ns = compute_ns};
+  return answer;
+}
+
+// Keeps what is the caller's business; hides the rest behind the request id.
+absl::Status AttentionEngine::Impl::ForCaller(const absl::Status& status,
+                                              const RequestContext& context) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kUnimplemented:
+      return status;
+    case absl::StatusCode::kCancelled:
+      if (absl::Status stop = context.StopStatus(); !stop.ok()) return Stopped(stop);
+      break;
+    default:
+      break;
+  }
+  if (log_ != nullptr) log_->InternalError(context.request_id(), status.ToString());
+  return absl::InternalError(absl::StrCat("internal error; request id ", context.request_id()));
+}
+
+AttentionEngine::AttentionEngine(const EngineOptions& options, const Clock& clock,
+                                 ServiceMetrics& metrics, Log* log)
+    : impl_(std::make_unique<Impl>(options, clock, metrics, log)) {}
+
+AttentionEngine::~AttentionEngine() = default;
+
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::AdmitRequest(int64_t request_bytes) {
+  return impl_->AdmitRequest(request_bytes);
+}
+
+void AttentionEngine::Submit(Method method, const AttentionTask& task,
+                             std::shared_ptr<const RequestContext> context, Done done) {
+  impl_->Submit(method, task, std::move(context), std::move(done));
+}
+
+void AttentionEngine::BeginDrain() { impl_->gate().Close(); }
+
+bool AttentionEngine::WaitUntilIdle(TimePoint deadline) {
+  return impl_->gate().WaitUntilEmpty(deadline);
+}
+
+const EngineOptions& AttentionEngine::options() const { return impl_->options(); }
+int64_t AttentionEngine::queue_depth() const { return impl_->pool().queue_depth(); }
+int64_t AttentionEngine::bytes_in_flight() const { return impl_->budget().used_bytes(); }
+
+int64_t RetryPushbackMilliseconds(int64_t queue_depth) {
+  constexpr int64_t kStepMilliseconds = 20;
+  constexpr int64_t kMostMilliseconds = 5000;
+  const int64_t steps = std::clamp<int64_t>(queue_depth, 0, kMostMilliseconds / kStepMilliseconds);
+  return std::min(kMostMilliseconds, kStepMilliseconds * (1 + steps));
+}
+
+}  // namespace attention::server
