@@ -1,38 +1,70 @@
 # Reads deploy/packages.list. Sourced by the scripts beside it and by deploy/env.
+# shellcheck shell=bash
 
 environment_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-package_list=${ATTENTION_PACKAGE_LIST:-${environment_folder%/*}/packages.list}
+project_folder=${environment_folder%/deploy/environment}
+package_list=${ATTENTION_PACKAGE_LIST:-$project_folder/deploy/packages.list}
 
-# packages ROLE...: the names with one of the roles, one a line.
-packages() {
-  awk -v roles=" $* " '!/^#/ && NF && index(roles, " " $2 " ") { print $1 }' "$package_list"
-}
+# What deploy/env exits with when it cannot run the command at all; env(1) and docker use the same.
+readonly cannot_run=125
 
-# The folder of the private root that belongs to the package list.
-private_root_folder() {
-  local hash
-  hash=$(sha256sum "$package_list")
-  printf '%s/attention/debian-13-%s\n' "${XDG_CACHE_HOME:-$HOME/.cache}" "${hash:0:16}"
-}
-
-# Succeeds where the host's own packages satisfy every line of the list that a build or a test needs.
-host_has_every_package() {
-  command -v dpkg-query >/dev/null 2>&1 || return 1
-  local installed name role minimum version
-  installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' |
-              awk '$1 == "installed" { print $2, $3 }')
-  while read -r name role minimum; do
-    version=$(awk -v name="$name" '$1 == name { print $2; exit }' <<<"$installed")
-    [[ -n $version ]] || return 1
-    [[ -z $minimum ]] || dpkg --compare-versions "$version" ge "$minimum" || return 1
-  done < <(awk '!/^#/ && ($2 == "build" || $2 == "test")' "$package_list")
-  [[ -e /usr/include/oneapi/dnnl/dnnl_ukernel.hpp ]]
-}
+# Raised whenever make-root makes something else of the same list, so that older roots are not taken for it.
+readonly root_layout=2
 
 say() { printf 'deploy/env: %s\n' "$*" >&2; }
 
 # The one sentence for a machine on which no private root can be made or entered.
 give_up() {
   say "$1; use the container instead (docker build -t attention-server . ; see README.md, \"Container\")."
-  exit 1
+  exit "$cannot_run"
+}
+
+# package_lines ROLE...: the lines of the list with one of the roles, without comments.
+package_lines() {
+  awk -v roles=" $* " '!/^#/ && NF && index(roles, " " $2 " ") { print $1, $2, $3, $4 }' "$package_list"
+}
+
+# packages ROLE...: the names alone.
+packages() { package_lines "$@" | cut -d' ' -f1; }
+
+# The folder that holds the private roots of this user.
+cache_folder() {
+  local base=${XDG_CACHE_HOME:-}
+  if [[ $base != /* ]]; then  # The XDG specification has relative paths ignored.
+    local home=${HOME:-}
+    [[ $home == /* ]] || home=$(getent passwd "$EUID" | cut -d: -f6)
+    [[ $home == /* ]] || give_up "neither HOME nor XDG_CACHE_HOME names a folder for the private root"
+    base=$home/.cache
+  fi
+  printf '%s/attention\n' "$base"
+}
+
+# private_root_folder ROLE...: where the root with these packages is or will be.
+private_root_folder() {
+  local folder hash
+  folder=$(cache_folder)
+  hash=$({ echo "layout $root_layout"; package_lines "$@"; } | sha256sum)
+  printf '%s/debian-13-%s\n' "$folder" "${hash:0:16}"
+}
+
+# inside_root FOLDER: succeeds in a process that runs in that root already.
+inside_root() {
+  local name
+  [[ -e /.attention-root ]] && name=$(</.attention-root) && [[ $name == "${1##*/}" ]]
+}
+
+# host_has ROLE...: succeeds where the host's own packages satisfy every line of the list with these roles.
+host_has() {
+  command -v dpkg-query >/dev/null 2>&1 || return 1
+  local name minimum file version
+  local -A installed=()
+  while read -r name version; do installed[$name]=$version; done < <(
+    packages "$@" | xargs dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' 2>/dev/null |
+      awk '$1 == "installed" { print $2, $3 }')
+  while read -r name _ minimum file; do
+    version=${installed[$name]:-}
+    [[ -n $version ]] || return 1
+    [[ -z $minimum ]] || dpkg --compare-versions "$version" ge "$minimum" || return 1
+    [[ -z $file || -e $file ]] || return 1
+  done < <(package_lines "$@")
 }
