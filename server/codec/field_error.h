@@ -1,0 +1,25 @@
+// The one form in which a request is told what is wrong with it.
+
+#ifndef ATTENTION_SERVER_CODEC_FIELD_ERROR_H_
+#define ATTENTION_SERVER_CODEC_FIELD_ERROR_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace attention::server {
+
+// kInvalidArgument: "query.shape[1]: got 0, want > 0". `path` is the field's full path in the request. `got` and
+// `want` describe shapes, types, counts and names; they never repeat an element of a tensor.
+[[nodiscard]] inline absl::Status FieldError(const absl::AlphaNum& path, const absl::AlphaNum& got,
+                                             const absl::AlphaNum& want) {
+  return absl::InvalidArgumentError(absl::StrCat(path, ": got ", got, ", want ", want));
+}
+
+// kInvalidArgument: "query: got nothing, want a tensor".
+[[nodiscard]] inline absl::Status MissingField(const absl::AlphaNum& path) {
+  return FieldError(path, "nothing", "a tensor");
+}
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CODEC_FIELD_ERROR_H_

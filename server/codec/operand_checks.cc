@@ -1,0 +1,47 @@
+#include "server/codec/operand_checks.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/codec/field_error.h"
+
+namespace attention::server {
+
+std::string ShapePath(absl::string_view path, int axis) { return absl::StrCat(path, ".shape[", axis, "]"); }
+
+absl::Status CheckRange(absl::string_view path, int64_t got, int64_t minimum, int64_t maximum) {
+  if (got < minimum) return FieldError(path, got, minimum == 1 ? "> 0" : absl::StrCat(">= ", minimum));
+  if (got > maximum) return FieldError(path, got, absl::StrCat("<= ", maximum));
+  return absl::OkStatus();
+}
+
+absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want, absl::string_view whose) {
+  if (got == want) return absl::OkStatus();
+  return FieldError(path, got, absl::StrCat(want, " as in ", whose));
+}
+
+absl::Status CheckSameType(const WireTensor& tensor, absl::string_view path, v1::DataType want,
+                           absl::string_view whose) {
+  if (tensor.type == want) return absl::OkStatus();
+  return FieldError(absl::StrCat(path, ".data_type"), TypeName(tensor.type),
+                    absl::StrCat(TypeName(want), " as in ", whose));
+}
+
+absl::Status CheckOperand(const WireTensor& tensor, absl::string_view path, int minimum_rank) {
+  if (!IsFloatingPoint(tensor.type)) {
+    return FieldError(absl::StrCat(path, ".data_type"), TypeName(tensor.type),
+                      "DATA_TYPE_F32, F16, BF16 or F64");
+  }
+  if (tensor.rank != minimum_rank && tensor.rank != minimum_rank + 1) {
+    return FieldError(absl::StrCat(path, ".shape"), absl::StrCat("rank ", tensor.rank),
+                      absl::StrCat(minimum_rank, " or ", minimum_rank + 1));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRank(const WireTensor& tensor, absl::string_view path, int rank) {
+  if (tensor.rank == rank) return absl::OkStatus();
+  return FieldError(absl::StrCat(path, ".shape"), absl::StrCat("rank ", tensor.rank), rank);
+}
+
+}  // namespace attention::server

@@ -1,0 +1,36 @@
+// Checks that several parts of a request share.
+
+#ifndef ATTENTION_SERVER_CODEC_OPERAND_CHECKS_H_
+#define ATTENTION_SERVER_CODEC_OPERAND_CHECKS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "server/codec/tensor_codec.h"
+
+namespace attention::server {
+
+// "query.shape[1]"
+[[nodiscard]] std::string ShapePath(absl::string_view path, int axis);
+
+// An extent that must be at least `minimum` (0 or 1) and at most `maximum`.
+[[nodiscard]] absl::Status CheckRange(absl::string_view path, int64_t got, int64_t minimum, int64_t maximum);
+
+// "key.shape[0]: got 3, want 2 as in query"
+[[nodiscard]] absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want, absl::string_view whose);
+
+// "key.data_type: got DATA_TYPE_F16, want DATA_TYPE_F32 as in query"
+[[nodiscard]] absl::Status CheckSameType(const WireTensor& tensor, absl::string_view path, v1::DataType want,
+                                         absl::string_view whose);
+
+// A query-like operand: of a floating point type, with a rank of `minimum_rank` or one more.
+[[nodiscard]] absl::Status CheckOperand(const WireTensor& tensor, absl::string_view path, int minimum_rank);
+
+// "mask.shape: got rank 3, want 2"
+[[nodiscard]] absl::Status CheckRank(const WireTensor& tensor, absl::string_view path, int rank);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CODEC_OPERAND_CHECKS_H_

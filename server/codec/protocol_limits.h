@@ -1,0 +1,24 @@
+// The static limits that proto/attention/v1 promises. Those that are flags of the server are in
+// server/core/attention_engine.h.
+
+#ifndef ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_
+#define ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_
+
+#include <cstdint>
+
+namespace attention::server {
+
+inline constexpr int kMaxRank = 4;
+inline constexpr int64_t kMaxTensorElements = (int64_t{1} << 31) - 1;
+
+inline constexpr int64_t kMaxBatch = 65'536;
+inline constexpr int64_t kMaxHeads = 1'024;
+inline constexpr int64_t kMaxSequence = 1'048'576;
+inline constexpr int64_t kMaxWidth = 65'536;
+inline constexpr int64_t kMaxHeadWidth = 1'024;
+
+inline constexpr int64_t kMaxCausalOffset = int64_t{1} << 31;  // and the same below zero
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_

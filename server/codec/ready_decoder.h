@@ -1,0 +1,19 @@
+// The method that takes ready queries, keys and values: ScaledDotProductAttention.
+
+#ifndef ATTENTION_SERVER_CODEC_READY_DECODER_H_
+#define ATTENTION_SERVER_CODEC_READY_DECODER_H_
+
+#include "absl/status/status.h"
+#include "attention/v1/attention_service.pb.h"
+#include "server/codec/decoded_request.h"
+#include "server/codec/tensor_codec.h"
+
+namespace attention::server {
+
+// Like DecodeEmbeddingRequest, for every layout.
+[[nodiscard]] absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& request,
+                                              TensorReader& reader, DecodedRequest& decoded);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CODEC_READY_DECODER_H_

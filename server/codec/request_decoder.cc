@@ -1,0 +1,116 @@
+#include "server/codec/request_decoder.h"
+
+#include "server/codec/embedding_decoder.h"
+#include "server/codec/field_error.h"
+#include "server/codec/mask_codec.h"
+#include "server/codec/ready_decoder.h"
+#include "server/codec/status_macros.h"
+
+namespace attention::server {
+namespace {
+
+// SelfAttention and MaskedAttention take the same fields.
+template <typename Request>
+absl::StatusOr<DecodedRequest> DecodeSelf(const Request& request) {
+  DecodedRequest decoded;
+  TensorReader reader(decoded.storage);
+  ATTENTION_ASSIGN_OR_RETURN(
+      const Embeddings embeddings,
+      ReadEmbeddings(request.has_embeddings(), request.embeddings(), "embeddings", reader));
+  const EmbeddingRequest fields = {embeddings,           embeddings, embeddings,       request.projections(),
+                                   request.head_count(), 0,          request.options()};
+  ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
+  return decoded;
+}
+
+}  // namespace
+
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request) { return DecodeSelf(request); }
+
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MaskedAttentionRequest& request) {
+  if (!HasMask(request.options())) {
+    return FieldError("options", "no mask",
+                      "boolean_mask, additive_mask, multiplicative_mask, causal or key_lengths");
+  }
+  return DecodeSelf(request);
+}
+
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest& request) {
+  DecodedRequest decoded;
+  TensorReader reader(decoded.storage);
+  ATTENTION_ASSIGN_OR_RETURN(const Embeddings query,
+                             ReadEmbeddings(request.has_query(), request.query(), "query", reader));
+  Embeddings key = query;
+  if (request.has_key()) {
+    ATTENTION_ASSIGN_OR_RETURN(key, ReadEmbeddings(true, request.key(), "key", reader));
+  }
+  Embeddings value = key;
+  if (request.has_value()) {
+    ATTENTION_ASSIGN_OR_RETURN(value, ReadEmbeddings(true, request.value(), "value", reader));
+  }
+  const EmbeddingRequest fields = {query,
+                                   key,
+                                   value,
+                                   request.projections(),
+                                   request.head_count(),
+                                   request.key_value_head_count(),
+                                   request.options()};
+  ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
+  return decoded;
+}
+
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& request) {
+  DecodedRequest decoded;
+  TensorReader reader(decoded.storage);
+  ATTENTION_ASSIGN_OR_RETURN(
+      const Embeddings query,
+      ReadEmbeddings(request.has_query_embeddings(), request.query_embeddings(), "query_embeddings", reader));
+  ATTENTION_ASSIGN_OR_RETURN(
+      const Embeddings memory,
+      ReadEmbeddings(request.has_memory_embeddings(), request.memory_embeddings(), "memory_embeddings", reader));
+  const EmbeddingRequest fields = {query,           memory, memory, request.projections(), request.head_count(), 0,
+                                   request.options()};
+  ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
+  return decoded;
+}
+
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ScaledDotProductAttentionRequest& request) {
+  DecodedRequest decoded;
+  TensorReader reader(decoded.storage);
+  ATTENTION_RETURN_IF_ERROR(DecodeReadyRequest(request, reader, decoded));
+  return decoded;
+}
+
+std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
+  switch (method) {
+    case Method::kSelfAttention:
+      return std::make_unique<v1::SelfAttentionRequest>();
+    case Method::kMaskedAttention:
+      return std::make_unique<v1::MaskedAttentionRequest>();
+    case Method::kMultiHeadAttention:
+      return std::make_unique<v1::MultiHeadAttentionRequest>();
+    case Method::kCrossAttention:
+      return std::make_unique<v1::CrossAttentionRequest>();
+    case Method::kScaledDotProductAttention:
+      return std::make_unique<v1::ScaledDotProductAttentionRequest>();
+  }
+  return nullptr;
+}
+
+absl::StatusOr<DecodedRequest> DecodeRequestOf(Method method, const google::protobuf::Message& message) {
+  switch (method) {
+    case Method::kSelfAttention:
+      return DecodeRequest(static_cast<const v1::SelfAttentionRequest&>(message));
+    case Method::kMaskedAttention:
+      return DecodeRequest(static_cast<const v1::MaskedAttentionRequest&>(message));
+    case Method::kMultiHeadAttention:
+      return DecodeRequest(static_cast<const v1::MultiHeadAttentionRequest&>(message));
+    case Method::kCrossAttention:
+      return DecodeRequest(static_cast<const v1::CrossAttentionRequest&>(message));
+    case Method::kScaledDotProductAttention:
+      return DecodeRequest(static_cast<const v1::ScaledDotProductAttentionRequest&>(message));
+  }
+  return absl::InternalError("no such method");
+}
+
+}  // namespace attention::server

@@ -1,0 +1,29 @@
+// From a request's bytes to the task that it asks for.
+
+#ifndef ATTENTION_SERVER_CODEC_REQUEST_DECODER_H_
+#define ATTENTION_SERVER_CODEC_REQUEST_DECODER_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "attention/v1/attention_service.pb.h"
+#include "server/codec/decoded_request.h"
+#include "server/core/service_metrics.h"
+
+namespace attention::server {
+
+// One decoder for each method. The message must outlive the result. Errors: kInvalidArgument for everything that
+// the comments of proto/attention/v1 refuse, with the field's path. May throw std::bad_alloc.
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MaskedAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ScaledDotProductAttentionRequest& request);
+
+// An empty request message of a method, and the decoder that fits it.
+[[nodiscard]] std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequestOf(Method method, const google::protobuf::Message& message);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CODEC_REQUEST_DECODER_H_

@@ -1,0 +1,19 @@
+// From the bytes that gRPC received to a parsed message.
+
+#ifndef ATTENTION_SERVER_CODEC_WIRE_MESSAGE_H_
+#define ATTENTION_SERVER_CODEC_WIRE_MESSAGE_H_
+
+#include <google/protobuf/message.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include "absl/status/status.h"
+
+namespace attention::server {
+
+// Parses `bytes` into the empty `message`. Errors: those of CheckWire, which runs first, and kInvalidArgument
+// "request: not a valid SelfAttentionRequest message". May throw std::bad_alloc.
+[[nodiscard]] absl::Status ParseWireMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message& message);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CODEC_WIRE_MESSAGE_H_
