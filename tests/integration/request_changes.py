@@ -1,0 +1,100 @@
+"""Small valid requests, and the means to make malformed ones of them."""
+
+import dataclasses
+
+import numpy
+
+from attention.v1 import attention_service_pb2 as service
+from attention.v1 import options_pb2
+from tensors import BOOL, F32, INT32, to_tensor
+
+INVALID = "INVALID_ARGUMENT"
+UNIMPLEMENTED = "UNIMPLEMENTED"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    method: str
+    payload: bytes
+    codes: tuple
+    field: str  # what the message must contain
+
+
+def tensor(*shape, data_type=F32):
+    return to_tensor(numpy.ones(shape), data_type)
+
+
+def projection(inputs, outputs):
+    return service.Projection(weight=tensor(inputs, outputs), bias=tensor(outputs))
+
+
+def _options(**options):
+    return options_pb2.AttentionOptions(
+        causal={"alignment": options_pb2.CAUSAL_ALIGNMENT_BOTTOM_RIGHT},
+        boolean_mask=tensor(1, 3, data_type=BOOL), additive_mask=tensor(3),
+        key_lengths=to_tensor([3], INT32), **options)
+
+
+def valid_requests():
+    """One valid request of each method, with every kind of message inside."""
+    projections = service.Projections(
+        query=projection(4, 6), key=projection(4, 6), value=projection(4, 2),
+        output=projection(2, 5))
+    return {
+        "SelfAttention": service.SelfAttentionRequest(
+            embeddings=tensor(1, 3, 4), projections=projections, head_count=2,
+            options={"general_score": {"weight": tensor(3, 3)}}),
+        "MaskedAttention": service.MaskedAttentionRequest(
+            embeddings=tensor(1, 3, 4), projections=projections, head_count=2, options=_options()),
+        "MultiHeadAttention": service.MultiHeadAttentionRequest(
+            query=tensor(1, 2, 4), key=tensor(1, 3, 4), value=tensor(1, 3, 4),
+            projections=projections, head_count=2, options=_options()),
+        "CrossAttention": service.CrossAttentionRequest(
+            query_embeddings=tensor(1, 2, 4), memory_embeddings=tensor(1, 3, 4),
+            projections=projections, head_count=2,
+            options={"additive_score": {
+                "query_weight": tensor(3, 4), "key_weight": tensor(3, 4), "vector": tensor(4)}}),
+        "ScaledDotProductAttention": service.ScaledDotProductAttentionRequest(
+            query=tensor(1, 4, 2, 4), key=tensor(1, 2, 3, 4), value=tensor(1, 2, 3, 4),
+            options={"normalization": options_pb2.NORMALIZATION_NONE,
+                     "multiplicative_mask": tensor(2, 3)}),
+    }
+
+
+def walk(message, path=""):
+    """Yields (path, message) for every message that is set, the request itself first."""
+    yield path, message
+    for field, content in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            yield from walk(content, f"{path}.{field.name}" if path else field.name)
+
+
+def find(request, path):
+    for name in path.split(".") if path else ():
+        request = getattr(request, name)
+    return request
+
+
+def case(name, method, request, field, code=INVALID):
+    return Case(f"{method}: {name}", method, request.SerializeToString(), (code,), field)
+
+
+def changed(request, path, change):
+    copy = type(request)()
+    copy.CopyFrom(request)
+    change(find(copy, path))
+    return copy
+
+
+def set_shape(*shape):
+    def change(tensor):
+        tensor.shape[:] = shape
+    return change
+
+
+def set_fields(**values):
+    def change(message):
+        for name, value in values.items():
+            setattr(message, name, value)
+    return change

@@ -1,0 +1,65 @@
+"""The bytes, the numbers and the limits that proto/README.md shows are the real ones."""
+
+import pathlib
+import re
+import unittest
+
+import numpy
+
+from attention.v1 import attention_service_pb2 as service
+from attention.v1 import options_pb2
+from server_process import ServerProcess
+from tensors import F32, to_array, to_tensor
+
+README = pathlib.Path(__file__).resolve().parents[2] / "proto" / "README.md"
+
+
+def blocks():
+    """The fenced blocks without a language, in order: the bytes, then the answer."""
+    return re.findall(r"^```\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def example_bytes():
+    dump = [re.match(r"(?:[0-9a-f]{2} )*[0-9a-f]{2}(?=  )", line.strip() + "  ")
+            for line in blocks()[0].splitlines()]
+    assert all(dump), "a line of the example has no bytes"
+    return bytes.fromhex(" ".join(match.group(0) for match in dump))
+
+
+def example_answer():
+    """{"output": array, "weights": array} as printed."""
+    numbers = {}
+    for line in blocks()[1].splitlines():
+        words = line.split()
+        if words[0].isalpha():
+            name = words.pop(0)
+        numbers.setdefault(name, []).append([float(word) for word in words])
+    return {name: numpy.array(rows) for name, rows in numbers.items()}
+
+
+class WireExampleTest(unittest.TestCase):
+    def test_the_bytes_are_the_request_that_the_text_describes(self):
+        payload = example_bytes()
+        described = service.MaskedAttentionRequest(
+            embeddings=to_tensor([[1, 0], [0, 1], [1, 1]], F32), head_count=1,
+            options={"scale": 0.5, "return_weights": True,
+                     "causal": {"alignment": options_pb2.CAUSAL_ALIGNMENT_TOP_LEFT}})
+        self.assertEqual(service.MaskedAttentionRequest.FromString(payload), described)
+        self.assertEqual(payload, described.SerializeToString(deterministic=True))
+        self.assertIn(f"of {len(payload)} bytes", README.read_text(encoding="utf-8"))
+
+    def test_a_server_answers_the_bytes_with_the_numbers_shown(self):
+        with ServerProcess() as server:
+            answer = server.call("MaskedAttention", example_bytes())
+        response = service.AttentionResponse.FromString(answer)
+        shown = example_answer()
+        self.assertEqual(list(response.output.shape), [3, 2])
+        self.assertEqual(list(response.weights.shape), [1, 3, 3])
+        # Half a unit of the seventh decimal, and what float32 may be off.
+        near = {"rtol": 0, "atol": 0.5e-7 + 8 * 2**-24}
+        numpy.testing.assert_allclose(to_array(response.output), shown["output"], **near)
+        numpy.testing.assert_allclose(to_array(response.weights)[0], shown["weights"], **near)
+
+
+if __name__ == "__main__":
+    unittest.main()
