@@ -3,6 +3,8 @@
 
 environment_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 project_folder=${environment_folder%/deploy/environment}
+# shellcheck source=messages.sh
+source "$environment_folder/messages.sh"
 package_list=${ATTENTION_PACKAGE_LIST:-$project_folder/deploy/packages.list}
 
 # What deploy/env exits with when it cannot run the command at all; env(1) and docker use the same.
@@ -10,8 +12,6 @@ readonly cannot_run=125
 
 # Raised whenever make-root makes something else of the same list, so that older roots are not taken for it.
 readonly root_layout=2
-
-say() { printf 'deploy/env: %s\n' "$*" >&2; }
 
 # The one sentence for a machine on which no private root can be made or entered.
 give_up() {
