@@ -2,16 +2,18 @@
 //
 //   s[i, j] = scale * score(query[i], key[j])
 //   s[i, j] = s[i, j] * multiplicative_mask[i, j] + additive_mask[i, j]
-//   s[i, j] = -infinity  where boolean_mask, additive_mask = -infinity, causal or key_lengths hide key j
-//   w       = softmax of s over keys | softmax of s over queries | s (0 where hidden)
+//   s[i, j] = -infinity  where boolean_mask, additive_mask = -infinity, causal or key_lengths hide
+//   key j w       = softmax of s over keys | softmax of s over queries | s (0 where hidden)
 //   output[i] = sum over j of w[i, j] * value[j]
 //
-// for every batch entry and query head h, which reads key-value head h / (query heads / key-value heads).
-// A row that sees no key gives zeros. What is hidden reaches nothing but raw scores, be it NaN or infinite.
+// for every batch entry and query head h, which reads key-value head h / (query heads / key-value
+// heads). A row that sees no key gives zeros. What is hidden reaches nothing but raw scores, be it
+// NaN or infinite.
 //
-// Sources: Vaswani et al., "Attention Is All You Need" (2017), section 3.2; Milakov and Gimelshein, "Online
-// normalizer calculation for softmax" (2018) and Dao et al., "FlashAttention" (2022) for the fused order of
-// evaluation; Luong et al. (2015) and Bahdanau et al. (2015), A.1.2, for the general and additive scores.
+// Sources: Vaswani et al., "Attention Is All You Need" (2017), section 3.2; Milakov and Gimelshein,
+// "Online normalizer calculation for softmax" (2018) and Dao et al., "FlashAttention" (2022) for
+// the fused order of evaluation; Luong et al. (2015) and Bahdanau et al. (2015), A.1.2, for the
+// general and additive scores.
 
 #ifndef ATTENTION_KERNELS_ATTEND_H_
 #define ATTENTION_KERNELS_ATTEND_H_
@@ -38,7 +40,8 @@ struct AttentionProblem {
   TensorView key;    // [batch, key-value heads, keys, key width]
   TensorView value;  // [batch, key-value heads, keys, value width]
 
-  // Each absent or with the extents [batch, query heads, queries, keys] and strides of 0 where it broadcasts.
+  // Each absent or with the extents [batch, query heads, queries, keys] and strides of 0 where it
+  // broadcasts.
   TensorView boolean_mask;         // BOOL; 1 = attend
   TensorView additive_mask;        // any type but BOOL
   TensorView multiplicative_mask;  // any type but BOOL; only with Normalization::kNone
@@ -46,12 +49,14 @@ struct AttentionProblem {
   // Query i sees key j only if j <= i + *causal_offset. Any value.
   std::optional<int64_t> causal_offset;
 
-  // Empty, or one for each batch entry: keys at and after key_lengths[batch] are padding. In [0, keys].
+  // Empty, or one for each batch entry: keys at and after key_lengths[batch] are padding. In [0,
+  // keys].
   std::span<const int64_t> key_lengths;
 
-  // Parameters of the general score (first_weight [1, 1, query width, key width]) and of the additive score
-  // (first_weight [1, 1, query width, hidden], second_weight [1, 1, key width, hidden], vector [1, 1, 1, hidden]).
-  // Dense, in the type of the queries. Absent for the dot product.
+  // Parameters of the general score (first_weight [1, 1, query width, key width]) and of the
+  // additive score (first_weight [1, 1, query width, hidden], second_weight [1, 1, key width,
+  // hidden], vector [1, 1, 1, hidden]). Dense, in the type of the queries. Absent for the dot
+  // product.
   TensorView score_first_weight;
   TensorView score_second_weight;
   TensorView score_vector;
@@ -65,12 +70,13 @@ struct AttentionOptions {
   ScoresOutput scores = ScoresOutput::kNone;
 };
 
-// Where results go. Written only if the status is OK, except that a stopped computation may have begun.
-// None may overlap an input or another output.
+// Where results go. Written only if the status is OK, except that a stopped computation may have
+// begun. None may overlap an input or another output.
 struct AttentionOutputs {
   MutableTensorView output;   // [batch, query heads, queries, value width], the type of the queries
   MutableTensorView weights;  // absent, or dense [batch, query heads, queries, keys]
-  MutableTensorView scores;   // absent unless options.scores asks; dense [batch, query heads, queries, keys]
+  MutableTensorView
+      scores;  // absent unless options.scores asks; dense [batch, query heads, queries, keys]
 };
 
 // What ran.
@@ -82,25 +88,28 @@ struct AttentionReport {
 
 // Computes attention.
 //
-// Returns kInvalidArgument, with nothing written, if the problem contradicts the contract above (the message
-// names the field and both values); kUnimplemented if no usable implementation offers the combination;
-// kCancelled if execution.stop asked for it; kInternal if the matrix library failed.
-// Thread safety: reentrant. Memory: working sets of a few MiB a thread and packed copies of keys and values;
-// never a full score matrix that was not asked for.
+// Returns kInvalidArgument, with nothing written, if the problem contradicts the contract above
+// (the message names the field and both values); kUnimplemented if no usable implementation offers
+// the combination; kCancelled if execution.stop asked for it; kInternal if the matrix library
+// failed. Thread safety: reentrant. Memory: working sets of a few MiB a thread and packed copies of
+// keys and values; never a full score matrix that was not asked for.
 [[nodiscard]] absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
                                                      const AttentionOptions& options,
                                                      const AttentionOutputs& outputs,
                                                      const Execution& execution = {});
 
 // The checks that Attend makes first. Also checks that extents multiply without overflow.
-[[nodiscard]] absl::Status Validate(const AttentionProblem& problem, const AttentionOptions& options,
+[[nodiscard]] absl::Status Validate(const AttentionProblem& problem,
+                                    const AttentionOptions& options,
                                     const AttentionOutputs& outputs);
 
-// Floating point operations of the two matrix products over the (query, key) pairs that causal_offset and
-// key_lengths leave visible: 2 * pairs * (key width + value width). A double, since it must not overflow.
+// Floating point operations of the two matrix products over the (query, key) pairs that
+// causal_offset and key_lengths leave visible: 2 * pairs * (key width + value width). A double,
+// since it must not overflow.
 [[nodiscard]] double EstimateFlops(const AttentionProblem& problem);
 
-// True if Attend would compute this in float64, element by element: much slower, so servers limit it apart.
+// True if Attend would compute this in float64, element by element: much slower, so servers limit
+// it apart.
 [[nodiscard]] bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options);
 
 }  // namespace attention::kernels

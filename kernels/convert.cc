@@ -21,13 +21,15 @@ uint16_t RoundTo16Bits(double value) {
   const auto sign = static_cast<uint16_t>(bits >> 63 << 15);
   const uint64_t magnitude = bits << 1 >> 1;
   if (value != value) {
-    const uint64_t payload = magnitude >> (kDoubleMantissaBits - kMantissaBits) & ((1 << kMantissaBits) - 1);
+    const uint64_t payload =
+        magnitude >> (kDoubleMantissaBits - kMantissaBits) & ((1 << kMantissaBits) - 1);
     return static_cast<uint16_t>(sign | kInfinity | uint64_t{1} << (kMantissaBits - 1) | payload);
   }
   const int exponent = static_cast<int>(magnitude >> kDoubleMantissaBits) - kDoubleBias;
   const int denormal_shift = std::max(0, kSmallestNormalExponent - exponent);
   const int dropped_bits = kDoubleMantissaBits - kMantissaBits + denormal_shift;
-  if (dropped_bits > kDoubleMantissaBits + 1) return sign;  // below half the smallest denormal; double's denormals too
+  if (dropped_bits > kDoubleMantissaBits + 1)
+    return sign;  // below half the smallest denormal; double's denormals too
 
   const uint64_t hidden_bit = uint64_t{1} << kDoubleMantissaBits;
   const uint64_t significand = (magnitude & (hidden_bit - 1)) | hidden_bit;
@@ -35,8 +37,10 @@ uint16_t RoundTo16Bits(double value) {
   const uint64_t dropped = significand - (kept << dropped_bits);
   const uint64_t half = uint64_t{1} << (dropped_bits - 1);
   if (dropped > half || (dropped == half && (kept & 1) != 0)) ++kept;
-  // `kept` holds the leading one of a normal number, which adds one to the exponent field; so does a carry.
-  const auto exponent_field = static_cast<uint64_t>(std::max(0, exponent - kSmallestNormalExponent));
+  // `kept` holds the leading one of a normal number, which adds one to the exponent field; so does
+  // a carry.
+  const auto exponent_field =
+      static_cast<uint64_t>(std::max(0, exponent - kSmallestNormalExponent));
   const uint64_t encoded = (exponent_field << kMantissaBits) + kept;
   return static_cast<uint16_t>(sign | std::min(encoded, kInfinity));
 }
@@ -74,7 +78,9 @@ float HalfToFloat(uint16_t bits) {
   return std::bit_cast<float>(sign | float_exponent << 23 | mantissa << 13);
 }
 
-float Bfloat16ToFloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+float Bfloat16ToFloat(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 uint16_t HalfFromDouble(double value) { return RoundTo16Bits<5, 10>(value); }
 
@@ -82,33 +88,48 @@ uint16_t Bfloat16FromDouble(double value) { return RoundTo16Bits<8, 7>(value); }
 
 double LoadElement(DataType type, const void* source) {
   switch (type) {
-    case DataType::kF32: return static_cast<double>(Read<float>(source));
-    case DataType::kF16: return static_cast<double>(HalfToFloat(Read<uint16_t>(source)));
-    case DataType::kBF16: return static_cast<double>(Bfloat16ToFloat(Read<uint16_t>(source)));
-    case DataType::kF64: return Read<double>(source);
-    case DataType::kBool: return Read<uint8_t>(source) != 0 ? 1.0 : 0.0;
+    case DataType::kF32:
+      return static_cast<double>(Read<float>(source));
+    case DataType::kF16:
+      return static_cast<double>(HalfToFloat(Read<uint16_t>(source)));
+    case DataType::kBF16:
+      return static_cast<double>(Bfloat16ToFloat(Read<uint16_t>(source)));
+    case DataType::kF64:
+      return Read<double>(source);
+    case DataType::kBool:
+      return Read<uint8_t>(source) != 0 ? 1.0 : 0.0;
   }
   return 0.0;
 }
 
 void LoadElements(DataType type, const void* source, int64_t count, double* destination) {
   switch (type) {
-    case DataType::kF32: return LoadAs<float>(source, count, destination, [](float x) { return double{x}; });
-    case DataType::kF16: return LoadAs<uint16_t>(source, count, destination, HalfToFloat);
-    case DataType::kBF16: return LoadAs<uint16_t>(source, count, destination, Bfloat16ToFloat);
-    case DataType::kF64: return LoadAs<double>(source, count, destination, [](double x) { return x; });
-    case DataType::kBool: return LoadAs<uint8_t>(source, count, destination, [](uint8_t x) { return x != 0; });
+    case DataType::kF32:
+      return LoadAs<float>(source, count, destination, [](float x) { return double{x}; });
+    case DataType::kF16:
+      return LoadAs<uint16_t>(source, count, destination, HalfToFloat);
+    case DataType::kBF16:
+      return LoadAs<uint16_t>(source, count, destination, Bfloat16ToFloat);
+    case DataType::kF64:
+      return LoadAs<double>(source, count, destination, [](double x) { return x; });
+    case DataType::kBool:
+      return LoadAs<uint8_t>(source, count, destination, [](uint8_t x) { return x != 0; });
   }
 }
 
 void StoreElements(DataType type, const double* source, int64_t count, void* destination) {
   switch (type) {
     case DataType::kF32:
-      return StoreAs<float>(source, count, destination, [](double x) { return static_cast<float>(x); });
-    case DataType::kF16: return StoreAs<uint16_t>(source, count, destination, HalfFromDouble);
-    case DataType::kBF16: return StoreAs<uint16_t>(source, count, destination, Bfloat16FromDouble);
-    case DataType::kF64: return StoreAs<double>(source, count, destination, [](double x) { return x; });
-    case DataType::kBool: return;
+      return StoreAs<float>(source, count, destination,
+                            [](double x) { return static_cast<float>(x); });
+    case DataType::kF16:
+      return StoreAs<uint16_t>(source, count, destination, HalfFromDouble);
+    case DataType::kBF16:
+      return StoreAs<uint16_t>(source, count, destination, Bfloat16FromDouble);
+    case DataType::kF64:
+      return StoreAs<double>(source, count, destination, [](double x) { return x; });
+    case DataType::kBool:
+      return;
   }
 }
 

@@ -1,5 +1,5 @@
-// Scalar conversions between the element types and wider ones. Every narrowing rounds once, to nearest, ties to
-// even: a double goes to a 16-bit type directly, never by way of float.
+// Scalar conversions between the element types and wider ones. Every narrowing rounds once, to
+// nearest, ties to even: a double goes to a 16-bit type directly, never by way of float.
 //
 // Formats: IEEE 754-2019 binary16 (F16), and bfloat16, which is the upper half of binary32 (BF16).
 
@@ -16,8 +16,8 @@ namespace attention::kernels {
 [[nodiscard]] float HalfToFloat(uint16_t bits);
 [[nodiscard]] float Bfloat16ToFloat(uint16_t bits);
 
-// Beyond the largest finite value plus half a unit: infinity. Below half the smallest denormal: zero, signed.
-// A NaN keeps its sign and becomes quiet. Floats convert through their exact double.
+// Beyond the largest finite value plus half a unit: infinity. Below half the smallest denormal:
+// zero, signed. A NaN keeps its sign and becomes quiet. Floats convert through their exact double.
 [[nodiscard]] uint16_t HalfFromDouble(double value);
 [[nodiscard]] uint16_t Bfloat16FromDouble(double value);
 

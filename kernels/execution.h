@@ -14,9 +14,9 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  // Calls `work(item)` once for each item in [0, item_count), in ascending order of start, from the calling
-  // thread and from as many others as are free. Returns, once all calls have returned, how many threads took
-  // part (at least 1). `work` must not throw.
+  // Calls `work(item)` once for each item in [0, item_count), in ascending order of start, from the
+  // calling thread and from as many others as are free. Returns, once all calls have returned, how
+  // many threads took part (at least 1). `work` must not throw.
   virtual int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) = 0;
 };
 
@@ -32,8 +32,8 @@ struct Execution {
   const StopSignal* stop = nullptr;  // null: never
 };
 
-// Runs the items on the executor, or one after the other if there is none. Items that begin after a stop was
-// requested are skipped. Returns the number of threads that took part.
+// Runs the items on the executor, or one after the other if there is none. Items that begin after a
+// stop was requested are skipped. Returns the number of threads that took part.
 int RunItems(const Execution& execution, int64_t item_count, absl::FunctionRef<void(int64_t)> work);
 
 [[nodiscard]] bool StopRequested(const Execution& execution);

@@ -1,4 +1,5 @@
-// The ways in which attention can be computed here: objects with names, and the choice between them.
+// The ways in which attention can be computed here: objects with names, and the choice between
+// them.
 
 #ifndef ATTENTION_KERNELS_IMPLEMENTATION_H_
 #define ATTENTION_KERNELS_IMPLEMENTATION_H_
@@ -36,22 +37,23 @@ class Implementation {
 };
 
 // All of them, in order of preference, whether or not this machine can run them:
-//   fused-amx, fused-avx512, fused-avx2   online softmax over oneDNN's matrix kernels for that instruction set
-//   unfused-float64                       every option, in float64, on any machine
+//   fused-amx, fused-avx512, fused-avx2   online softmax over oneDNN's matrix kernels for that
+//   instruction set unfused-float64                       every option, in float64, on any machine
 [[nodiscard]] std::span<const Implementation* const> AllImplementations();
 
 // Those that this process can use, in order of preference.
 [[nodiscard]] std::vector<const Implementation*> UsableImplementations();
 
-// Forces `name` for the whole process: of the fused implementations only this one remains, and a fused name
-// caps the instruction sets of every kernel, oneDNN's included; "unfused-float64" leaves no fused one.
-// (A forced fused implementation leaves unfused-float64 for what no fused one offers.) Call it at most once,
-// before any other function of this library that computes.
-// Returns kInvalidArgument, naming the known ones, if there is no such name; kFailedPrecondition if this
+// Forces `name` for the whole process: of the fused implementations only this one remains, and a
+// fused name caps the instruction sets of every kernel, oneDNN's included; "unfused-float64" leaves
+// no fused one. (A forced fused implementation leaves unfused-float64 for what no fused one
+// offers.) Call it at most once, before any other function of this library that computes. Returns
+// kInvalidArgument, naming the known ones, if there is no such name; kFailedPrecondition if this
 // machine cannot run it or if it is too late.
 [[nodiscard]] absl::Status UseImplementation(std::string_view name);
 
-// The instruction set that kernels dispatch to, after any cap: "avx512_amx", "avx512", "avx2" or "baseline".
+// The instruction set that kernels dispatch to, after any cap: "avx512_amx", "avx512", "avx2" or
+// "baseline".
 [[nodiscard]] std::string_view InstructionSet();
 
 }  // namespace attention::kernels

@@ -30,13 +30,15 @@ using Extents = std::array<int64_t, 4>;
   return {extents[1] * extents[2] * extents[3], extents[2] * extents[3], extents[3], 1};
 }
 
-// A read-only array of rank four. Axes of queries, keys, values and outputs: batch, head, row, column.
-// Axes of masks, weights and scores: batch, head, query, key. Data is aligned to its element's size.
+// A read-only array of rank four. Axes of queries, keys, values and outputs: batch, head, row,
+// column. Axes of masks, weights and scores: batch, head, query, key. Data is aligned to its
+// element's size.
 struct TensorView {
   const void* data = nullptr;
   DataType type = DataType::kF32;
   Extents extents = {0, 0, 0, 0};
-  Extents strides = {0, 0, 0, 0};  // the last is 1, except in a mask, where a stride of 0 broadcasts
+  Extents strides = {0, 0, 0,
+                     0};  // the last is 1, except in a mask, where a stride of 0 broadcasts
 
   [[nodiscard]] bool present() const { return data != nullptr; }
 };
@@ -50,7 +52,8 @@ struct MutableTensorView {
 
   [[nodiscard]] bool present() const { return data != nullptr; }
 
-  operator TensorView() const {  // NOLINT(google-explicit-constructor): a view may always lose its right to write
+  operator TensorView()
+      const {  // NOLINT(google-explicit-constructor): a view may always lose its right to write
     return {data, type, extents, strides};
   }
 };
@@ -58,19 +61,20 @@ struct MutableTensorView {
 [[nodiscard]] inline TensorView DenseView(const void* data, DataType type, const Extents& extents) {
   return {data, type, extents, DenseStrides(extents)};
 }
-[[nodiscard]] inline MutableTensorView DenseView(void* data, DataType type, const Extents& extents) {
+[[nodiscard]] inline MutableTensorView DenseView(void* data, DataType type,
+                                                 const Extents& extents) {
   return {data, type, extents, DenseStrides(extents)};
 }
 
 // The address of element (batch, head, row, 0).
-[[nodiscard]] inline const std::byte* RowAddress(const TensorView& view, int64_t batch, int64_t head,
-                                                 int64_t row) {
+[[nodiscard]] inline const std::byte* RowAddress(const TensorView& view, int64_t batch,
+                                                 int64_t head, int64_t row) {
   return static_cast<const std::byte*>(view.data) +
          static_cast<ptrdiff_t>(ElementBytes(view.type)) *
              (batch * view.strides[0] + head * view.strides[1] + row * view.strides[2]);
 }
-[[nodiscard]] inline std::byte* RowAddress(const MutableTensorView& view, int64_t batch, int64_t head,
-                                           int64_t row) {
+[[nodiscard]] inline std::byte* RowAddress(const MutableTensorView& view, int64_t batch,
+                                           int64_t head, int64_t row) {
   return const_cast<std::byte*>(RowAddress(static_cast<const TensorView&>(view), batch, head, row));
 }
 

@@ -1,0 +1,72 @@
+#include "kernels/attend.h"
+
+#include <algorithm>
+
+#include "kernels/implementation.h"
+#include "kernels/visibility.h"
+
+namespace attention::kernels {
+namespace {
+
+// Never null for a valid problem: the last implementation offers everything and runs anywhere.
+const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options) {
+  for (const Implementation* implementation : UsableImplementations()) {
+    if (implementation->Offers(problem, options)) return implementation;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
+                                       const AttentionOptions& options,
+                                       const AttentionOutputs& outputs,
+                                       const Execution& execution) {
+  if (absl::Status status = Validate(problem, options, outputs); !status.ok()) return status;
+  const Implementation* implementation = Choose(problem, options);
+  if (implementation == nullptr) {
+    return absl::UnimplementedError("no usable implementation offers this combination of options");
+  }
+  absl::StatusOr<AttentionReport> report =
+      implementation->Run(problem, options, outputs, execution);
+  if (report.ok() && StopRequested(execution)) return absl::CancelledError("stopped on request");
+  return report;
+}
+
+double EstimateFlops(const AttentionProblem& problem) {
+  const Extents& query = problem.query.extents;
+  double pairs = 0;
+  for (int64_t batch = 0; batch < query[0]; ++batch) {
+    if (!problem.causal_offset.has_value()) {
+      pairs +=
+          static_cast<double>(VisibleKeyCount(problem, batch, 0)) * static_cast<double>(query[2]);
+      continue;
+    }
+    // Along the queries the count is 0, then grows by one each, then stays at its limit.
+    const int64_t offset = *problem.causal_offset;
+    AttentionProblem without_causal = problem;
+    without_causal.causal_offset.reset();
+    const double limit = static_cast<double>(VisibleKeyCount(without_causal, batch, 0));
+    const auto sum_to =
+        [&](double count) {  // sum over queries [0, count) of min(limit, max(0, i + offset + 1))
+          const double first =
+              std::max(0.0, -static_cast<double>(offset) - 1);  // the last query that sees nothing
+          const double full = std::max(first, limit - static_cast<double>(offset) - 1);
+          const double growing = std::clamp(count, first, full) - first;
+          const double start = first + static_cast<double>(offset) + 1;
+          return growing * start + growing * (growing - 1) / 2 +
+                 std::max(0.0, count - full) * limit;
+        };
+    pairs += sum_to(static_cast<double>(query[2]));
+  }
+  const double widths =
+      static_cast<double>(query[3]) + static_cast<double>(problem.value.extents[3]);
+  return 2 * pairs * static_cast<double>(query[1]) * widths;
+}
+
+bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options) {
+  const Implementation* implementation = Choose(problem, options);
+  return implementation != nullptr && implementation->name() == "unfused-float64";
+}
+
+}  // namespace attention::kernels

@@ -1,0 +1,72 @@
+// The vectorized loops of fused attention that are not matrix products. Compiled for several
+// instruction sets by Highway; each call dispatches to the best one that the process may use.
+//
+// Free functions on raw arrays. Thread safety: reentrant. Allocation: none.
+
+#ifndef ATTENTION_KERNELS_ELEMENTWISE_ELEMENTWISE_H_
+#define ATTENTION_KERNELS_ELEMENTWISE_ELEMENTWISE_H_
+
+#include <cstdint>
+
+#include "kernels/tensor_view.h"
+
+namespace attention::kernels {
+
+// Score rows are padded to a multiple of this many columns (two vectors of the widest kind); the
+// padding may be overwritten.
+inline constexpr int64_t kColumnMultiple = 32;
+
+// destination[i] = source[i] as f32, exactly (F64 is rounded). Unaligned pointers are fine.
+void ConvertToF32(DataType type, const void* source, int64_t count, float* destination);
+
+// destination[i] = source[i] * factor, rounded to nearest even.
+void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,
+                  void* destination);
+
+// destination[column * destination_stride + row] = source[row * source_stride + column], in words
+// of 32 bits.
+void TransposeWords(const uint32_t* source, int64_t source_stride, int64_t row_count,
+                    int64_t column_count, uint32_t* destination, int64_t destination_stride);
+
+// destination[2 * i] = even[i], destination[2 * i + 1] = odd[i].
+void InterleaveHalfWords(const uint16_t* even, const uint16_t* odd, int64_t count,
+                         uint16_t* destination);
+
+[[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);
+
+// s = s * scale + additive (if any); -infinity where additive is -infinity or boolean (if any) is
+// 0.
+void MaskScores(float* scores, int64_t count, float scale, const float* additive,
+                const uint8_t* boolean);
+
+// A block of scores of some queries over consecutive keys, and the running softmax of those
+// queries. `exponent_scale` > 0 is what scores are multiplied by to become exponents of 2.
+struct SoftmaxBlock {
+  float* scores;  // [row_count, column_count]; in the F32 case overwritten by the weights
+  int64_t score_stride_elements;  // >= column_count
+  int64_t row_count;
+  int64_t column_count;  // a multiple of kColumnMultiple
+  const int32_t*
+      visible_counts;  // [row_count]: columns at and after it are hidden, in [0, column_count]
+  float exponent_scale;
+  float* shifts;   // [row_count]: the running maximum, as an exponent of 2; -infinity at first
+  float* sums;     // [row_count]: the running sum of weights; 0 at first
+  float* outputs;  // [row_count, output_count]: the running output, rescaled when a maximum grows
+  int64_t output_stride_elements;
+  int64_t output_count;
+};
+
+// Takes one block into the running softmax (Milakov and Gimelshein, 2018): weights become 2^(scale
+// * s - shift), 0 where hidden. They are left in block.scores.
+void SoftmaxToF32(const SoftmaxBlock& block);
+
+// The same, with the weights rounded to BF16 into `weights` [row_count, weight_stride_elements].
+void SoftmaxToBF16(const SoftmaxBlock& block, uint16_t* weights, int64_t weight_stride_elements);
+
+// In place: scores[i] = 2^(exponent_scale * scores[i] - shift) * factor; the softmax, once shift is
+// final.
+void NormalizeScores(float* scores, int64_t count, float exponent_scale, float shift, float factor);
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_ELEMENTWISE_ELEMENTWISE_H_

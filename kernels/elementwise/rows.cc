@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/elementwise/elementwise.h"
+
+// Highway compiles the rest of this file once for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/elementwise/rows.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+//
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace attention::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using FloatTag = hn::CappedTag<float, 16>;
+
+// T: hwy::float16_t or hwy::bfloat16_t, which every target can widen to f32.
+template <class T>
+HWY_INLINE void WidenRow(const T* source, int64_t count, float* destination) {
+  const FloatTag d;
+  const hn::Rebind<T, FloatTag> narrow;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    hn::StoreN(hn::PromoteTo(d, hn::LoadN(narrow, source + i, rest)), d, destination + i, rest);
+  }
+}
+
+void ConvertToF32Here(DataType type, const void* source, int64_t count, float* destination) {
+  switch (type) {
+    case DataType::kF32:
+      std::copy_n(static_cast<const float*>(source), count, destination);
+      return;
+    case DataType::kF16:
+      return WidenRow(static_cast<const hwy::float16_t*>(source), count, destination);
+    case DataType::kBF16:
+      return WidenRow(static_cast<const hwy::bfloat16_t*>(source), count, destination);
+    case DataType::kF64:
+      for (int64_t i = 0; i < count; ++i) {
+        destination[i] = static_cast<float>(static_cast<const double*>(source)[i]);
+      }
+      return;
+    case DataType::kBool:
+      return;
+  }
+}
+
+template <class T>
+HWY_INLINE void ScaleAndNarrowRow(const float* source, float factor, int64_t count,
+                                  T* destination) {
+  const FloatTag d;
+  const hn::Rebind<T, FloatTag> narrow;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto factors = hn::Set(d, factor);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    const auto scaled = hn::Mul(hn::LoadN(d, source + i, rest), factors);
+    hn::StoreN(hn::DemoteTo(narrow, scaled), narrow, destination + i, rest);
+  }
+}
+
+void ScaleFromF32Here(const float* source, float factor, int64_t count, DataType type,
+                      void* destination) {
+  switch (type) {
+    case DataType::kF32:
+      for (int64_t i = 0; i < count; ++i) static_cast<float*>(destination)[i] = source[i] * factor;
+      return;
+    case DataType::kF16:
+      return ScaleAndNarrowRow(source, factor, count, static_cast<hwy::float16_t*>(destination));
+    case DataType::kBF16:
+      return ScaleAndNarrowRow(source, factor, count, static_cast<hwy::bfloat16_t*>(destination));
+    case DataType::kF64:
+      for (int64_t i = 0; i < count; ++i) {
+        static_cast<double*>(destination)[i] =
+            static_cast<double>(source[i]) * static_cast<double>(factor);
+      }
+      return;
+    case DataType::kBool:
+      return;
+  }
+}
+
+// In tiles small enough for the first-level cache, so that neither side is walked with a large
+// stride for long.
+void TransposeWordsHere(const uint32_t* source, int64_t source_stride, int64_t row_count,
+                        int64_t column_count, uint32_t* destination, int64_t destination_stride) {
+  constexpr int64_t kTile = 16;
+  for (int64_t row0 = 0; row0 < row_count; row0 += kTile) {
+    const int64_t rows = std::min(kTile, row_count - row0);
+    for (int64_t column0 = 0; column0 < column_count; column0 += kTile) {
+      const int64_t columns = std::min(kTile, column_count - column0);
+      for (int64_t column = column0; column < column0 + columns; ++column) {
+        for (int64_t row = row0; row < row0 + rows; ++row) {
+          destination[column * destination_stride + row] = source[row * source_stride + column];
+        }
+      }
+    }
+  }
+}
+
+void InterleaveHalfWordsHere(const uint16_t* even, const uint16_t* odd, int64_t count,
+                             uint16_t* destination) {
+  for (int64_t i = 0; i < count; ++i) {
+    destination[2 * i] = even[i];
+    destination[2 * i + 1] = odd[i];
+  }
+}
+
+// A number is finite if its exponent bits are not all set.
+template <class Word>
+HWY_INLINE bool AllWordsFinite(const Word* words, int64_t count, Word exponent_mask) {
+  Word found = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    found |= static_cast<Word>((words[i] & exponent_mask) == exponent_mask);
+  }
+  return found == 0;
+}
+
+bool AllFiniteHere(DataType type, const void* values, int64_t count) {
+  switch (type) {
+    case DataType::kF32:
+      return AllWordsFinite<uint32_t>(static_cast<const uint32_t*>(values), count, 0x7F800000);
+    case DataType::kF16:
+      return AllWordsFinite<uint16_t>(static_cast<const uint16_t*>(values), count, 0x7C00);
+    case DataType::kBF16:
+      return AllWordsFinite<uint16_t>(static_cast<const uint16_t*>(values), count, 0x7F80);
+    case DataType::kF64:
+      return AllWordsFinite<uint64_t>(static_cast<const uint64_t*>(values), count,
+                                      0x7FF0000000000000);
+    case DataType::kBool:
+      break;
+  }
+  return true;
+}
+
+void MaskScoresHere(float* scores, int64_t count, float scale, const float* additive,
+                    const uint8_t* boolean) {
+  const FloatTag d;
+  const hn::Rebind<uint8_t, FloatTag> bytes;
+  const hn::RebindToSigned<FloatTag> words;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto scales = hn::Set(d, scale);
+  const auto hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    auto score = hn::Mul(hn::LoadN(d, scores + i, rest), scales);
+    if (additive != nullptr) {
+      const auto bias = hn::LoadN(d, additive + i, rest);
+      // Selected, not added: a NaN score plus -infinity would still be NaN.
+      score = hn::IfThenElse(hn::Eq(bias, hidden), hidden, hn::Add(score, bias));
+    }
+    if (boolean != nullptr) {
+      const auto attend = hn::PromoteTo(words, hn::LoadN(bytes, boolean + i, rest));
+      score = hn::IfThenElse(hn::RebindMask(d, hn::Ne(attend, hn::Zero(words))), score, hidden);
+    }
+    hn::StoreN(score, d, scores + i, rest);
+  }
+}
+
+}  // namespace attention::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace attention::kernels {
+
+HWY_EXPORT(ConvertToF32Here);
+HWY_EXPORT(ScaleFromF32Here);
+HWY_EXPORT(TransposeWordsHere);
+HWY_EXPORT(InterleaveHalfWordsHere);
+HWY_EXPORT(AllFiniteHere);
+HWY_EXPORT(MaskScoresHere);
+
+void ConvertToF32(DataType type, const void* source, int64_t count, float* destination) {
+  HWY_DYNAMIC_DISPATCH(ConvertToF32Here)(type, source, count, destination);
+}
+
+void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,
+                  void* destination) {
+  HWY_DYNAMIC_DISPATCH(ScaleFromF32Here)(source, factor, count, type, destination);
+}
+
+void TransposeWords(const uint32_t* source, int64_t source_stride, int64_t row_count,
+                    int64_t column_count, uint32_t* destination, int64_t destination_stride) {
+  HWY_DYNAMIC_DISPATCH(TransposeWordsHere)
+  (source, source_stride, row_count, column_count, destination, destination_stride);
+}
+
+void InterleaveHalfWords(const uint16_t* even, const uint16_t* odd, int64_t count,
+                         uint16_t* destination) {
+  HWY_DYNAMIC_DISPATCH(InterleaveHalfWordsHere)(even, odd, count, destination);
+}
+
+bool AllFinite(DataType type, const void* values, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(AllFiniteHere)(type, values, count);
+}
+
+void MaskScores(float* scores, int64_t count, float scale, const float* additive,
+                const uint8_t* boolean) {
+  HWY_DYNAMIC_DISPATCH(MaskScoresHere)(scores, count, scale, additive, boolean);
+}
+
+}  // namespace attention::kernels
+#endif  // HWY_ONCE

@@ -1,0 +1,111 @@
+#include "kernels/onednn/matrix_kernel.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "kernels/instruction_set.h"
+#include "kernels/onednn/tile_palette.h"
+#include "oneapi/dnnl/dnnl_ukernel.hpp"
+
+namespace attention::kernels {
+namespace {
+
+using dnnl::memory;
+
+// What the calling thread's tile registers are configured for. Valid only within a
+// MatrixKernelScope.
+thread_local TilePalette current_palette;
+
+// oneDNN's scratchpad, one for each thread, as large as the largest kernel so far needs.
+void* Scratchpad(size_t bytes) {
+  thread_local std::vector<std::byte> scratchpad;
+  constexpr size_t kAlignmentBytes = 64;
+  if (scratchpad.size() < bytes + kAlignmentBytes) scratchpad.resize(bytes + kAlignmentBytes);
+  const auto address = reinterpret_cast<uintptr_t>(scratchpad.data());
+  return reinterpret_cast<void*>((address + kAlignmentBytes - 1) & ~(kAlignmentBytes - 1));
+}
+
+class BrgemmKernel final : public MatrixKernel {
+ public:
+  // Throws dnnl::error.
+  explicit BrgemmKernel(const MatrixKernelShape& shape) {
+    const bool bf16 = shape.type == MatrixType::kBF16;
+    const memory::data_type operand_type = bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+    brgemm_ = dnnl::ukernel::brgemm(
+        shape.row_count, shape.column_count, shape.inner_count, /*batch_size=*/1, shape.a_stride,
+        shape.b_stride, shape.c_stride, operand_type, operand_type, memory::data_type::f32);
+    brgemm_.set_add_C(shape.accumulate);
+    brgemm_.finalize();
+    brgemm_.generate();
+    scratchpad_bytes_ = brgemm_.get_scratchpad_size();
+    if (bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx) {
+      brgemm_.set_hw_context();
+      palette_ = StoredTilePalette();
+      dnnl::ukernel::brgemm::release_hw_context();
+      current_palette = TilePalette{};
+    }
+  }
+
+  void Run(const void* a, const void* b, float* c) const override {
+    // Setting the context costs some 300 ns even if nothing changes, and most kernels share one
+    // palette.
+    if (!palette_.empty() && palette_ != current_palette) {
+      brgemm_.set_hw_context();
+      current_palette = palette_;
+    }
+    const std::pair<memory::dim, memory::dim> offsets = {0, 0};
+    (void)dnnl_brgemm_execute(brgemm_.get(), a, b, &offsets.first, c,
+                              Scratchpad(scratchpad_bytes_));
+  }
+
+ private:
+  dnnl::ukernel::brgemm brgemm_;
+  size_t scratchpad_bytes_ = 0;
+  TilePalette palette_;
+};
+
+class KernelCache {
+ public:
+  absl::StatusOr<std::shared_ptr<const MatrixKernel>> Find(const MatrixKernelShape& shape) {
+    {
+      absl::ReaderMutexLock lock(&mutex_);
+      if (const auto found = kernels_.find(shape); found != kernels_.end()) return found->second;
+    }
+    try {
+      auto kernel = std::make_shared<const BrgemmKernel>(shape);
+      absl::MutexLock lock(&mutex_);
+      if (kernels_.size() >= kMaxMatrixKernels) kernels_.clear();  // users hold theirs
+      return kernels_.try_emplace(shape, std::move(kernel)).first->second;
+    } catch (const dnnl::error& error) {
+      return absl::InternalError(
+          absl::StrCat("oneDNN could not make a matrix kernel: ", error.what()));
+    }
+  }
+
+ private:
+  absl::Mutex mutex_;
+  absl::flat_hash_map<MatrixKernelShape, std::shared_ptr<const MatrixKernel>> kernels_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const MatrixKernel>> FindMatrixKernel(
+    const MatrixKernelShape& shape) {
+  static auto* cache =
+      new KernelCache;  // never destroyed: threads may compute until the process ends
+  return cache->Find(shape);
+}
+
+MatrixKernelScope::MatrixKernelScope() { current_palette = TilePalette{}; }
+
+MatrixKernelScope::~MatrixKernelScope() {
+  if (!current_palette.empty()) dnnl::ukernel::brgemm::release_hw_context();
+  current_palette = TilePalette{};
+}
+
+}  // namespace attention::kernels
