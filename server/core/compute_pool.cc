@@ -105,8 +105,7 @@ class ComputePool::State {
 
     State& state_;
     const int index_;
-    ParallelSection
-        section_;  // one is enough: a thread runs one job at a time and sections do not nest
+    ParallelSection section_;  // one is enough: one job at a time, and sections do not nest
     std::thread thread_;
   };
 
@@ -120,14 +119,13 @@ class ComputePool::State {
 
   const int thread_count_;
   const int64_t max_unfinished_jobs_;
-  absl::AnyInvocable<void(int64_t)>
-      on_queue_depth_;  // called under mutex_, so that depths arrive in order
 
   std::mutex mutex_;
-  std::condition_variable work_available_;       // a job, items to help with, or the end
-  JobRing queue_;                                // guarded by mutex_, as all down to stopping_
-  std::vector<ParallelSection*> open_sections_;  // oldest first
-  int64_t unfinished_job_count_ = 0;             // queued or running
+  absl::AnyInvocable<void(int64_t)> on_queue_depth_;  // called under mutex_: depths arrive in order
+  std::condition_variable work_available_;            // a job, items to help with, or the end
+  JobRing queue_;                                     // guarded by mutex_, as all down to stopping_
+  std::vector<ParallelSection*> open_sections_;       // oldest first
+  int64_t unfinished_job_count_ = 0;                  // queued or running
   int sleeping_count_ = 0;
   bool stopping_ = false;
 
