@@ -19,10 +19,12 @@ LEGAL = {
     "server/codec.cc": '#include "attention/v1/tensor.pb.h"\n#include "server/core/engine.h"\n'
                        '#include <grpcpp/grpcpp.h>\n#include "google/protobuf/message.h"\n',
     "server/prometheus_metrics.cc": '#include "prometheus/registry.h"\n',
-    "server/http_server.cc": '#include "prometheus/registry.h"\n',
+    "server/http_server.cc": '#include "prometheus/registry.h"\n#include <CivetServer.h>\n',
     "server/main.cc": '#include "CLI/CLI.hpp"\n#include "spdlog/spdlog.h"\n',
     "client/client.h": '#include "attention/v1/attention_service.grpc.pb.h"\n',
-    "client/attn.cc": '#include "client/client.h"\n  #  include "nlohmann/json.hpp"\n',
+    "client/version.h.in": "",
+    "client/attn.cc": '#include "client/client.h"\n  #  include "nlohmann/json.hpp"\n'
+                      '#include "client/version.h"\n',
     "tests/kernels/attend_test.cc": '#include "gtest/gtest.h"\n#include "kernels/attend.h"\n',
     "tests/support/fake.h": '#include "server/core/engine.h"\n#include "client/client.h"\n',
     "proto/attention/v1/tensor.proto": 'import "google/protobuf/struct.proto";\n',
@@ -52,6 +54,8 @@ FORBIDDEN = (
     ("server/core/engine.h", '#include "kernels/onednn/matmul.h"', "kernels/onednn/matmul.h"),
     ("server/codec.cc", '#include "prometheus/counter.h"', "prometheus"),
     ("server/codec.cc", '#include "oneapi/dnnl/dnnl.hpp"', "oneDNN"),
+    ("server/codec.cc", "#include <CivetServer.h>", "civetweb"),
+    ("kernels/attend.cc", "#include <omp.h>", "OpenMP"),
     ("server/codec.cc", '#include "client/client.h"', "client/client.h"),
     ("server/main.cc", '#include "kernels/reference/oracle.h"', "kernels/reference/oracle.h"),
     ("server/main.cc", '#include "tests/support/fake.h"', "tests/support/fake.h"),
@@ -98,7 +102,8 @@ class LayersTest(unittest.TestCase):
     def test_accepts_every_legal_include(self):
         scan = scan_planted()
         self.assertEqual(scan.violations, [])
-        self.assertEqual(sum(scan.files_by_layer.values()), len(LEGAL))
+        read = [path for path in LEGAL if not path.endswith(".in")]
+        self.assertEqual(sum(scan.files_by_layer.values()), len(read))
         self.assertEqual(scan.include_count, sum(text.count("\n") for text in LEGAL.values()))
 
     def test_sees_each_planted_forbidden_include(self):

@@ -15,7 +15,7 @@ TOP_LEVEL = {
     "LICENSE", "README.md", "client", "deploy", "docs", "kernels", "proto", "server", "tests",
 }
 
-_CODE_EXTENSIONS = {".h", ".cc", ".proto", ".py", ".go", ".cmake", ".sh", ".json"}
+_CODE_EXTENSIONS = {".h", ".cc", ".proto", ".py", ".go", ".cmake", ".sh"}
 
 # Machines differ; a path of one of them works on no other.
 _MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:home|work|root|Users)/[\w.-]")
@@ -48,17 +48,12 @@ def check(files):
 def _is_code(file):
     return (
         file.extension in _CODE_EXTENSIONS
-        or file.name in ("CMakeLists.txt", "Dockerfile")
+        or file.name in ("CMakeLists.txt", "CMakePresets.json", "Dockerfile")
         or file.text.startswith("#!"))
 
 
-def _is_data(file):
-    """Numbers that a program wrote, for programs to read."""
-    return file.extension == ".json" and re.search(r"/(golden|conformance|data|corpus)/", file.path)
-
-
 def _check_size(file):
-    if not _is_code(file) or _is_data(file):
+    if not _is_code(file):
         return []
     violations = []
     if len(file.lines) > MAX_LINES:

@@ -1,4 +1,4 @@
-"""Every malformed request gets the documented code and is told which field; nothing else happens."""
+"""Every malformed request gets the documented code and is told which field, and that is all."""
 
 import os
 import unittest

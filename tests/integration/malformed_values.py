@@ -35,7 +35,8 @@ def _bad_embeddings():
         for data_type in (BOOL, INT32, INT64):
             change = replace(*find(request, field).shape, data_type=data_type)
             yield case(f"type {data_type}", method, changed(request, field, change), field)
-    for place in ("projections.query.weight", "projections.value.bias", "projections.output.weight"):
+    for name in ("query.weight", "value.bias", "output.weight"):
+        place = f"projections.{name}"
         yield masked(
             f"{place}: another type", place,
             lambda t: t.CopyFrom(tensor(*t.shape, data_type=BF16)), f"{place}.data_type")

@@ -1,4 +1,4 @@
-"""A real attention_server on free ports of the loopback interface, for one test class or one test."""
+"""A real attention_server on free ports of the loopback interface."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""torch_attention.py TYPE HEADS FOLDER: what torch.nn.MultiheadAttention makes of FOLDER/arrays.npz.
+"""torch_attention.py TYPE HEADS FOLDER: what nn.MultiheadAttention makes of FOLDER/arrays.npz.
 
 Writes FOLDER/output.npy. A program of its own, so that any Python that has torch can run it.
 """

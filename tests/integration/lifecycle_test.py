@@ -1,0 +1,199 @@
+"""Deadlines, cancellation, overload and drain, as callers and platforms see them."""
+
+import contextlib
+import signal
+import threading
+import time
+import unittest
+
+import grpc
+
+import health_pb2
+import health_pb2_grpc
+from attention.v1 import attention_service_pb2 as service
+from long_request import make_long_request
+from server_process import ServerProcess
+from tensors import to_tensor
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SMALL = service.SelfAttentionRequest(embeddings=to_tensor([[1, 0], [0, 1]]))
+
+
+def wait_until(condition, seconds=20):
+    """Polls until `condition()` holds; returns whether it came to hold in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class LifecycleTestCase(unittest.TestCase):
+    @contextlib.contextmanager
+    def serve(self, *flags):
+        with ServerProcess("--compute-threads=1", *flags) as server:
+            yield server
+
+    def check_idle(self, server):
+        """Nothing is left of what was stopped."""
+        idle = lambda: server.sample("attention_requests_in_flight") == 0
+        self.assertTrue(wait_until(idle), "a request is still counted as in flight")
+        empty = lambda: server.sample("attention_bytes_in_flight") == 0
+        self.assertTrue(wait_until(empty), "bytes are still counted as in flight")
+        self.assertEqual(server.sample("attention_queue_depth"), 0)
+
+
+class StoppedCallsTest(LifecycleTestCase):
+    SECONDS = 20
+
+    def check_thread_is_free(self, server):
+        begin = time.monotonic()
+        server.stub.SelfAttention(SMALL, timeout=60)
+        self.assertLess(time.monotonic() - begin, self.SECONDS / 4, "the work went on")
+        self.check_idle(server)
+
+    def test_a_deadline_stops_the_work(self):
+        with self.serve() as server:
+            request = make_long_request(server, self.SECONDS)
+            with self.assertRaises(grpc.RpcError) as caught:
+                server.stub.SelfAttention(request, timeout=0.05)
+            self.assertEqual(caught.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+            self.check_thread_is_free(server)
+            self.assertEqual(
+                server.sample("attention_stopped_total", code="deadline_exceeded"), 1)
+
+    def test_a_cancellation_stops_the_work(self):
+        with self.serve() as server:
+            call = server.stub.SelfAttention.future(make_long_request(server, self.SECONDS))
+            busy = lambda: server.sample("attention_requests_in_flight") == 1
+            self.assertTrue(wait_until(busy))
+            time.sleep(0.1)
+            call.cancel()
+            self.check_thread_is_free(server)
+            self.assertEqual(server.sample("attention_stopped_total", code="cancelled"), 1)
+
+    def test_a_call_that_waits_can_be_cancelled(self):
+        with self.serve() as server:
+            request = make_long_request(server, self.SECONDS)
+            running = server.stub.SelfAttention.future(request)
+            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+            waiting = server.stub.SelfAttention.future(request)
+            self.assertTrue(wait_until(lambda: server.sample("attention_queue_depth") == 1))
+            waiting.cancel()
+            running.cancel()
+            self.check_thread_is_free(server)
+            self.assertEqual(server.sample("attention_stopped_total", code="cancelled"), 2)
+
+    def test_a_caller_that_vanishes_is_a_cancellation(self):
+        with self.serve() as server:
+            channel = server.open_channel()
+            method = channel.unary_unary("/attention.v1.AttentionService/SelfAttention")
+            method.future(make_long_request(server, self.SECONDS).SerializeToString())
+            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+            channel.close()
+            self.check_thread_is_free(server)
+
+
+class OverloadTest(LifecycleTestCase):
+    def check_pushback(self, error):
+        self.assertEqual(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED, error.details())
+        trailer = dict(error.trailing_metadata())
+        self.assertGreater(int(trailer["grpc-retry-pushback-ms"]), 0)
+
+    def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(self):
+        with self.serve("--queue-capacity=1") as server:
+            request = make_long_request(server, 20)
+            calls = [server.stub.SelfAttention.future(request)]
+            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+            time.sleep(0.2)  # until it has left the queue
+            calls.append(server.stub.SelfAttention.future(request))
+            self.assertTrue(wait_until(lambda: server.sample("attention_queue_depth") == 1))
+            for _ in range(10):
+                begin = time.monotonic()
+                with self.assertRaises(grpc.RpcError) as caught:
+                    server.stub.SelfAttention(SMALL, timeout=60)
+                self.check_pushback(caught.exception)
+                self.assertLess(time.monotonic() - begin, 2)
+            self.assertEqual(
+                server.sample("attention_rejected_total", reason="queue_full"), 10)
+            for call in calls:
+                call.cancel()
+            self.check_idle(server)
+            server.stub.SelfAttention(SMALL, timeout=60)
+
+    def test_a_full_byte_budget_refuses_and_nothing_leaks(self):
+        with self.serve("--max-bytes-in-flight=8388608") as server:
+            rows = 700_000  # 2.8 MB in, as much out, more to compute it
+            request = service.CrossAttentionRequest(
+                query_embeddings={"shape": [rows, 1], "raw": bytes(4 * rows)},
+                memory_embeddings=to_tensor([[1.0]]))
+            outcomes = []
+
+            def call():
+                try:
+                    server.stub.CrossAttention(request, timeout=60)
+                except grpc.RpcError as error:
+                    outcomes.append(error)
+
+            for _ in range(5):
+                threads = [threading.Thread(target=call) for _ in range(8)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            self.assertTrue(outcomes, "8 calls at once fit a budget that holds less than two")
+            for error in outcomes:
+                self.check_pushback(error)
+            self.check_idle(server)
+            server.stub.CrossAttention(request, timeout=60)
+            self.check_idle(server)
+
+
+class DrainTest(LifecycleTestCase):
+    def test_an_idle_server_ends_at_once_with_success(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number), self.serve() as server:
+                server.signal(number)
+                self.assertEqual(server.wait(30), 0)
+
+    def test_a_running_call_is_finished_and_everybody_is_told(self):
+        with self.serve("--drain-grace-ms=2000") as server:
+            request = make_long_request(server, 4)
+            health = health_pb2_grpc.HealthStub(server.channel)
+            watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=60)
+            self.assertEqual(next(watch).status, SERVING)
+            self.assertEqual(server.get("/readyz")[0], 200)
+            running = server.stub.SelfAttention.future(request, timeout=120)
+            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+
+            server.signal()
+            self.assertEqual(next(watch).status, NOT_SERVING)
+            for name in ("", "attention.v1.AttentionService"):
+                check = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
+                self.assertEqual(check.status, NOT_SERVING)
+            self.assertEqual(server.get("/readyz")[0], 503)
+            self.assertEqual(server.get("/livez")[0], 200)
+            answer = running.result(120)
+            self.assertEqual(list(answer.output.shape), list(request.embeddings.shape))
+            self.assertEqual(server.wait(60), 0)
+
+    def test_a_second_signal_ends_the_wait(self):
+        with self.serve() as server:
+            call = server.stub.SelfAttention.future(make_long_request(server, 60))
+            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+            server.signal()
+            self.assertTrue(wait_until(lambda: server.get("/readyz")[0] == 503))
+            begin = time.monotonic()
+            server.signal()
+            server.wait(30)
+            self.assertLess(time.monotonic() - begin, 10)
+            with self.assertRaises(grpc.RpcError) as caught:
+                call.result(10)
+            self.assertIn(caught.exception.code(),
+                          (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED))
+
+
+if __name__ == "__main__":
+    unittest.main()

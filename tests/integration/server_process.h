@@ -1,0 +1,47 @@
+// A real attention_server on free ports of the loopback interface.
+
+#ifndef ATTENTION_TESTS_INTEGRATION_SERVER_PROCESS_H_
+#define ATTENTION_TESTS_INTEGRATION_SERVER_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace attention::testing {
+
+// Runs for as long as the object lives. Thread safety: as any value's.
+class ServerProcess {
+ public:
+  // Starts the server with `flags` beside the addresses and waits until it serves; ends the test
+  // program, with the server's log, if it does not.
+  explicit ServerProcess(const std::vector<std::string>& flags = {});
+
+  // Stops the server by its process id.
+  ~ServerProcess();
+
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  // "127.0.0.1:PORT"
+  [[nodiscard]] const std::string& grpc_address() const { return grpc_address_; }
+  [[nodiscard]] const std::string& http_address() const { return http_address_; }
+
+  // Asks the server to end (SIGTERM) and returns its exit code, or -1 if a signal ended it.
+  int Stop();
+
+  // What the server has logged so far.
+  [[nodiscard]] std::string Log() const;
+
+ private:
+  void WaitUntilServing();
+
+  pid_t pid_ = -1;
+  std::string log_path_;
+  std::string grpc_address_;
+  std::string http_address_;
+};
+
+}  // namespace attention::testing
+
+#endif  // ATTENTION_TESTS_INTEGRATION_SERVER_PROCESS_H_
