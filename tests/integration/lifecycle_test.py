@@ -124,7 +124,7 @@ class OverloadTest(LifecycleTestCase):
             server.stub.SelfAttention(SMALL, timeout=60)
 
     def test_a_full_byte_budget_refuses_and_nothing_leaks(self):
-        with self.serve("--max-bytes-in-flight=8388608") as server:
+        with self.serve("--max-bytes-in-flight=8MiB", "--max-request-bytes=4MiB") as server:
             rows = 700_000  # 2.8 MB in, as much out, more to compute it
             request = service.CrossAttentionRequest(
                 query_embeddings={"shape": [rows, 1], "raw": bytes(4 * rows)},

@@ -34,7 +34,7 @@ class ServerProcess:
         self._process = subprocess.Popen(
             [SERVER_BINARY, "--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0", *flags],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env=clean_environment(**(environment or {})))
+            env=clean_environment(**{"ATTENTION_DRAIN_GRACE_MS": "0"} | (environment or {})))
         self.pid = self._process.pid
         self.log_lines = []
         self._serving = threading.Event()
