@@ -1,0 +1,61 @@
+#include "client/attn/application.h"
+
+#include <algorithm>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "client/attn/attention_commands.h"
+#include "client/attn/example_commands.h"
+#include "client/attn/server_commands.h"
+#include "client/terminal/display_width.h"
+
+namespace attention::client {
+namespace {
+
+constexpr const char* kDescription = "attn: attention computed on a server, from the command line";
+
+constexpr const char* kFooter =
+    "Inputs are files of JSON (nested lists), CSV or .npy, or - for standard input. `attn COMMAND --help` shows each\n"
+    "command's flags. The server is 127.0.0.1:8001, or what --server or ATTN_SERVER says.\n"
+    "\n"
+    "Examples:\n"
+    "  attn example friends\n"
+    "  echo '[[1,0],[0,1],[1,1]]' | attn self --embeddings - --labels red,green,yellow --heatmap\n"
+    "  attn sdpa --query q.npy --key k.npy --value v.npy --causal bottom-right --output npy > out.npy\n"
+    "  attn health && attn info\n"
+    "\n"
+    "Exit codes: 0 success, 1 the server failed or could not be reached, 2 wrong usage, 3 an example differs.";
+
+// Sentences stay on one line: an error text from elsewhere must not look like a second one.
+ExitCode Report(const Outcome& outcome, const Console& console) {
+  if (outcome.code == ExitCode::kOk) return ExitCode::kOk;
+  std::string sentence = outcome.sentence;
+  std::ranges::replace(sentence, '\n', ' ');
+  console.err << "attn: " << Printable(sentence) << std::endl;
+  return outcome.code;
+}
+
+}  // namespace
+
+ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& console) {
+  CLI::App app(kDescription, "attn");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "Show this and exit");
+  Command chosen;
+  AddAttentionCommands(&app, console, &chosen);
+  AddExampleCommands(&app, console, &chosen);
+  AddServerCommands(&app, console, &chosen);
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 wants them backwards
+  } catch (const CLI::CallForHelp&) {
+    const auto commands = app.get_subcommands();
+    console.out << (commands.empty() ? app.help() : commands.front()->help("attn"));
+    return ExitCode::kOk;
+  } catch (const CLI::ParseError& error) {
+    return Report({.code = ExitCode::kUsage, .sentence = error.what()}, console);
+  }
+  return Report(chosen(), console);
+}
+
+}  // namespace attention::client

@@ -1,0 +1,121 @@
+#include "client/attn/attention_commands.h"
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "client/attn/attention_flags.h"
+#include "client/attn/attention_request.h"
+#include "client/attn/result_text.h"
+
+namespace attention::client {
+namespace {
+
+struct CommandText {
+  Method method;
+  const char* name;
+  const char* description;
+  const char* examples;
+};
+
+constexpr CommandText kCommands[] = {
+    {Method::kSelf, "self", "A sequence attends to itself",
+     "Examples:\n"
+     "  echo '[[1,0],[0,1]]' | attn self --embeddings - --weights\n"
+     "  attn self --embeddings words.csv --labels The,cat,sat --heatmap\n"
+     "  attn self --embeddings x.npy --query-weight wq.npy --key-weight wk.npy --value-weight wv.npy --heads 8 \\\n"
+     "    --output npy > y.npy"},
+    {Method::kMasked, "masked", "Like self, with at least one mask",
+     "Examples:\n"
+     "  attn masked --embeddings words.json --causal --weights\n"
+     "  attn masked --embeddings batch.npy --key-lengths 5,3,7\n"
+     "  attn masked --embeddings words.json --boolean-mask mask.csv --type f64"},
+    {Method::kMultiHead, "multi-head", "Several heads over query, key and value embeddings",
+     "Examples:\n"
+     "  attn multi-head --query x.npy --heads 12 --query-weight wq.npy --key-weight wk.npy --value-weight wv.npy \\\n"
+     "    --output-weight wo.npy\n"
+     "  attn multi-head --query x.csv --key y.csv --heads 2 --weights"},
+    {Method::kCross, "cross", "One sequence attends to another",
+     "Examples:\n"
+     "  attn cross --query decoder.csv --memory encoder.csv --weights\n"
+     "  attn cross --query q.json --memory m.json --query-labels a,b --key-labels x,y,z --heatmap"},
+    {Method::kScaledDotProduct, "sdpa", "Scaled dot-product attention of ready queries, keys and values",
+     "Examples:\n"
+     "  attn sdpa --query q.csv --key k.csv --value v.csv --scale 1 --weights --scores raw\n"
+     "  attn sdpa --query q.npy --key k.npy --value v.npy --layout packed --heads 8 --kv-heads 2 --causal bottom-right"},
+};
+
+// Where a layout's rows are not queries, labels of queries have no place beside them.
+bool OutputRowsAreQueries(Method method, const AttentionFlags& flags, const AttentionRequest& request) {
+  return method != Method::kScaledDotProduct || flags.input.layout != Layout::kSequenceFirst ||
+         request.added_head_axis >= 0;
+}
+
+std::string FormatTables(Method method, const AttentionFlags& flags, const AttentionRequest& request,
+                         const AttentionResult& result, bool out_is_terminal) {
+  const ResultNames names = {.query_labels = request.query_labels,
+                             .key_labels = request.key_labels,
+                             .output_rows_are_queries = OutputRowsAreQueries(method, flags, request)};
+  MatrixStyle style;
+  style.decimals = flags.result.decimals;
+  style.heat_map_style =
+      ChooseHeatMapStyle(flags.result.colour, out_is_terminal, TerminalEnvironment::FromProcess());
+  if (flags.result.full) style.shown = {.rows = kOmitted, .columns = kOmitted};
+  return FormatResult(result, names, flags.result.heat_map, style);
+}
+
+absl::Status Write(const std::string& bytes, const std::string& path, std::ostream& standard_output) {
+  if (path.empty()) {
+    standard_output << bytes << std::flush;
+    return standard_output ? absl::OkStatus() : absl::InvalidArgumentError("standard output cannot be written");
+  }
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << bytes << std::flush;
+  return file ? absl::OkStatus() : absl::InvalidArgumentError(path + ": it cannot be written");
+}
+
+Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& console) {
+  const bool to_terminal = flags.result.file.empty() && console.out_is_terminal;
+  if (flags.result.format == OutputFormat::kNpy && to_terminal) {
+    return {ExitCode::kUsage, "--output npy writes bytes that a terminal cannot show; name an --output-file"};
+  }
+  const absl::StatusOr<AttentionRequest> request = LoadRequest(method, flags, console.in);
+  if (!request.ok()) return UsageError(request.status());
+  const absl::StatusOr<AttentionResult> result = Send(*request, MakeClient(flags.server).get());
+  if (!result.ok()) return ServerError(result.status());
+  absl::StatusOr<std::string> text;
+  switch (flags.result.format) {
+    case OutputFormat::kTable:
+      text = FormatTables(method, flags, *request, *result, to_terminal);
+      break;
+    case OutputFormat::kJson:
+      text = ResultJson(*result);
+      break;
+    case OutputFormat::kNpy:
+      text = ResultNpy(*result, flags.result.tensor);
+      break;
+  }
+  if (!text.ok()) return ServerError(text.status());
+  if (const absl::Status status = Write(*text, flags.result.file, console.out); !status.ok()) {
+    return UsageError(status);
+  }
+  return {};
+}
+
+}  // namespace
+
+void AddAttentionCommands(CLI::App* app, const Console& console, Command* chosen) {
+  for (const CommandText& text : kCommands) {
+    CLI::App* command = app->add_subcommand(text.name, text.description)->group("Attention");
+    command->footer(text.examples);
+    const auto flags = std::make_shared<AttentionFlags>();
+    AddAttentionFlags(text.method, command, flags.get());
+    command->callback([&console, chosen, flags, method = text.method] {
+      *chosen = [&console, flags, method] { return RunAttention(method, *flags, console); };
+    });
+  }
+}
+
+}  // namespace attention::client

@@ -1,0 +1,41 @@
+// What a command came to.
+
+#ifndef ATTENTION_CLIENT_ATTN_OUTCOME_H_
+#define ATTENTION_CLIENT_ATTN_OUTCOME_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace attention::client {
+
+// Scripts depend on these numbers.
+enum class ExitCode : uint8_t {
+  kOk = 0,
+  kServer = 1,   // the server could not be reached, or answered with an error or not as it should
+  kUsage = 2,    // a wrong command line, an unreadable file, shapes that cannot be right
+  kExample = 3,  // a worked example came out differently
+};
+
+// `sentence` goes to standard error, unless the code is kOk.
+struct Outcome {
+  ExitCode code = ExitCode::kOk;
+  std::string sentence;
+};
+
+using Command = std::function<Outcome()>;
+
+[[nodiscard]] inline Outcome UsageError(const absl::Status& status) {
+  return {.code = ExitCode::kUsage, .sentence = std::string(status.message())};
+}
+
+// "UNAVAILABLE: ..."; the code's name tells what to do about it.
+[[nodiscard]] inline Outcome ServerError(const absl::Status& status) {
+  return {.code = ExitCode::kServer, .sentence = status.ToString(absl::StatusToStringMode::kDefault)};
+}
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_ATTN_OUTCOME_H_

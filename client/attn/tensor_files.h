@@ -1,0 +1,45 @@
+// The tensors of one command, from its files.
+
+#ifndef ATTENTION_CLIENT_ATTN_TENSOR_FILES_H_
+#define ATTENTION_CLIENT_ATTN_TENSOR_FILES_H_
+
+#include <istream>
+#include <list>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "client/array/array_file.h"
+#include "client/requests.h"
+
+namespace attention::client {
+
+// Reads tensors, keeps them, and remembers the first problem; after one, all further reads do nothing.
+class TensorFiles {
+ public:
+  TensorFiles(ArrayFormat format, std::istream& standard_input) : format_(format), standard_input_(standard_input) {}
+
+  // The tensor in a file, as `type`. `flag` names it in errors. Standard input can be read for one flag only.
+  [[nodiscard]] TensorRef Read(const std::string& flag, const std::string& path, DataType type);
+
+  // The same where the path is not empty.
+  [[nodiscard]] std::optional<TensorRef> ReadOptional(const std::string& flag, const std::string& path, DataType type);
+
+  // Keeps a tensor that came from elsewhere.
+  [[nodiscard]] TensorRef Keep(TensorValue tensor);
+
+  void Fail(const std::string& problem);
+  [[nodiscard]] const absl::Status& status() const { return status_; }
+  [[nodiscard]] std::list<TensorValue> TakeTensors() && { return std::move(tensors_); }
+
+ private:
+  const ArrayFormat format_;
+  std::istream& standard_input_;
+  std::string standard_input_flag_;  // the flag that read it
+  std::list<TensorValue> tensors_;
+  absl::Status status_;
+};
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_ATTN_TENSOR_FILES_H_

@@ -1,0 +1,38 @@
+// A flag whose value is one of a few words. Only for files that already include CLI11.
+
+#ifndef ATTENTION_CLIENT_ATTN_WORD_FLAG_H_
+#define ATTENTION_CLIENT_ATTN_WORD_FLAG_H_
+
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+
+namespace attention::client {
+
+// Sets `*value`, which outlives the command, to the meaning of the word given. Other words are refused.
+template <typename Meaning, typename Value>
+CLI::Option* AddWordFlag(CLI::App* command, const std::string& name, Value* value,
+                         std::initializer_list<std::pair<std::string, Meaning>> words, const std::string& help) {
+  const std::vector<std::pair<std::string, Meaning>> meanings(words);
+  std::vector<std::string> choices;
+  std::string type_name;
+  for (const auto& [word, meaning] : meanings) {
+    choices.push_back(word);
+    type_name += (type_name.empty() ? "" : "|") + word;
+  }
+  const auto set = [value, meanings](const std::string& given) {
+    for (const auto& [word, meaning] : meanings) {
+      if (word == given) *value = meaning;
+    }
+  };
+  return command->add_option_function<std::string>(name, set, help)
+      ->check(CLI::IsMember(choices).description(""))
+      ->type_name(type_name);
+}
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_ATTN_WORD_FLAG_H_

@@ -1,0 +1,14 @@
+// The attention methods of the service, by the names that the command line and the examples use.
+
+#ifndef ATTENTION_CLIENT_METHOD_H_
+#define ATTENTION_CLIENT_METHOD_H_
+
+#include <cstdint>
+
+namespace attention::client {
+
+enum class Method : uint8_t { kSelf, kMasked, kMultiHead, kCross, kScaledDotProduct };
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_METHOD_H_
