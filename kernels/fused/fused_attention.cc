@@ -5,6 +5,7 @@
 #include <new>
 
 #include "kernels/first_error.h"
+#include "kernels/fused/decode.h"
 #include "kernels/fused/packed_operands.h"
 #include "kernels/fused/query_tile.h"
 #include "kernels/fused/tile_plan.h"
@@ -22,14 +23,12 @@ int64_t ReadKeyCount(const AttentionProblem& problem, const AttentionOptions& op
 }
 
 // Packs every key block that will be read. Returns the number of threads that took part.
-int PackOperands(const AttentionProblem& problem, const AttentionOptions& options,
-                 const TilePlan& plan, const Execution& execution, PackedOperands& packed,
-                 FirstError& error) {
-  return RunItems(execution, packed.block_count(), [&](int64_t index) {
+int PackOperands(const FusedCall& call, PackedOperands& packed, FirstError& error) {
+  return RunItems(call.execution, packed.block_count(), [&](int64_t index) {
     const BlockIndex block = packed.BlockAt(index);
-    const int64_t first_key = block.block * plan.key_columns;
-    const int64_t count =
-        std::min(ReadKeyCount(problem, options, block.batch) - first_key, plan.key_columns);
+    const int64_t first_key = block.block * call.plan.key_columns;
+    const int64_t count = std::min(
+        ReadKeyCount(call.problem, call.options, block.batch) - first_key, call.plan.key_columns);
     if (count <= 0) return;
     try {
       packed.Pack(block, count);
@@ -57,6 +56,15 @@ int ComputeTiles(const FusedCall& call, FirstError& error) {
   });
 }
 
+absl::StatusOr<int> ComputeFused(const FusedCall& call, PackedOperands& packed) {
+  FirstError error;
+  const int packing_threads = PackOperands(call, packed, error);
+  if (absl::Status status = error.Get(); !status.ok()) return status;
+  const int computing_threads = ComputeTiles(call, error);
+  if (absl::Status status = error.Get(); !status.ok()) return status;
+  return std::max(packing_threads, computing_threads);
+}
+
 class FusedImplementation final : public Implementation {
  public:
   FusedImplementation(std::string_view name, std::string_view description, InstructionLevel level)
@@ -77,25 +85,28 @@ class FusedImplementation final : public Implementation {
                                       const AttentionOptions& options,
                                       const AttentionOutputs& outputs,
                                       const Execution& execution) const override {
-    const TilePlan plan = PlanTiles(problem, level_ == InstructionLevel::kAvx512Amx);
-    AttentionReport report = {.implementation = name_,
-                              .precision = plan.type == MatrixType::kBF16 ? "bf16" : "f32",
-                              .thread_count = 1};
-    if (ElementCount(problem.query.extents) == 0) return report;
+    AttentionReport report = {.implementation = name_, .precision = "f32", .thread_count = 1};
     const double default_scale = 1.0 / std::sqrt(static_cast<double>(problem.query.extents[3]));
-    FirstError error;
-    PackedOperands packed(problem, plan);
-    const int packing_threads = PackOperands(problem, options, plan, execution, packed, error);
-    if (absl::Status status = error.Get(); !status.ok()) return status;
-    const FusedCall call = {.problem = problem,
-                            .options = options,
-                            .outputs = outputs,
-                            .execution = execution,
-                            .plan = plan,
-                            .packed = packed,
-                            .scale = static_cast<float>(options.scale.value_or(default_scale))};
-    report.thread_count = std::max(packing_threads, ComputeTiles(call, error));
-    if (absl::Status status = error.Get(); !status.ok()) return status;
+    const auto scale = static_cast<float>(options.scale.value_or(default_scale));
+    if (ElementCount(problem.query.extents) == 0) return report;
+    absl::StatusOr<int> thread_count;
+    if (IsDecode(problem, options, outputs)) {
+      thread_count = ComputeDecode(problem, scale, outputs, execution);
+    } else {
+      const TilePlan plan = PlanTiles(problem, level_ == InstructionLevel::kAvx512Amx);
+      if (plan.type == MatrixType::kBF16) report.precision = "bf16";
+      PackedOperands packed(problem, plan);
+      const FusedCall call = {.problem = problem,
+                              .options = options,
+                              .outputs = outputs,
+                              .execution = execution,
+                              .plan = plan,
+                              .packed = packed,
+                              .scale = scale};
+      thread_count = ComputeFused(call, packed);
+    }
+    if (!thread_count.ok()) return thread_count.status();
+    report.thread_count = *thread_count;
     return report;
   }
 

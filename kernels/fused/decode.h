@@ -1,0 +1,27 @@
+// Attention for a few queries, as in decoding: keys and values are read once for all query heads of
+// a group, in place, and split into chunks whose partial results are merged exactly (as in
+// "FlashDecoding", Dao et al., 2023).
+
+#ifndef ATTENTION_KERNELS_FUSED_DECODE_H_
+#define ATTENTION_KERNELS_FUSED_DECODE_H_
+
+#include "absl/status/statusor.h"
+#include "kernels/attend.h"
+
+namespace attention::kernels {
+
+// Whether ComputeDecode is made for this problem: few queries, and no score matrix to return.
+// Depends on extents and on the outputs asked for alone. The problem is one that fused attention
+// offers.
+[[nodiscard]] bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
+                            const AttentionOutputs& outputs);
+
+// Computes it; returns the number of threads that took part. The chunks depend on the key count
+// alone. kResourceExhausted without memory. Stops between chunks.
+[[nodiscard]] absl::StatusOr<int> ComputeDecode(const AttentionProblem& problem, float scale,
+                                                const AttentionOutputs& outputs,
+                                                const Execution& execution);
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_FUSED_DECODE_H_
