@@ -1,7 +1,9 @@
 #include "server/core/attention_task.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -114,6 +116,33 @@ absl::Status ValidateOutputProjection(const AttentionTask& task) {
   return absl::OkStatus();
 }
 
+// No less than what kernels::Attend packs: keys and values in blocks of at most 512 keys, few keys
+// padded to no more than 64, rows to 16 columns, in 4 bytes an element. F64 is computed in place.
+int64_t PackedOperandBytes(const AttentionTask& task) {
+  constexpr int64_t kMostPaddingOfFewKeys = 63;
+  constexpr int64_t kMostPaddingOfManyKeys = 511;
+  if (task.type == kernels::DataType::kF64) return 0;
+  const Extents& key = task.key.view.extents;
+  if (key[2] == 0) return 0;
+  const int64_t padding = std::clamp(key[2], kMostPaddingOfFewKeys, kMostPaddingOfManyKeys);
+  const int64_t columns = SaturatingSum({key[3], 15, task.value.view.extents[3], 15});
+  return SaturatingProduct({key[0], key[1], SaturatingSum({key[2], padding}), columns, 4});
+}
+
+// No less than what kernels::Project packs of one map's weight at a time, the columns padded to a
+// multiple of 64: in 4 bytes an element, beside a copy in f32. F64 is computed in place.
+int64_t PackedWeightBytes(const AttentionTask& task) {
+  if (task.type == kernels::DataType::kF64) return 0;
+  int64_t bytes = 0;
+  for (const auto* map : {&task.query.projection, &task.key.projection, &task.value.projection,
+                          &task.output_projection}) {
+    if (!map->has_value()) continue;
+    const int64_t columns = SaturatingSum({(*map)->output_width, 63});
+    bytes = std::max(bytes, SaturatingProduct({(*map)->input_width, columns, 8}));
+  }
+  return bytes;
+}
+
 double MapFlops(int64_t row_count, const LinearMap& map) {
   return 2 * Product({row_count, map.input_width, map.output_width});
 }
@@ -214,10 +243,7 @@ int64_t ScratchBytes(const AttentionTask& task) {
     bytes =
         SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
   }
-  // F64 is computed in place; the other types are packed in at most 4 bytes an element.
-  if (task.type == kernels::DataType::kF64) return bytes;
-  return SaturatingSum(
-      {bytes, BytesOf(task.key.view.extents, 4), BytesOf(task.value.view.extents, 4)});
+  return SaturatingSum({bytes, PackedOperandBytes(task), PackedWeightBytes(task)});
 }
 
 double TaskFlops(const AttentionTask& task) {

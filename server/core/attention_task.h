@@ -80,9 +80,9 @@ struct AttentionResult {
 // Bytes of all arrays of the answer. This and ScratchBytes saturate at the largest int64_t.
 [[nodiscard]] int64_t ResultBytes(const AttentionTask& task);
 
-// Bytes that computing the task needs beside request and answer: projected queries, keys and
-// values, attended heads before their projection, and the kernels' packed copies of keys and
-// values.
+// Bytes that computing the task needs beside request and answer, at most: projected queries, keys
+// and values, attended heads before their projection, and the kernels' packed copies of keys,
+// values and weights. Working sets of a few MiB for each thread are not a request's.
 [[nodiscard]] int64_t ScratchBytes(const AttentionTask& task);
 
 // Floating point operations of projections, scores and attention. A double, since it must not

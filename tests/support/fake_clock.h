@@ -25,7 +25,8 @@ class FakeClock final : public server::Clock {
 
   void Advance(std::chrono::nanoseconds step) { now_ns_.fetch_add(step.count()); }
 
-  // Calls `on_now` before each answer, with the number of questions so far. Set it before the clock is shared.
+  // Calls `on_now` before each answer, with the number of questions so far. Set it before the clock
+  // is shared.
   void OnNow(std::function<void(int64_t call)> on_now) { on_now_ = std::move(on_now); }
 
   [[nodiscard]] int64_t now_call_count() const { return now_call_count_.load(); }

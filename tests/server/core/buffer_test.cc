@@ -16,7 +16,8 @@ TEST(BufferTest, IsAlignedTo64Bytes) {
     const Buffer buffer(byte_count);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % 64, 0u) << byte_count;
     EXPECT_EQ(buffer.byte_count(), byte_count);
-    static_cast<char*>(buffer.data())[byte_count - 1] = 1;  // the sanitizers object if it is too short
+    static_cast<char*>(buffer.data())[byte_count - 1] =
+        1;  // the sanitizers object if it is too short
   }
 }
 

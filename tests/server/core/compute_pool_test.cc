@@ -230,8 +230,8 @@ TEST(ComputePoolTest, CountsAThreadThatComesBackToHelpOnce) {
   EXPECT_EQ(took_part, 2);
 }
 
-// The huge job still has thousands of items when the small one arrives; the helper, once done with the item at
-// hand, must take the small job instead of another item.
+// The huge job still has thousands of items when the small one arrives; the helper, once done with
+// the item at hand, must take the small job instead of another item.
 TEST(ComputePoolTest, DoesNotKeepASmallJobWaitingForMoreThanTheItemAtHand) {
   constexpr int64_t kItemCount = 5000;
   std::latch both_inside(3);
@@ -249,7 +249,8 @@ TEST(ComputePoolTest, DoesNotKeepASmallJobWaitingForMoreThanTheItemAtHand) {
                         if (item < 2) {
                           both_inside.arrive_and_wait();
                           small_job_submitted.wait();
-                          if (is_owner) small_job_done.wait();  // the owner's item at hand takes long
+                          if (is_owner)
+                            small_job_done.wait();  // the owner's item at hand takes long
                         }
                       });
                     })
@@ -295,18 +296,17 @@ TEST(ComputePoolTest, RunsANestedRunOnTheItemsOwnThread) {
   std::atomic<bool> shared = false;
   {
     ComputePool pool(4, 1);
-    ASSERT_TRUE(
-        pool.TrySubmit([&](Executor& executor) {
-              executor.Run(50, [&](int64_t) {
-                const std::thread::id outer = std::this_thread::get_id();
-                const int took_part = executor.Run(10, [&](int64_t) {
-                  if (std::this_thread::get_id() != outer) left_the_thread = true;
-                  ++nested_items;
-                });
-                if (took_part != 1) shared = true;
-              });
-            })
-            .ok());
+    ASSERT_TRUE(pool.TrySubmit([&](Executor& executor) {
+                      executor.Run(50, [&](int64_t) {
+                        const std::thread::id outer = std::this_thread::get_id();
+                        const int took_part = executor.Run(10, [&](int64_t) {
+                          if (std::this_thread::get_id() != outer) left_the_thread = true;
+                          ++nested_items;
+                        });
+                        if (took_part != 1) shared = true;
+                      });
+                    })
+                    .ok());
   }
   EXPECT_EQ(nested_items, 500);
   EXPECT_FALSE(left_the_thread);

@@ -1,5 +1,5 @@
-// Under a sanitizer, an allocation that cannot be had must fail as it does without one, instead of ending the
-// program: the tests of running out of memory need it.
+// Under a sanitizer, an allocation that cannot be had must fail as it does without one, instead of
+// ending the program: the tests of running out of memory need it.
 
 extern "C" {
 const char* __asan_default_options();  // NOLINT: the sanitizers' names

@@ -27,7 +27,8 @@ TEST(ServiceMetricsTest, GivesEveryRejectionALabelOfItsOwn) {
   std::set<std::string_view> names = {"unknown"};
   for (int i = 0; i < kRejectionCount; ++i) {
     const std::string_view name = Name(static_cast<Rejection>(i));
-    EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), std::string_view::npos) << name;
+    EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), std::string_view::npos)
+        << name;
     names.insert(name);
   }
   EXPECT_EQ(names.size(), static_cast<size_t>(kRejectionCount) + 1);

@@ -1,0 +1,195 @@
+#include "server/core/attention_task.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/server/core/task_fixture.h"
+
+namespace attention::server {
+namespace {
+
+using kernels::DataType;
+using kernels::Extents;
+using test::ProjectedTask;
+using test::ReadyTask;
+
+constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+
+// Extents alone, without memory: enough for sizes. Key width 3, value width 5.
+AttentionTask Sizes(DataType type, int64_t batch, int64_t heads, int64_t queries, int64_t keys) {
+  AttentionTask task;
+  task.type = type;
+  task.query.view.extents = {batch, heads, queries, 3};
+  task.key.view.extents = {batch, heads, keys, 3};
+  task.value.view.extents = {batch, heads, keys, 5};
+  return task;
+}
+
+TEST(AttentionTaskTest, CountsTheBytesOfTheAnswer) {
+  AttentionTask task = Sizes(DataType::kF32, 2, 7, 11, 13);
+  EXPECT_EQ(ResultBytes(task), 2 * 7 * 11 * 5 * 4);
+  task.return_weights = true;
+  EXPECT_EQ(ResultBytes(task), 2 * 7 * 11 * (5 + 13) * 4);
+  task.options.scores = kernels::ScoresOutput::kMasked;
+  EXPECT_EQ(ResultBytes(task), 2 * 7 * 11 * (5 + 13 + 13) * 4);
+  task.output_projection = {35, 100, nullptr, nullptr};
+  EXPECT_EQ(ResultBytes(task), 2 * 11 * (100 + 7 * 13 + 7 * 13) * 4);
+  task.type = DataType::kBF16;
+  EXPECT_EQ(ResultBytes(task), 2 * 11 * (100 + 7 * 13 + 7 * 13) * 2);
+}
+
+TEST(AttentionTaskTest, SaturatesWhereTheProtocolsLargestExtentsOverflow) {
+  AttentionTask task = Sizes(DataType::kF64, 65'536, 1024, 1 << 20, 1 << 20);
+  task.return_weights = true;
+  EXPECT_EQ(ResultBytes(task), kLargest);
+  task.options.scores = kernels::ScoresOutput::kRaw;
+  EXPECT_EQ(ResultBytes(task), kLargest);
+  task.query.projection = {65'536, 65'536, nullptr, nullptr};
+  task.query.view.extents[3] = 65'536;
+  EXPECT_EQ(ScratchBytes(task), kLargest);
+  // Beyond any int64_t, but a number.
+  EXPECT_GT(TaskFlops(task), 1e20);
+  EXPECT_LT(TaskFlops(task), 1e40);
+}
+
+TEST(AttentionTaskTest, LetsAnEmptyExtentWinOverAnOverflow) {
+  AttentionTask task = Sizes(DataType::kF64, 0, kLargest, kLargest, kLargest);
+  EXPECT_EQ(ResultBytes(task), 0);
+  task = Sizes(DataType::kF64, kLargest, kLargest, 0, kLargest);
+  EXPECT_EQ(ResultBytes(task), 0);
+}
+
+TEST(AttentionTaskTest, CountsProjectedHeadsOncePerMap) {
+  ProjectedTask<double> projected;  // F64: nothing is packed
+  constexpr int64_t kHeadsBytes = 2 * 2 * 8;
+  EXPECT_EQ(ScratchBytes(projected.task), 3 * kHeadsBytes);
+  projected.AddOutputProjection();
+  EXPECT_EQ(ScratchBytes(projected.task), 4 * kHeadsBytes);
+  projected.task.value.projection = projected.task.key.projection;
+  EXPECT_EQ(ScratchBytes(projected.task), 3 * kHeadsBytes);
+  projected.task.key.projection = projected.task.query.projection;
+  EXPECT_EQ(ScratchBytes(projected.task), 3 * kHeadsBytes);
+  projected.task.value.projection = projected.task.query.projection;
+  EXPECT_EQ(ScratchBytes(projected.task), 2 * kHeadsBytes);
+  EXPECT_EQ(ScratchBytes(ReadyTask<double>().task), 0);
+}
+
+// A million heads of one narrow key each take 4 MiB of a request and far more once they are packed.
+TEST(AttentionTaskTest, CountsThePaddingOfPackedKeysAndValues) {
+  AttentionTask task = Sizes(DataType::kF16, 1024, 1024, 1, 1);
+  task.key.view.extents[3] = task.query.view.extents[3] = task.value.view.extents[3] = 1;
+  // At least 32 keys, the least the kernels pad to, with 1 column of keys and 16 of values, in f32.
+  EXPECT_GE(ScratchBytes(task), int64_t{1024} * 1024 * 32 * 17 * 4);
+  // Where tensors are large, padding does not matter.
+  task = Sizes(DataType::kF32, 1, 8, 1 << 16, 1 << 16);
+  task.key.view.extents[3] = task.query.view.extents[3] = task.value.view.extents[3] = 128;
+  constexpr int64_t kOperandBytes = int64_t{8} * (1 << 16) * (128 + 128) * 4;
+  EXPECT_GE(ScratchBytes(task), kOperandBytes);
+  EXPECT_LE(ScratchBytes(task), kOperandBytes * 5 / 4);
+}
+
+TEST(AttentionTaskTest, CountsTheLargestPackedWeight) {
+  AttentionTask task = Sizes(DataType::kF32, 1, 1, 0, 0);
+  task.output_projection = {5, 640, nullptr, nullptr};
+  EXPECT_GE(ScratchBytes(task), 5 * 640 * 4);
+  const int64_t alone_bytes = ScratchBytes(task);
+  task.query.projection = {2, 3, nullptr, nullptr};  // smaller: packed earlier and freed
+  EXPECT_EQ(ScratchBytes(task), alone_bytes);
+}
+
+TEST(AttentionTaskTest, CountsTheOperationsOfProjectionsAndAttention) {
+  ProjectedTask<float> projected;
+  const double attention = 2.0 * 2 * (2 * 2) * (1 + 1);  // heads, pairs, widths
+  const double map = 2.0 * 2 * 1 * 2;                    // rows, in, out
+  EXPECT_DOUBLE_EQ(TaskFlops(projected.task), attention + 3 * map);
+  projected.AddOutputProjection();
+  EXPECT_DOUBLE_EQ(TaskFlops(projected.task), attention + 3 * map + 2.0 * 2 * 2 * 3);
+  projected.task.value.projection = projected.task.key.projection;
+  EXPECT_DOUBLE_EQ(TaskFlops(projected.task), attention + 2 * map + 2.0 * 2 * 2 * 3);
+}
+
+TEST(AttentionTaskTest, CountsOnlyWhatLengthsAndCausalityLeaveVisible) {
+  AttentionTask task = Sizes(DataType::kF32, 2, 1, 4, 6);
+  task.key_lengths = {6, 0};
+  EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * 4 * 6 * (3 + 5));
+  task.problem.causal_offset = 0;
+  EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * (1 + 2 + 3 + 4) * (3 + 5));
+}
+
+TEST(AttentionTaskTest, CountsTheParametersOfOtherScores) {
+  AttentionTask task = Sizes(DataType::kF32, 1, 1, 4, 6);
+  const double dot_product = TaskFlops(task);
+  task.options.score = kernels::ScoreKind::kGeneral;
+  EXPECT_DOUBLE_EQ(TaskFlops(task), dot_product + 2.0 * 4 * 3 * 3);
+  task.options.score = kernels::ScoreKind::kAdditive;
+  task.problem.score_vector.extents = {1, 1, 1, 1000};
+  EXPECT_DOUBLE_EQ(TaskFlops(task), dot_product + 1000.0 * (2 * (4 * 3 + 6 * 3) + 4 * 4 * 6));
+}
+
+TEST(AttentionTaskTest, ViewsReadyOperandsAndLeavesProjectedOnesWithoutMemory) {
+  ReadyTask<float> ready;
+  ready.task.key_lengths = {2};
+  const kernels::AttentionProblem problem = ProblemOf(ready.task);
+  EXPECT_EQ(problem.query.data, ready.task.query.view.data);
+  EXPECT_EQ(problem.value.strides, ready.task.value.view.strides);
+  EXPECT_EQ(problem.key_lengths.data(), ready.task.key_lengths.data());
+  ProjectedTask<float> projected;
+  projected.task.query.view.data = &projected;  // not to be used
+  EXPECT_EQ(ProblemOf(projected.task).query.data, nullptr);
+  EXPECT_EQ(ProblemOf(projected.task).query.extents, (Extents{1, 2, 2, 1}));
+}
+
+TEST(AttentionTaskTest, AcceptsWhatFitsTogether) {
+  ProjectedTask<float> projected;
+  EXPECT_TRUE(Validate(projected.task).ok());
+  projected.AddOutputProjection();
+  EXPECT_TRUE(Validate(projected.task).ok());
+  projected.task.return_weights = true;
+  projected.task.options.scores = kernels::ScoresOutput::kMasked;
+  EXPECT_TRUE(Validate(projected.task).ok());
+  EXPECT_TRUE(Validate(ReadyTask<double>().task).ok());
+}
+
+TEST(AttentionTaskTest, RefusesWhatDoesNotFitTogether) {
+  const std::vector<std::pair<std::function<void(AttentionTask&)>, std::string>> cases = {
+      {[](AttentionTask& task) { task.query.projection->output_width = 3; },
+       "query.projection.output_width: got 3, want 2 = heads * width"},
+      {[](AttentionTask& task) { task.key.projection->input_width = 0; },
+       "key.projection.input_width: got 0, want 1 or more"},
+      {[](AttentionTask& task) { task.key.projection->output_width = -1; },
+       "key.projection.output_width: got -1, want 1 or more"},
+      {[](AttentionTask& task) { task.value.projection->weight = nullptr; },
+       "value.projection.weight: got null"},
+      {[](AttentionTask& task) { task.value.embeddings = nullptr; }, "value.embeddings: got null"},
+      {[](AttentionTask& task) { task.output_projection->input_width = 4; },
+       "output_projection.input_width: got 4, want 2 = heads * value width"},
+      {[](AttentionTask& task) { task.output_layout = OutputLayout::kHeadsFirst; },
+       "output_layout: got heads first, want sequence first to project"},
+      {[](AttentionTask& task) { task.key_lengths = {3}; }, "key_lengths[0]"},
+      {[](AttentionTask& task) { task.value.view.extents[2] = 5; }, "value.extents[2]"},
+      {[](AttentionTask& task) { task.type = DataType::kBool; }, "query.type"},
+      {[](AttentionTask& task) { task.options.scale = std::nan(""); }, "scale"},
+      {[](AttentionTask& task) {
+         task.query.view.extents[2] = task.key.view.extents[2] = task.value.view.extents[2] =
+             int64_t{1} << 62;
+       },
+       "extents"},
+  };
+  for (const auto& [break_it, message] : cases) {
+    ProjectedTask<float> projected;
+    projected.AddOutputProjection();
+    break_it(projected.task);
+    const absl::Status status = Validate(projected.task);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
+    EXPECT_NE(status.message().find(message), absl::string_view::npos) << status;
+  }
+}
+
+}  // namespace
+}  // namespace attention::server

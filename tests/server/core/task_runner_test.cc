@@ -1,0 +1,186 @@
+#include "server/core/task_runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <new>
+#include <vector>
+
+#include "tests/server/core/task_fixture.h"
+#include "tests/support/thread_executor.h"
+
+namespace attention::server {
+namespace {
+
+using test::ProjectedTask;
+using test::ReadyTask;
+using test::ValuesOf;
+using testing::Each;
+using testing::ElementsAre;
+using testing::Pointwise;
+
+// One test for F32, through the fused kernels, and one for F64, through the unfused.
+template <class T>
+class TaskRunnerTest : public testing::Test {
+ protected:
+  // Both tasks are exact but for a few roundings of numbers up to 11.
+  static constexpr double kTolerance = sizeof(T) == 8 ? 1e-13 : 1e-5;
+
+  static auto Near(std::vector<double> expected) {
+    std::vector<testing::Matcher<T>> matchers;
+    for (const double value : expected) {
+      matchers.push_back(testing::Truly(
+          [value](T got) { return std::abs(static_cast<double>(got) - value) <= kTolerance; }));
+    }
+    return testing::ElementsAreArray(matchers);
+  }
+};
+using Types = testing::Types<float, double>;
+TYPED_TEST_SUITE(TaskRunnerTest, Types);
+
+TYPED_TEST(TaskRunnerTest, AttendsToReadyOperands) {
+  ReadyTask<TypeParam> ready;
+  ready.task.return_weights = true;
+  ready.task.options.scores = kernels::ScoresOutput::kRaw;
+  ASSERT_TRUE(Validate(ready.task).ok());
+  const auto result = RunTask(ready.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({3}));
+  EXPECT_THAT(ValuesOf<TypeParam>(result->weights), this->Near({0.25, 0.75}));
+  EXPECT_THAT(ValuesOf<TypeParam>(result->scores), this->Near({0, 1.0986122886681098}));
+  EXPECT_EQ(result->report.precision, sizeof(TypeParam) == 8 ? "f64" : "f32");
+  EXPECT_FALSE(result->report.implementation.empty());
+  EXPECT_EQ(result->report.thread_count, 1);
+}
+
+TYPED_TEST(TaskRunnerTest, ReturnsWeightsAndScoresOnlyIfAsked) {
+  const ReadyTask<TypeParam> ready;
+  const auto result = RunTask(ready.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->weights.byte_count(), 0u);
+  EXPECT_EQ(result->scores.byte_count(), 0u);
+}
+
+TYPED_TEST(TaskRunnerTest, ProjectsEmbeddingsAndKeepsTheHeadsSideBySide) {
+  const ProjectedTask<TypeParam> projected;
+  ASSERT_TRUE(Validate(projected.task).ok());
+  const auto result = RunTask(projected.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({3, 1, 3, 1}));
+}
+
+TYPED_TEST(TaskRunnerTest, PutsTheHeadsFirstIfAsked) {
+  ProjectedTask<TypeParam> projected;
+  projected.task.output_layout = OutputLayout::kHeadsFirst;
+  const auto result = RunTask(projected.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({3, 3, 1, 1}));
+}
+
+TYPED_TEST(TaskRunnerTest, ProjectsTheOutput) {
+  ProjectedTask<TypeParam> projected;
+  projected.AddOutputProjection();
+  ASSERT_TRUE(Validate(projected.task).ok());
+  const auto result = RunTask(projected.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({7, -2, 10.5, 7, -2, 10.5}));
+}
+
+// Keys and values by one map (and, in the second case, queries too) are the same numbers as by
+// equal maps that lie elsewhere.
+TYPED_TEST(TaskRunnerTest, SharesEqualProjectionsWithoutChangingTheAnswer) {
+  ProjectedTask<TypeParam> shared;
+  ProjectedTask<TypeParam> elsewhere;
+  for (const bool query_too : {false, true}) {
+    AttentionTask separate = shared.task;
+    shared.task.value.projection = shared.task.key.projection;
+    separate.value.projection = elsewhere.task.key.projection;
+    if (query_too) {
+      shared.task.query.projection = shared.task.key.projection;
+      separate.query.projection = shared.task.key.projection;
+      separate.key.projection = elsewhere.task.key.projection;
+    }
+    ASSERT_LT(ScratchBytes(shared.task), ScratchBytes(separate));
+    const auto shared_result = RunTask(shared.task, {});
+    const auto separate_result = RunTask(separate, {});
+    ASSERT_TRUE(shared_result.ok()) << shared_result.status();
+    ASSERT_TRUE(separate_result.ok()) << separate_result.status();
+    EXPECT_EQ(ValuesOf<TypeParam>(shared_result->output),
+              ValuesOf<TypeParam>(separate_result->output));
+    EXPECT_THAT(ValuesOf<TypeParam>(shared_result->output), testing::Not(Each(0)));
+  }
+}
+
+TYPED_TEST(TaskRunnerTest, AnswersEmptyQueriesWithEmptyArrays) {
+  ProjectedTask<TypeParam> projected;
+  projected.AddOutputProjection();
+  projected.task.query.view.extents[2] = 0;
+  projected.task.query.embeddings = nullptr;
+  projected.task.return_weights = true;
+  ASSERT_TRUE(Validate(projected.task).ok()) << Validate(projected.task);
+  const auto result = RunTask(projected.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->output.byte_count(), 0u);
+  EXPECT_EQ(result->weights.byte_count(), 0u);
+}
+
+TYPED_TEST(TaskRunnerTest, GivesZerosThroughTheOutputProjectionWhereThereAreNoKeys) {
+  ProjectedTask<TypeParam> projected;
+  projected.AddOutputProjection();
+  for (HeadsSource* source : {&projected.task.key, &projected.task.value}) {
+    source->view.extents[2] = 0;
+    source->embeddings = nullptr;
+  }
+  projected.task.return_weights = true;
+  ASSERT_TRUE(Validate(projected.task).ok()) << Validate(projected.task);
+  const auto result = RunTask(projected.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({1, 0, 0.5, 1, 0, 0.5}));
+  EXPECT_EQ(result->weights.byte_count(), 0u);
+}
+
+TYPED_TEST(TaskRunnerTest, UsesTheTasksKeyLengths) {
+  ReadyTask<TypeParam> ready;
+  ready.task.key_lengths = {1};  // only the key 0, whose value is 0
+  const auto result = RunTask(ready.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({0}));
+}
+
+TYPED_TEST(TaskRunnerTest, GivesTheSameBitsOnSeveralThreadsAndCountsThem) {
+  const ReadyTask<TypeParam> ready(3000);
+  test::ThreadExecutor executor(3);
+  const auto parallel = RunTask(ready.task, {.executor = &executor, .stop = nullptr});
+  const auto serial = RunTask(ready.task, {});
+  ASSERT_TRUE(parallel.ok() && serial.ok()) << parallel.status() << serial.status();
+  EXPECT_EQ(ValuesOf<TypeParam>(parallel->output), ValuesOf<TypeParam>(serial->output));
+  EXPECT_EQ(parallel->report.thread_count, 3);
+  EXPECT_EQ(serial->report.thread_count, 1);
+}
+
+// A stop before the first question, and later ones: whichever stage is reached, the answer is
+// kCancelled.
+TYPED_TEST(TaskRunnerTest, StopsAtEveryStage) {
+  ProjectedTask<TypeParam> projected;
+  projected.AddOutputProjection();
+  int64_t stopped_count = 0;
+  for (int64_t ask_count = 1; ask_count < 1000; ++ask_count) {
+    const test::StopAfter stop(ask_count);
+    const auto result = RunTask(projected.task, {.executor = nullptr, .stop = &stop});
+    if (result.ok()) break;
+    ASSERT_EQ(result.status().code(), absl::StatusCode::kCancelled) << ask_count;
+    ++stopped_count;
+  }
+  EXPECT_GE(stopped_count, 5);  // before each projection and before attention, at least
+  EXPECT_LT(stopped_count, 900);
+}
+
+TYPED_TEST(TaskRunnerTest, ThrowsBadAllocBeforeComputingIfMemoryIsShort) {
+  ProjectedTask<TypeParam> projected;
+  projected.AddOutputProjection();
+  projected.task.output_projection->output_width = int64_t{1} << 50;
+  EXPECT_THROW((void)RunTask(projected.task, {}), std::bad_alloc);
+}
+
+}  // namespace
+}  // namespace attention::server
