@@ -13,12 +13,13 @@ namespace attention::server {
 
 // How the arrays of an answer are presented.
 struct ResponseForm {
-  bool floats = false;                 // in `floats` instead of `raw`
+  bool floats = false;  // in `floats` instead of `raw`
   std::vector<int64_t> output_shape;
-  std::vector<int64_t> matrix_shape;   // of weights and scores: [batch?, query heads, queries, keys]
+  std::vector<int64_t> matrix_shape;  // of weights and scores: [batch?, query heads, queries, keys]
 };
 
-// Points into the message it was decoded from, which must outlive it. Moving it keeps its pointers valid.
+// Points into the message it was decoded from, which must outlive it. Moving it keeps its pointers
+// valid.
 struct DecodedRequest {
   AttentionTask task;
   ResponseForm response_form;

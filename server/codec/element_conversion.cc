@@ -14,7 +14,8 @@ namespace {
 // Elements that are widened to double at a time, on the stack.
 constexpr int64_t kBlockElements = 256;
 
-void ConvertToFloatingPoint(absl::Span<const float> source, kernels::DataType type, void* destination) {
+void ConvertToFloatingPoint(absl::Span<const float> source, kernels::DataType type,
+                            void* destination) {
   std::array<double, kBlockElements> block;
   auto* bytes = static_cast<std::byte*>(destination);
   for (size_t begin = 0; begin < source.size(); begin += kBlockElements) {
@@ -50,7 +51,8 @@ std::optional<int64_t> ConvertToBooleans(absl::Span<const float> source, void* d
 
 }  // namespace
 
-std::optional<int64_t> ConvertFloats(absl::Span<const float> source, v1::DataType type, void* destination) {
+std::optional<int64_t> ConvertFloats(absl::Span<const float> source, v1::DataType type,
+                                     void* destination) {
   if (type == v1::DATA_TYPE_BOOL) return ConvertToBooleans(source, destination);
   if (type == v1::DATA_TYPE_INT32) return ConvertToIntegers<int32_t>(source, destination);
   if (type == v1::DATA_TYPE_INT64) return ConvertToIntegers<int64_t>(source, destination);
@@ -58,7 +60,8 @@ std::optional<int64_t> ConvertFloats(absl::Span<const float> source, v1::DataTyp
   return std::nullopt;
 }
 
-void ConvertToFloats(kernels::DataType type, const void* source, int64_t count, float* destination) {
+void ConvertToFloats(kernels::DataType type, const void* source, int64_t count,
+                     float* destination) {
   if (type == kernels::DataType::kF32) {
     if (count > 0) std::memcpy(destination, source, static_cast<size_t>(count) * sizeof(float));
     return;
@@ -67,8 +70,8 @@ void ConvertToFloats(kernels::DataType type, const void* source, int64_t count, 
   const auto* bytes = static_cast<const std::byte*>(source);
   for (int64_t begin = 0; begin < count; begin += kBlockElements) {
     const int64_t part = std::min(kBlockElements, count - begin);
-    kernels::LoadElements(type, bytes + static_cast<size_t>(begin) * kernels::ElementBytes(type), part,
-                          block.data());
+    kernels::LoadElements(type, bytes + static_cast<size_t>(begin) * kernels::ElementBytes(type),
+                          part, block.data());
     std::transform(block.begin(), block.begin() + part, destination + begin,
                    [](double element) { return static_cast<float>(element); });
   }

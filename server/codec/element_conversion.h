@@ -13,11 +13,12 @@
 
 namespace attention::server {
 
-// Writes each number of `source` to `destination` as `type`, rounded to nearest. Returns the index of the first
-// one that `type` cannot hold (BOOL: neither 0 nor 1; INT32 and INT64: no whole number in range), and then what
-// was written is of no use. Floating point types hold every number: what is too large becomes infinite.
-[[nodiscard]] std::optional<int64_t> ConvertFloats(absl::Span<const float> source, v1::DataType type,
-                                                   void* destination);
+// Writes each number of `source` to `destination` as `type`, rounded to nearest. Returns the index
+// of the first one that `type` cannot hold (BOOL: neither 0 nor 1; INT32 and INT64: no whole number
+// in range), and then what was written is of no use. Floating point types hold every number: what
+// is too large becomes infinite.
+[[nodiscard]] std::optional<int64_t> ConvertFloats(absl::Span<const float> source,
+                                                   v1::DataType type, void* destination);
 
 // Writes `count` elements of a floating point `type` as floats, rounded to nearest.
 void ConvertToFloats(kernels::DataType type, const void* source, int64_t count, float* destination);

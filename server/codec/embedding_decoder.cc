@@ -32,14 +32,17 @@ struct OperandFields {
 };
 
 // `width_path`: the field that says how wide the input is; its name in the error.
-absl::StatusOr<LinearMap> ReadLinearMap(const v1::Projection& projection, absl::string_view path, v1::DataType type,
-                                        int64_t input_width, absl::string_view whose_width, TensorReader& reader) {
+absl::StatusOr<LinearMap> ReadLinearMap(const v1::Projection& projection, absl::string_view path,
+                                        v1::DataType type, int64_t input_width,
+                                        absl::string_view whose_width, TensorReader& reader) {
   const std::string weight_path = absl::StrCat(path, ".weight");
   if (!projection.has_weight()) return MissingField(weight_path);
-  ATTENTION_ASSIGN_OR_RETURN(const WireTensor weight, reader.Read(projection.weight(), weight_path));
+  ATTENTION_ASSIGN_OR_RETURN(const WireTensor weight,
+                             reader.Read(projection.weight(), weight_path));
   ATTENTION_RETURN_IF_ERROR(CheckSameType(weight, weight_path, type, "the embeddings"));
   ATTENTION_RETURN_IF_ERROR(CheckRank(weight, weight_path, 2));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(weight_path, 0), weight.shape[0], input_width, whose_width));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckSame(ShapePath(weight_path, 0), weight.shape[0], input_width, whose_width));
   ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(weight_path, 1), weight.shape[1], 1, kMaxWidth));
   LinearMap map;
   map.input_width = input_width;
@@ -50,8 +53,8 @@ absl::StatusOr<LinearMap> ReadLinearMap(const v1::Projection& projection, absl::
     ATTENTION_ASSIGN_OR_RETURN(const WireTensor bias, reader.Read(projection.bias(), bias_path));
     ATTENTION_RETURN_IF_ERROR(CheckSameType(bias, bias_path, type, "the embeddings"));
     ATTENTION_RETURN_IF_ERROR(CheckRank(bias, bias_path, 1));
-    ATTENTION_RETURN_IF_ERROR(
-        CheckSame(ShapePath(bias_path, 0), bias.shape[0], map.output_width, ShapePath(weight_path, 1)));
+    ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(bias_path, 0), bias.shape[0], map.output_width,
+                                        ShapePath(weight_path, 1)));
     map.bias = bias.data;
   }
   return map;
@@ -64,9 +67,10 @@ absl::StatusOr<Heads> ReadHeads(const OperandFields& fields, TensorReader& reade
   heads.width_path = ShapePath(embeddings.path, embeddings.tensor.rank - 1);
   int64_t packed_width = embeddings.width;
   if (fields.projection != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(heads.source.projection,
-                               ReadLinearMap(*fields.projection, fields.projection_path, embeddings.tensor.type,
-                                             embeddings.width, heads.width_path, reader));
+    ATTENTION_ASSIGN_OR_RETURN(
+        heads.source.projection,
+        ReadLinearMap(*fields.projection, fields.projection_path, embeddings.tensor.type,
+                      embeddings.width, heads.width_path, reader));
     heads.source.embeddings = embeddings.tensor.data;
     heads.width_path = absl::StrCat(fields.projection_path, ".weight.shape[1]");
     packed_width = heads.source.projection->output_width;
@@ -85,20 +89,26 @@ absl::StatusOr<Heads> ReadHeads(const OperandFields& fields, TensorReader& reade
 absl::Status CheckTogether(const EmbeddingRequest& request) {
   const Embeddings& query = request.query;
   for (const Embeddings* other : {&request.key, &request.value}) {
-    ATTENTION_RETURN_IF_ERROR(CheckSameType(other->tensor, other->path, query.tensor.type, query.path));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckSameType(other->tensor, other->path, query.tensor.type, query.path));
     if (other->tensor.rank != query.tensor.rank) {
-      return FieldError(absl::StrCat(other->path, ".shape"), absl::StrCat("rank ", other->tensor.rank),
+      return FieldError(absl::StrCat(other->path, ".shape"),
+                        absl::StrCat("rank ", other->tensor.rank),
                         absl::StrCat(query.tensor.rank, " as in ", query.path));
     }
-    ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(other->path, 0), other->batch, query.batch, query.path));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckSame(ShapePath(other->path, 0), other->batch, query.batch, query.path));
   }
   const int row_axis = request.value.tensor.rank - 2;
-  return CheckSame(ShapePath(request.value.path, row_axis), request.value.rows, request.key.rows, request.key.path);
+  return CheckSame(ShapePath(request.value.path, row_axis), request.value.rows, request.key.rows,
+                   request.key.path);
 }
 
 // The products of queries and keys need equal widths; other scores have weights between them.
-absl::Status CheckWidths(const Heads& query, const Heads& key, const v1::AttentionOptions& options) {
-  if (options.score_case() != v1::AttentionOptions::SCORE_NOT_SET || key.head_width() == query.head_width()) {
+absl::Status CheckWidths(const Heads& query, const Heads& key,
+                         const v1::AttentionOptions& options) {
+  if (options.score_case() != v1::AttentionOptions::SCORE_NOT_SET ||
+      key.head_width() == query.head_width()) {
     return absl::OkStatus();
   }
   return FieldError(key.width_path, absl::StrCat(key.head_width(), " per head"),
@@ -111,16 +121,16 @@ std::vector<int64_t> WithBatch(const Embeddings& query, std::vector<int64_t> sha
   return shape;
 }
 
-absl::Status DecodeOutput(const EmbeddingRequest& request, int64_t heads_width, TensorReader& reader,
-                          DecodedRequest& decoded) {
+absl::Status DecodeOutput(const EmbeddingRequest& request, int64_t heads_width,
+                          TensorReader& reader, DecodedRequest& decoded) {
   AttentionTask& task = decoded.task;
   task.output_layout = OutputLayout::kSequenceFirst;
   int64_t output_width = heads_width;
   if (request.projections.has_output()) {
     ATTENTION_ASSIGN_OR_RETURN(
         task.output_projection,
-        ReadLinearMap(request.projections.output(), "projections.output", WireType(task.type), heads_width,
-                      "heads * value width", reader));
+        ReadLinearMap(request.projections.output(), "projections.output", WireType(task.type),
+                      heads_width, "heads * value width", reader));
     output_width = task.output_projection->output_width;
   }
   decoded.response_form.output_shape = WithBatch(request.query, {request.query.rows, output_width});
@@ -131,8 +141,8 @@ absl::Status DecodeOutput(const EmbeddingRequest& request, int64_t heads_width, 
 
 }  // namespace
 
-absl::StatusOr<Embeddings> ReadEmbeddings(bool present, const v1::Tensor& tensor, absl::string_view path,
-                                          TensorReader& reader) {
+absl::StatusOr<Embeddings> ReadEmbeddings(bool present, const v1::Tensor& tensor,
+                                          absl::string_view path, TensorReader& reader) {
   if (!present) return MissingField(path);
   Embeddings result;
   ATTENTION_ASSIGN_OR_RETURN(result.tensor, reader.Read(tensor, path));
@@ -145,25 +155,30 @@ absl::StatusOr<Embeddings> ReadEmbeddings(bool present, const v1::Tensor& tensor
   result.width = result.tensor.shape[first_axis + 1];
   ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(path, 0), result.batch, 0, kMaxBatch));
   ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(path, first_axis), result.rows, 0, kMaxSequence));
-  ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(path, first_axis + 1), result.width, 1, kMaxWidth));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckRange(ShapePath(path, first_axis + 1), result.width, 1, kMaxWidth));
   return result;
 }
 
-absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReader& reader, DecodedRequest& decoded) {
+absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReader& reader,
+                                    DecodedRequest& decoded) {
   ATTENTION_RETURN_IF_ERROR(CheckTogether(request));
   ATTENTION_ASSIGN_OR_RETURN(const HeadCounts counts,
                              ResolveHeadCounts(request.head_count, request.key_value_head_count));
   const v1::Projections& maps = request.projections;
   const absl::string_view key_value_path = counts.key_value_path;
-  ATTENTION_ASSIGN_OR_RETURN(Heads query, ReadHeads({request.query, maps.has_query() ? &maps.query() : nullptr,
-                                                     "projections.query", counts.query, "head_count"},
-                                                    reader));
-  ATTENTION_ASSIGN_OR_RETURN(Heads key, ReadHeads({request.key, maps.has_key() ? &maps.key() : nullptr,
-                                                   "projections.key", counts.key_value, key_value_path},
-                                                  reader));
-  ATTENTION_ASSIGN_OR_RETURN(Heads value, ReadHeads({request.value, maps.has_value() ? &maps.value() : nullptr,
-                                                     "projections.value", counts.key_value, key_value_path},
-                                                    reader));
+  ATTENTION_ASSIGN_OR_RETURN(Heads query,
+                             ReadHeads({request.query, maps.has_query() ? &maps.query() : nullptr,
+                                        "projections.query", counts.query, "head_count"},
+                                       reader));
+  ATTENTION_ASSIGN_OR_RETURN(
+      Heads key, ReadHeads({request.key, maps.has_key() ? &maps.key() : nullptr, "projections.key",
+                            counts.key_value, key_value_path},
+                           reader));
+  ATTENTION_ASSIGN_OR_RETURN(Heads value,
+                             ReadHeads({request.value, maps.has_value() ? &maps.value() : nullptr,
+                                        "projections.value", counts.key_value, key_value_path},
+                                       reader));
   ATTENTION_RETURN_IF_ERROR(CheckWidths(query, key, request.options));
   AttentionTask& task = decoded.task;
   task.type = query.source.view.type;
@@ -171,7 +186,8 @@ absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReade
   task.key = key.source;
   task.value = value.source;
   ATTENTION_RETURN_IF_ERROR(DecodeOptions(request.options, reader, task));
-  ATTENTION_RETURN_IF_ERROR(DecodeOutput(request, counts.query * value.head_width(), reader, decoded));
+  ATTENTION_RETURN_IF_ERROR(
+      DecodeOutput(request, counts.query * value.head_width(), reader, decoded));
   decoded.response_form.floats = reader.floats_only();
   return absl::OkStatus();
 }

@@ -1,4 +1,5 @@
-// The methods that take embeddings: SelfAttention, MaskedAttention, MultiHeadAttention and CrossAttention.
+// The methods that take embeddings: SelfAttention, MaskedAttention, MultiHeadAttention and
+// CrossAttention.
 
 #ifndef ATTENTION_SERVER_CODEC_EMBEDDING_DECODER_H_
 #define ATTENTION_SERVER_CODEC_EMBEDDING_DECODER_H_
@@ -35,12 +36,14 @@ struct EmbeddingRequest {
 
 // Reads a field that must be present and hold embeddings.
 [[nodiscard]] absl::StatusOr<Embeddings> ReadEmbeddings(bool present, const v1::Tensor& tensor,
-                                                        absl::string_view path, TensorReader& reader);
+                                                        absl::string_view path,
+                                                        TensorReader& reader);
 
-// Checks everything that tensor.proto, options.proto and attention_service.proto ask for, and fills in `task` and
-// `response_form` of `decoded`, whose storage `reader` uses. Errors: kInvalidArgument. May throw std::bad_alloc.
-[[nodiscard]] absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReader& reader,
-                                                  DecodedRequest& decoded);
+// Checks everything that tensor.proto, options.proto and attention_service.proto ask for, and fills
+// in `task` and `response_form` of `decoded`, whose storage `reader` uses. Errors:
+// kInvalidArgument. May throw std::bad_alloc.
+[[nodiscard]] absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request,
+                                                  TensorReader& reader, DecodedRequest& decoded);
 
 }  // namespace attention::server
 

@@ -8,8 +8,9 @@
 
 namespace attention::server {
 
-// kInvalidArgument: "query.shape[1]: got 0, want > 0". `path` is the field's full path in the request. `got` and
-// `want` describe shapes, types, counts and names; they never repeat an element of a tensor.
+// kInvalidArgument: "query.shape[1]: got 0, want > 0". `path` is the field's full path in the
+// request. `got` and `want` describe shapes, types, counts and names; they never repeat an element
+// of a tensor.
 [[nodiscard]] inline absl::Status FieldError(const absl::AlphaNum& path, const absl::AlphaNum& got,
                                              const absl::AlphaNum& want) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": got ", got, ", want ", want));

@@ -22,14 +22,16 @@ absl::StatusOr<HeadCounts> ResolveHeadCounts(int32_t head_count, int32_t key_val
   return counts;
 }
 
-absl::StatusOr<int64_t> SplitWidth(int64_t packed_width, absl::string_view width_path, int64_t head_count,
-                                   absl::string_view head_count_path) {
+absl::StatusOr<int64_t> SplitWidth(int64_t packed_width, absl::string_view width_path,
+                                   int64_t head_count, absl::string_view head_count_path) {
   if (packed_width % head_count != 0) {
-    return FieldError(width_path, packed_width, absl::StrCat("a multiple of ", head_count_path, " ", head_count));
+    return FieldError(width_path, packed_width,
+                      absl::StrCat("a multiple of ", head_count_path, " ", head_count));
   }
   const int64_t head_width = packed_width / head_count;
   if (head_width > kMaxHeadWidth) {
-    return FieldError(width_path, absl::StrCat(head_width, " per head"), absl::StrCat("<= ", kMaxHeadWidth));
+    return FieldError(width_path, absl::StrCat(head_width, " per head"),
+                      absl::StrCat("<= ", kMaxHeadWidth));
   }
   return head_width;
 }

@@ -16,14 +16,16 @@ struct HeadCounts {
   absl::string_view key_value_path;  // the request's field that decided key_value
 };
 
-// Reads the fields head_count (0 means 1) and key_value_head_count (0 means head_count, which it must divide).
-// Errors: kInvalidArgument.
-[[nodiscard]] absl::StatusOr<HeadCounts> ResolveHeadCounts(int32_t head_count, int32_t key_value_head_count);
+// Reads the fields head_count (0 means 1) and key_value_head_count (0 means head_count, which it
+// must divide). Errors: kInvalidArgument.
+[[nodiscard]] absl::StatusOr<HeadCounts> ResolveHeadCounts(int32_t head_count,
+                                                           int32_t key_value_head_count);
 
-// The width of one of `head_count` heads that lie side by side in `packed_width`. kInvalidArgument if they do not
-// divide it or are too wide.
+// The width of one of `head_count` heads that lie side by side in `packed_width`. kInvalidArgument
+// if they do not divide it or are too wide.
 [[nodiscard]] absl::StatusOr<int64_t> SplitWidth(int64_t packed_width, absl::string_view width_path,
-                                                 int64_t head_count, absl::string_view head_count_path);
+                                                 int64_t head_count,
+                                                 absl::string_view head_count_path);
 
 }  // namespace attention::server
 

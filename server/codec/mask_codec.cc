@@ -13,7 +13,8 @@
 namespace attention::server {
 namespace {
 
-constexpr absl::string_view kAxisNames[] = {"the batch", "the query heads", "the queries", "the keys"};
+constexpr absl::string_view kAxisNames[] = {"the batch", "the query heads", "the queries",
+                                            "the keys"};
 
 kernels::Extents ScoreExtents(const AttentionTask& task) {
   const kernels::Extents& query = task.query.view.extents;
@@ -32,8 +33,9 @@ absl::StatusOr<kernels::TensorView> ReadMask(const v1::Tensor& tensor, absl::str
     const int target_axis = axis + kMaxRank - mask.rank;
     const int64_t extent = mask.shape[axis];
     if (extent != 1 && extent != target[target_axis]) {
-      return FieldError(ShapePath(path, axis), extent,
-                        absl::StrCat("1 or ", target[target_axis], " as ", kAxisNames[target_axis]));
+      return FieldError(
+          ShapePath(path, axis), extent,
+          absl::StrCat("1 or ", target[target_axis], " as ", kAxisNames[target_axis]));
     }
     view.strides[target_axis] = extent == 1 ? 0 : dense_stride;
     dense_stride *= extent;
@@ -45,26 +47,31 @@ absl::StatusOr<kernels::TensorView> ReadMask(const v1::Tensor& tensor, absl::str
   return FieldError(absl::StrCat(path, ".data_type"), TypeName(mask.type), "a type of masks");
 }
 
-absl::Status DecodeBooleanMask(const v1::Tensor& tensor, TensorReader& reader, AttentionTask& task) {
+absl::Status DecodeBooleanMask(const v1::Tensor& tensor, TensorReader& reader,
+                               AttentionTask& task) {
   constexpr absl::string_view kPath = "options.boolean_mask";
   if (tensor.data_type() != v1::DATA_TYPE_BOOL) {
-    return FieldError(absl::StrCat(kPath, ".data_type"), TypeName(tensor.data_type()), "DATA_TYPE_BOOL");
+    return FieldError(absl::StrCat(kPath, ".data_type"), TypeName(tensor.data_type()),
+                      "DATA_TYPE_BOOL");
   }
   ATTENTION_ASSIGN_OR_RETURN(task.problem.boolean_mask, ReadMask(tensor, kPath, task, reader));
   return absl::OkStatus();
 }
 
 // An additive or multiplicative mask.
-absl::StatusOr<kernels::TensorView> ReadNumericMask(const v1::Tensor& tensor, absl::string_view path,
-                                                    const AttentionTask& task, TensorReader& reader) {
+absl::StatusOr<kernels::TensorView> ReadNumericMask(const v1::Tensor& tensor,
+                                                    absl::string_view path,
+                                                    const AttentionTask& task,
+                                                    TensorReader& reader) {
   const v1::DataType type =
       tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED ? v1::DATA_TYPE_F32 : tensor.data_type();
   const v1::DataType query_type = WireType(task.type);
   if (type != v1::DATA_TYPE_F32 && type != v1::DATA_TYPE_F64 && type != query_type) {
     const bool listed = query_type == v1::DATA_TYPE_F32 || query_type == v1::DATA_TYPE_F64;
     return FieldError(absl::StrCat(path, ".data_type"), TypeName(type),
-                      listed ? "DATA_TYPE_F32 or DATA_TYPE_F64"
-                             : absl::StrCat("DATA_TYPE_F32, DATA_TYPE_F64 or ", TypeName(query_type)));
+                      listed
+                          ? "DATA_TYPE_F32 or DATA_TYPE_F64"
+                          : absl::StrCat("DATA_TYPE_F32, DATA_TYPE_F64 or ", TypeName(query_type)));
   }
   return ReadMask(tensor, path, task, reader);
 }
@@ -81,7 +88,8 @@ absl::Status DecodeMultiplicativeMask(const v1::AttentionOptions& options, Tenso
   return absl::OkStatus();
 }
 
-absl::StatusOr<int64_t> ReadCausalOffset(const v1::Causal& causal, int64_t query_count, int64_t key_count) {
+absl::StatusOr<int64_t> ReadCausalOffset(const v1::Causal& causal, int64_t query_count,
+                                         int64_t key_count) {
   const v1::CausalAlignment alignment = causal.alignment();
   if (!v1::CausalAlignment_IsValid(alignment)) {
     return FieldError("options.causal.alignment", static_cast<int>(alignment),
@@ -98,11 +106,13 @@ absl::StatusOr<int64_t> ReadCausalOffset(const v1::Causal& causal, int64_t query
     return causal.offset();
   }
   if (causal.has_offset()) {
-    return FieldError("options.causal.offset", causal.offset(), absl::StrCat("nothing with ", name));
+    return FieldError("options.causal.offset", causal.offset(),
+                      absl::StrCat("nothing with ", name));
   }
   if (alignment == v1::CAUSAL_ALIGNMENT_UNSPECIFIED && query_count != key_count) {
     return FieldError("options.causal.alignment", name,
-                      absl::StrCat("another, since there are ", query_count, " queries and ", key_count, " keys"));
+                      absl::StrCat("another, since there are ", query_count, " queries and ",
+                                   key_count, " keys"));
   }
   return alignment == v1::CAUSAL_ALIGNMENT_BOTTOM_RIGHT ? key_count - query_count : 0;
 }
@@ -122,12 +132,14 @@ absl::Status DecodeKeyLengths(const v1::Tensor& tensor, TensorReader& reader, At
                       "DATA_TYPE_INT32 or DATA_TYPE_INT64");
   }
   ATTENTION_RETURN_IF_ERROR(CheckRank(lengths, kPath, 1));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kPath, 0), lengths.shape[0], extents[0], "the batch"));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckSame(ShapePath(kPath, 0), lengths.shape[0], extents[0], "the batch"));
   task.key_lengths.resize(static_cast<size_t>(lengths.element_count));
   for (int64_t i = 0; i < lengths.element_count; ++i) {
     const int64_t length = LengthAt(lengths, i);
     if (length < 0 || length > extents[3]) {
-      return FieldError(kPath, absl::StrCat("another length at element ", i), absl::StrCat("0 to ", extents[3]));
+      return FieldError(kPath, absl::StrCat("another length at element ", i),
+                        absl::StrCat("0 to ", extents[3]));
     }
     task.key_lengths[static_cast<size_t>(i)] = length;
   }
@@ -137,7 +149,8 @@ absl::Status DecodeKeyLengths(const v1::Tensor& tensor, TensorReader& reader, At
 
 }  // namespace
 
-absl::Status DecodeMasks(const v1::AttentionOptions& options, TensorReader& reader, AttentionTask& task) {
+absl::Status DecodeMasks(const v1::AttentionOptions& options, TensorReader& reader,
+                         AttentionTask& task) {
   if (options.has_boolean_mask()) {
     ATTENTION_RETURN_IF_ERROR(DecodeBooleanMask(options.boolean_mask(), reader, task));
   }
@@ -161,8 +174,8 @@ absl::Status DecodeMasks(const v1::AttentionOptions& options, TensorReader& read
 }
 
 bool HasMask(const v1::AttentionOptions& options) {
-  return options.has_boolean_mask() || options.has_additive_mask() || options.has_multiplicative_mask() ||
-         options.has_causal() || options.has_key_lengths();
+  return options.has_boolean_mask() || options.has_additive_mask() ||
+         options.has_multiplicative_mask() || options.has_causal() || options.has_key_lengths();
 }
 
 }  // namespace attention::server

@@ -10,9 +10,10 @@
 
 namespace attention::server {
 
-// Fills in the masks, the causal offset and the key lengths of the task's problem. The task's extents and
-// normalization must be there already. Masks are aligned at the right to [batch, query heads, queries, keys];
-// what is missing or 1 gets a stride of 0. Errors: kInvalidArgument for what options.proto refuses.
+// Fills in the masks, the causal offset and the key lengths of the task's problem. The task's
+// extents and normalization must be there already. Masks are aligned at the right to [batch, query
+// heads, queries, keys]; what is missing or 1 gets a stride of 0. Errors: kInvalidArgument for what
+// options.proto refuses.
 [[nodiscard]] absl::Status DecodeMasks(const v1::AttentionOptions& options, TensorReader& reader,
                                        AttentionTask& task);
 

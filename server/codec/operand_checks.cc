@@ -7,10 +7,13 @@
 
 namespace attention::server {
 
-std::string ShapePath(absl::string_view path, int axis) { return absl::StrCat(path, ".shape[", axis, "]"); }
+std::string ShapePath(absl::string_view path, int axis) {
+  return absl::StrCat(path, ".shape[", axis, "]");
+}
 
 absl::Status CheckRange(absl::string_view path, int64_t got, int64_t minimum, int64_t maximum) {
-  if (got < minimum) return FieldError(path, got, minimum == 1 ? "> 0" : absl::StrCat(">= ", minimum));
+  if (got < minimum)
+    return FieldError(path, got, minimum == 1 ? "> 0" : absl::StrCat(">= ", minimum));
   if (got > maximum) return FieldError(path, got, absl::StrCat("<= ", maximum));
   return absl::OkStatus();
 }

@@ -16,17 +16,20 @@ namespace attention::server {
 [[nodiscard]] std::string ShapePath(absl::string_view path, int axis);
 
 // An extent that must be at least `minimum` (0 or 1) and at most `maximum`.
-[[nodiscard]] absl::Status CheckRange(absl::string_view path, int64_t got, int64_t minimum, int64_t maximum);
+[[nodiscard]] absl::Status CheckRange(absl::string_view path, int64_t got, int64_t minimum,
+                                      int64_t maximum);
 
 // "key.shape[0]: got 3, want 2 as in query"
-[[nodiscard]] absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want, absl::string_view whose);
+[[nodiscard]] absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want,
+                                     absl::string_view whose);
 
 // "key.data_type: got DATA_TYPE_F16, want DATA_TYPE_F32 as in query"
-[[nodiscard]] absl::Status CheckSameType(const WireTensor& tensor, absl::string_view path, v1::DataType want,
-                                         absl::string_view whose);
+[[nodiscard]] absl::Status CheckSameType(const WireTensor& tensor, absl::string_view path,
+                                         v1::DataType want, absl::string_view whose);
 
 // A query-like operand: of a floating point type, with a rank of `minimum_rank` or one more.
-[[nodiscard]] absl::Status CheckOperand(const WireTensor& tensor, absl::string_view path, int minimum_rank);
+[[nodiscard]] absl::Status CheckOperand(const WireTensor& tensor, absl::string_view path,
+                                        int minimum_rank);
 
 // "mask.shape: got rank 3, want 2"
 [[nodiscard]] absl::Status CheckRank(const WireTensor& tensor, absl::string_view path, int rank);

@@ -19,14 +19,16 @@ constexpr absl::string_view kQueries = "the queries";
 absl::Status DecodeScale(const v1::AttentionOptions& options, AttentionTask& task) {
   if (!options.has_scale()) return absl::OkStatus();
   if (!std::isfinite(options.scale())) {
-    return FieldError("options.scale", std::isnan(options.scale()) ? "NaN" : "an infinity", "a finite number");
+    return FieldError("options.scale", std::isnan(options.scale()) ? "NaN" : "an infinity",
+                      "a finite number");
   }
   task.options.scale = options.scale();
   return absl::OkStatus();
 }
 
 // A parameter of a score: dense, in the queries' type, of the given rank.
-absl::StatusOr<WireTensor> ReadParameter(bool present, const v1::Tensor& tensor, absl::string_view path, int rank,
+absl::StatusOr<WireTensor> ReadParameter(bool present, const v1::Tensor& tensor,
+                                         absl::string_view path, int rank,
                                          const AttentionTask& task, TensorReader& reader) {
   if (!present) return MissingField(path);
   ATTENTION_ASSIGN_OR_RETURN(WireTensor result, reader.Read(tensor, path));
@@ -35,22 +37,26 @@ absl::StatusOr<WireTensor> ReadParameter(bool present, const v1::Tensor& tensor,
   return result;
 }
 
-absl::Status DecodeGeneralScore(const v1::GeneralScore& score, TensorReader& reader, AttentionTask& task) {
+absl::Status DecodeGeneralScore(const v1::GeneralScore& score, TensorReader& reader,
+                                AttentionTask& task) {
   constexpr absl::string_view kPath = "options.general_score.weight";
   const int64_t query_width = task.query.view.extents[3];
   const int64_t key_width = task.key.view.extents[3];
-  ATTENTION_ASSIGN_OR_RETURN(const WireTensor weight,
-                             ReadParameter(score.has_weight(), score.weight(), kPath, 2, task, reader));
+  ATTENTION_ASSIGN_OR_RETURN(
+      const WireTensor weight,
+      ReadParameter(score.has_weight(), score.weight(), kPath, 2, task, reader));
   ATTENTION_RETURN_IF_ERROR(
       CheckSame(ShapePath(kPath, 0), weight.shape[0], query_width, "the query width of one head"));
   ATTENTION_RETURN_IF_ERROR(
       CheckSame(ShapePath(kPath, 1), weight.shape[1], key_width, "the key width of one head"));
   task.options.score = kernels::ScoreKind::kGeneral;
-  task.problem.score_first_weight = kernels::DenseView(weight.data, task.type, {1, 1, query_width, key_width});
+  task.problem.score_first_weight =
+      kernels::DenseView(weight.data, task.type, {1, 1, query_width, key_width});
   return absl::OkStatus();
 }
 
-absl::Status DecodeAdditiveScore(const v1::AdditiveScore& score, TensorReader& reader, AttentionTask& task) {
+absl::Status DecodeAdditiveScore(const v1::AdditiveScore& score, TensorReader& reader,
+                                 AttentionTask& task) {
   constexpr absl::string_view kQueryPath = "options.additive_score.query_weight";
   constexpr absl::string_view kKeyPath = "options.additive_score.key_weight";
   constexpr absl::string_view kVectorPath = "options.additive_score.vector";
@@ -62,16 +68,19 @@ absl::Status DecodeAdditiveScore(const v1::AdditiveScore& score, TensorReader& r
   ATTENTION_ASSIGN_OR_RETURN(
       const WireTensor key_weight,
       ReadParameter(score.has_key_weight(), score.key_weight(), kKeyPath, 2, task, reader));
-  ATTENTION_ASSIGN_OR_RETURN(const WireTensor vector,
-                             ReadParameter(score.has_vector(), score.vector(), kVectorPath, 1, task, reader));
+  ATTENTION_ASSIGN_OR_RETURN(
+      const WireTensor vector,
+      ReadParameter(score.has_vector(), score.vector(), kVectorPath, 1, task, reader));
   const int64_t hidden_width = query_weight.shape[1];
   ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kQueryPath, 0), query_weight.shape[0], query_width,
                                       "the query width of one head"));
   ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(kQueryPath, 1), hidden_width, 1, kMaxWidth));
+  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kKeyPath, 0), key_weight.shape[0], key_width,
+                                      "the key width of one head"));
   ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kKeyPath, 0), key_weight.shape[0], key_width, "the key width of one head"));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kKeyPath, 1), key_weight.shape[1], hidden_width, kQueryPath));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kVectorPath, 0), vector.shape[0], hidden_width, kQueryPath));
+      CheckSame(ShapePath(kKeyPath, 1), key_weight.shape[1], hidden_width, kQueryPath));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckSame(ShapePath(kVectorPath, 0), vector.shape[0], hidden_width, kQueryPath));
   task.options.score = kernels::ScoreKind::kAdditive;
   task.problem.score_first_weight =
       kernels::DenseView(query_weight.data, task.type, {1, 1, query_width, hidden_width});
@@ -118,7 +127,8 @@ absl::Status DecodeReturnScores(const v1::AttentionOptions& options, AttentionTa
 
 }  // namespace
 
-absl::Status DecodeOptions(const v1::AttentionOptions& options, TensorReader& reader, AttentionTask& task) {
+absl::Status DecodeOptions(const v1::AttentionOptions& options, TensorReader& reader,
+                           AttentionTask& task) {
   ATTENTION_RETURN_IF_ERROR(DecodeScale(options, task));
   ATTENTION_RETURN_IF_ERROR(DecodeNormalization(options, task));
   if (options.has_general_score()) {

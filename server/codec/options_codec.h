@@ -10,9 +10,9 @@
 
 namespace attention::server {
 
-// Fills in the task's problem (masks, causal offset, key lengths, score parameters) and options. The extents of
-// the task's query, key and value must be there already. Errors: kInvalidArgument for what options.proto
-// refuses. May throw std::bad_alloc.
+// Fills in the task's problem (masks, causal offset, key lengths, score parameters) and options.
+// The extents of the task's query, key and value must be there already. Errors: kInvalidArgument
+// for what options.proto refuses. May throw std::bad_alloc.
 [[nodiscard]] absl::Status DecodeOptions(const v1::AttentionOptions& options, TensorReader& reader,
                                          AttentionTask& task);
 

@@ -15,7 +15,8 @@
 namespace attention::server {
 namespace {
 
-// One operand: [batch, heads, rows, head width] in any layout. `head_count` and `path` are for the packed one.
+// One operand: [batch, heads, rows, head width] in any layout. `head_count` and `path` are for the
+// packed one.
 struct Operand {
   absl::string_view path;
   WireTensor tensor;
@@ -40,8 +41,8 @@ absl::Status ReadPacked(int64_t head_count, absl::string_view head_count_path, O
   operand.rows_path = ShapePath(operand.path, first_axis);
   operand.width_path = ShapePath(operand.path, first_axis + 1);
   ATTENTION_RETURN_IF_ERROR(CheckRange(operand.width_path, packed_width, 1, kMaxWidth));
-  ATTENTION_ASSIGN_OR_RETURN(const int64_t head_width,
-                             SplitWidth(packed_width, operand.width_path, head_count, head_count_path));
+  ATTENTION_ASSIGN_OR_RETURN(const int64_t head_width, SplitWidth(packed_width, operand.width_path,
+                                                                  head_count, head_count_path));
   operand.view.extents = {operand.batch(), head_count, rows, head_width};
   operand.view.strides = {rows * packed_width, head_width, packed_width, 1};
   return absl::OkStatus();
@@ -75,7 +76,8 @@ struct OperandField {
   absl::string_view head_count_path;
 };
 
-absl::StatusOr<Operand> ReadOperand(const OperandField& field, v1::Layout layout, TensorReader& reader) {
+absl::StatusOr<Operand> ReadOperand(const OperandField& field, v1::Layout layout,
+                                    TensorReader& reader) {
   if (!field.present) return MissingField(field.path);
   const bool packed = layout == v1::LAYOUT_PACKED;
   const int minimum_rank = packed ? 2 : 3;
@@ -96,12 +98,15 @@ absl::StatusOr<Operand> ReadOperand(const OperandField& field, v1::Layout layout
 
 absl::Status CheckTogether(const Operand& query, const Operand& key, const Operand& value) {
   for (const Operand* other : {&key, &value}) {
-    ATTENTION_RETURN_IF_ERROR(CheckSameType(other->tensor, other->path, query.tensor.type, query.path));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckSameType(other->tensor, other->path, query.tensor.type, query.path));
     if (other->tensor.rank != query.tensor.rank) {
-      return FieldError(absl::StrCat(other->path, ".shape"), absl::StrCat("rank ", other->tensor.rank),
+      return FieldError(absl::StrCat(other->path, ".shape"),
+                        absl::StrCat("rank ", other->tensor.rank),
                         absl::StrCat(query.tensor.rank, " as in ", query.path));
     }
-    ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(other->path, 0), other->batch(), query.batch(), query.path));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckSame(ShapePath(other->path, 0), other->batch(), query.batch(), query.path));
   }
   if (query.heads() % key.heads() != 0) {
     return FieldError(key.heads_path, key.heads(),
@@ -111,8 +116,10 @@ absl::Status CheckTogether(const Operand& query, const Operand& key, const Opera
   return CheckSame(value.rows_path, value.rows(), key.rows(), key.path);
 }
 
-absl::Status CheckWidths(const Operand& query, const Operand& key, const v1::AttentionOptions& options) {
-  if (options.score_case() != v1::AttentionOptions::SCORE_NOT_SET || key.head_width() == query.head_width()) {
+absl::Status CheckWidths(const Operand& query, const Operand& key,
+                         const v1::AttentionOptions& options) {
+  if (options.score_case() != v1::AttentionOptions::SCORE_NOT_SET ||
+      key.head_width() == query.head_width()) {
     return absl::OkStatus();
   }
   return FieldError(key.width_path, absl::StrCat(key.head_width(), " per head"),
@@ -125,7 +132,8 @@ absl::Status CheckStated(absl::string_view path, int32_t stated, int64_t actual)
   return FieldError(path, stated, absl::StrCat("0 or ", actual, " as in the shapes"));
 }
 
-ResponseForm FormOf(const Operand& query, const Operand& key, const Operand& value, v1::Layout layout) {
+ResponseForm FormOf(const Operand& query, const Operand& key, const Operand& value,
+                    v1::Layout layout) {
   const int64_t rows = query.rows();
   const int64_t width = value.head_width();
   ResponseForm form;
@@ -146,33 +154,36 @@ ResponseForm FormOf(const Operand& query, const Operand& key, const Operand& val
 
 }  // namespace
 
-absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& request, TensorReader& reader,
-                                DecodedRequest& decoded) {
+absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& request,
+                                TensorReader& reader, DecodedRequest& decoded) {
   const v1::Layout layout = request.layout();
   if (!v1::Layout_IsValid(layout)) {
-    return FieldError("layout", static_cast<int>(layout), absl::StrCat("0 to ", static_cast<int>(v1::Layout_MAX)));
+    return FieldError("layout", static_cast<int>(layout),
+                      absl::StrCat("0 to ", static_cast<int>(v1::Layout_MAX)));
   }
   const bool packed = layout == v1::LAYOUT_PACKED;
   HeadCounts counts;
   if (packed) {
     if (request.head_count() == 0) return FieldError("head_count", 0, "> 0 with LAYOUT_PACKED");
-    ATTENTION_ASSIGN_OR_RETURN(counts, ResolveHeadCounts(request.head_count(), request.key_value_head_count()));
+    ATTENTION_ASSIGN_OR_RETURN(
+        counts, ResolveHeadCounts(request.head_count(), request.key_value_head_count()));
   }
-  ATTENTION_ASSIGN_OR_RETURN(
-      const Operand query,
-      ReadOperand({request.has_query(), request.query(), "query", counts.query, "head_count"}, layout, reader));
-  ATTENTION_ASSIGN_OR_RETURN(
-      const Operand key,
-      ReadOperand({request.has_key(), request.key(), "key", counts.key_value, counts.key_value_path}, layout,
-                  reader));
-  ATTENTION_ASSIGN_OR_RETURN(
-      const Operand value,
-      ReadOperand({request.has_value(), request.value(), "value", counts.key_value, counts.key_value_path}, layout,
-                  reader));
+  ATTENTION_ASSIGN_OR_RETURN(const Operand query, ReadOperand({request.has_query(), request.query(),
+                                                               "query", counts.query, "head_count"},
+                                                              layout, reader));
+  ATTENTION_ASSIGN_OR_RETURN(const Operand key,
+                             ReadOperand({request.has_key(), request.key(), "key", counts.key_value,
+                                          counts.key_value_path},
+                                         layout, reader));
+  ATTENTION_ASSIGN_OR_RETURN(const Operand value,
+                             ReadOperand({request.has_value(), request.value(), "value",
+                                          counts.key_value, counts.key_value_path},
+                                         layout, reader));
   ATTENTION_RETURN_IF_ERROR(CheckTogether(query, key, value));
   if (!packed) {
     ATTENTION_RETURN_IF_ERROR(CheckStated("head_count", request.head_count(), query.heads()));
-    ATTENTION_RETURN_IF_ERROR(CheckStated("key_value_head_count", request.key_value_head_count(), key.heads()));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckStated("key_value_head_count", request.key_value_head_count(), key.heads()));
   }
   ATTENTION_RETURN_IF_ERROR(CheckWidths(query, key, request.options()));
 

@@ -17,15 +17,18 @@ absl::StatusOr<DecodedRequest> DecodeSelf(const Request& request) {
   ATTENTION_ASSIGN_OR_RETURN(
       const Embeddings embeddings,
       ReadEmbeddings(request.has_embeddings(), request.embeddings(), "embeddings", reader));
-  const EmbeddingRequest fields = {embeddings,           embeddings, embeddings,       request.projections(),
-                                   request.head_count(), 0,          request.options()};
+  const EmbeddingRequest fields = {
+      embeddings,           embeddings, embeddings,       request.projections(),
+      request.head_count(), 0,          request.options()};
   ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
   return decoded;
 }
 
 }  // namespace
 
-absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request) { return DecodeSelf(request); }
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request) {
+  return DecodeSelf(request);
+}
 
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MaskedAttentionRequest& request) {
   if (!HasMask(request.options())) {
@@ -62,14 +65,15 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& request) {
   DecodedRequest decoded;
   TensorReader reader(decoded.storage);
-  ATTENTION_ASSIGN_OR_RETURN(
-      const Embeddings query,
-      ReadEmbeddings(request.has_query_embeddings(), request.query_embeddings(), "query_embeddings", reader));
+  ATTENTION_ASSIGN_OR_RETURN(const Embeddings query, ReadEmbeddings(request.has_query_embeddings(),
+                                                                    request.query_embeddings(),
+                                                                    "query_embeddings", reader));
   ATTENTION_ASSIGN_OR_RETURN(
       const Embeddings memory,
-      ReadEmbeddings(request.has_memory_embeddings(), request.memory_embeddings(), "memory_embeddings", reader));
-  const EmbeddingRequest fields = {query,           memory, memory, request.projections(), request.head_count(), 0,
-                                   request.options()};
+      ReadEmbeddings(request.has_memory_embeddings(), request.memory_embeddings(),
+                     "memory_embeddings", reader));
+  const EmbeddingRequest fields = {
+      query, memory, memory, request.projections(), request.head_count(), 0, request.options()};
   ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
   return decoded;
 }
@@ -97,7 +101,8 @@ std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
   return nullptr;
 }
 
-absl::StatusOr<DecodedRequest> DecodeRequestOf(Method method, const google::protobuf::Message& message) {
+absl::StatusOr<DecodedRequest> DecodeRequestOf(Method method,
+                                               const google::protobuf::Message& message) {
   switch (method) {
     case Method::kSelfAttention:
       return DecodeRequest(static_cast<const v1::SelfAttentionRequest&>(message));

@@ -12,17 +12,23 @@
 
 namespace attention::server {
 
-// One decoder for each method. The message must outlive the result. Errors: kInvalidArgument for everything that
-// the comments of proto/attention/v1 refuse, with the field's path. May throw std::bad_alloc.
+// One decoder for each method. The message must outlive the result. Errors: kInvalidArgument for
+// everything that the comments of proto/attention/v1 refuse, with the field's path. May throw
+// std::bad_alloc.
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MaskedAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ScaledDotProductAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
+    const v1::MaskedAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
+    const v1::MultiHeadAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
+    const v1::CrossAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
+    const v1::ScaledDotProductAttentionRequest& request);
 
 // An empty request message of a method, and the decoder that fits it.
 [[nodiscard]] std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method);
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequestOf(Method method, const google::protobuf::Message& message);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequestOf(
+    Method method, const google::protobuf::Message& message);
 
 }  // namespace attention::server
 

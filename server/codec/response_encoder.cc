@@ -46,7 +46,8 @@ constexpr size_t kMaxSlices = 7;
 class ResponseWriter {
  public:
   ResponseWriter(kernels::DataType type, bool floats) : type_(type), floats_(floats) {
-    slices_.reserve(kMaxSlices);  // so that no exception comes between releasing elements and owning them
+    slices_.reserve(
+        kMaxSlices);  // so that no exception comes between releasing elements and owning them
   }
 
   void AddTensor(int field_number, Buffer elements, const std::vector<int64_t>& shape) {
@@ -60,7 +61,8 @@ class ResponseWriter {
     }
     // The tensor with `raw` as its last field, whose contents are a slice of their own.
     std::string head = tensor.SerializeAsString();
-    if (elements.byte_count() > 0) AppendTagAndLength(v1::Tensor::kRawFieldNumber, elements.byte_count(), head);
+    if (elements.byte_count() > 0)
+      AppendTagAndLength(v1::Tensor::kRawFieldNumber, elements.byte_count(), head);
     AppendTagAndLength(field_number, head.size() + elements.byte_count(), pending_);
     pending_ += head;
     if (elements.byte_count() == 0) return;
@@ -95,15 +97,18 @@ class ResponseWriter {
 
 }  // namespace
 
-grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& task, const ResponseForm& form,
-                                const v1::Execution& execution) {
+grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& task,
+                                const ResponseForm& form, const v1::Execution& execution) {
   ResponseWriter writer(task.type, form.floats);
-  writer.AddTensor(v1::AttentionResponse::kOutputFieldNumber, std::move(result.output), form.output_shape);
+  writer.AddTensor(v1::AttentionResponse::kOutputFieldNumber, std::move(result.output),
+                   form.output_shape);
   if (task.return_weights) {
-    writer.AddTensor(v1::AttentionResponse::kWeightsFieldNumber, std::move(result.weights), form.matrix_shape);
+    writer.AddTensor(v1::AttentionResponse::kWeightsFieldNumber, std::move(result.weights),
+                     form.matrix_shape);
   }
   if (task.options.scores != kernels::ScoresOutput::kNone) {
-    writer.AddTensor(v1::AttentionResponse::kScoresFieldNumber, std::move(result.scores), form.matrix_shape);
+    writer.AddTensor(v1::AttentionResponse::kScoresFieldNumber, std::move(result.scores),
+                     form.matrix_shape);
   }
   writer.AddMessage(v1::AttentionResponse::kExecutionFieldNumber, execution);
   return writer.Finish();

@@ -11,10 +11,12 @@
 
 namespace attention::server {
 
-// The wire format of an AttentionResponse. Arrays in `raw` form are not copied: the bytes own the result's
-// buffers and free them when gRPC has sent them. Arrays in `floats` form are converted. May throw std::bad_alloc.
+// The wire format of an AttentionResponse. Arrays in `raw` form are not copied: the bytes own the
+// result's buffers and free them when gRPC has sent them. Arrays in `floats` form are converted.
+// May throw std::bad_alloc.
 [[nodiscard]] grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& task,
-                                              const ResponseForm& form, const v1::Execution& execution);
+                                              const ResponseForm& form,
+                                              const v1::Execution& execution);
 
 }  // namespace attention::server
 

@@ -56,7 +56,8 @@ absl::Status ReadShape(const v1::Tensor& tensor, absl::string_view path, WireTen
     if (extent < 0) return FieldError(absl::StrCat(path, ".shape[", axis, "]"), extent, ">= 0");
     result.shape[axis] = extent;
     empty = empty || extent == 0;
-    if (extent > 0 && __builtin_mul_overflow(nonzero_product, extent, &nonzero_product)) too_many = true;
+    if (extent > 0 && __builtin_mul_overflow(nonzero_product, extent, &nonzero_product))
+      too_many = true;
     too_many = too_many || nonzero_product > kMaxTensorElements;
   }
   if (too_many) {
@@ -85,13 +86,15 @@ absl::StatusOr<WireTensor> TensorReader::Read(const v1::Tensor& tensor, absl::st
   return result;
 }
 
-absl::Status TensorReader::ReadRaw(const v1::Tensor& tensor, absl::string_view path, WireTensor& result) {
+absl::Status TensorReader::ReadRaw(const v1::Tensor& tensor, absl::string_view path,
+                                   WireTensor& result) {
   const size_t element_bytes = ElementBytes(result.type);
   const size_t want_bytes = static_cast<size_t>(result.element_count) * element_bytes;
   const std::string& raw = tensor.raw();
   if (raw.size() != want_bytes) {
-    return FieldError(absl::StrCat(path, ".raw"), absl::StrCat(raw.size(), " bytes"),
-                      absl::StrCat(want_bytes, " for ", TypeName(result.type), " ", ShapeText(result)));
+    return FieldError(
+        absl::StrCat(path, ".raw"), absl::StrCat(raw.size(), " bytes"),
+        absl::StrCat(want_bytes, " for ", TypeName(result.type), " ", ShapeText(result)));
   }
   if (result.element_count == 0) {
     result.data = kNoElements;
@@ -99,14 +102,16 @@ absl::Status TensorReader::ReadRaw(const v1::Tensor& tensor, absl::string_view p
   }
   if (result.type == v1::DATA_TYPE_BOOL) {
     if (const auto index = FirstNonBoolean(raw); index.has_value()) {
-      return FieldError(absl::StrCat(path, ".raw"), absl::StrCat("another byte at element ", *index), "0 or 1");
+      return FieldError(absl::StrCat(path, ".raw"),
+                        absl::StrCat("another byte at element ", *index), "0 or 1");
     }
   }
   result.data = AlignedOrCopied(raw.data(), raw.size(), element_bytes, storage_);
   return absl::OkStatus();
 }
 
-absl::Status TensorReader::ReadFloats(const v1::Tensor& tensor, absl::string_view path, WireTensor& result) {
+absl::Status TensorReader::ReadFloats(const v1::Tensor& tensor, absl::string_view path,
+                                      WireTensor& result) {
   const auto& floats = tensor.floats();
   if (floats.size() != result.element_count) {
     return FieldError(absl::StrCat(path, ".floats"), absl::StrCat(floats.size(), " numbers"),
@@ -119,7 +124,8 @@ absl::Status TensorReader::ReadFloats(const v1::Tensor& tensor, absl::string_vie
   Buffer converted(static_cast<size_t>(result.element_count) * ElementBytes(result.type));
   const absl::Span<const float> source(floats.data(), static_cast<size_t>(floats.size()));
   if (const auto index = ConvertFloats(source, result.type, converted.data()); index.has_value()) {
-    return FieldError(absl::StrCat(path, ".floats"), absl::StrCat("another number at element ", *index),
+    return FieldError(absl::StrCat(path, ".floats"),
+                      absl::StrCat("another number at element ", *index),
                       result.type == v1::DATA_TYPE_BOOL
                           ? "0 or 1"
                           : absl::StrCat("a whole number within ", TypeName(result.type)));
@@ -171,7 +177,8 @@ bool IsFloatingPoint(v1::DataType type) {
 const std::string& TypeName(v1::DataType type) { return v1::DataType_Name(type); }
 
 std::string ShapeText(const WireTensor& tensor) {
-  return absl::StrCat("[", absl::StrJoin(absl::MakeConstSpan(tensor.shape.data(), tensor.rank), ", "), "]");
+  return absl::StrCat(
+      "[", absl::StrJoin(absl::MakeConstSpan(tensor.shape.data(), tensor.rank), ", "), "]");
 }
 
 const void* AlignedOrCopied(const void* bytes, size_t byte_count, size_t alignment_bytes,

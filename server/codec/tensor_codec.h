@@ -21,31 +21,33 @@ namespace attention::server {
 
 // A tensor whose contents agree with its shape.
 struct WireTensor {
-  v1::DataType type = v1::DATA_TYPE_F32;  // never UNSPECIFIED
-  int rank = 0;                           // 1 to 4
+  v1::DataType type = v1::DATA_TYPE_F32;     // never UNSPECIFIED
+  int rank = 0;                              // 1 to 4
   std::array<int64_t, kMaxRank> shape = {};  // the first `rank` count
   int64_t element_count = 0;
-  const void* data = nullptr;  // dense, aligned to an element's size; not null even without elements
+  const void* data =
+      nullptr;  // dense, aligned to an element's size; not null even without elements
 };
 
-// Reads the tensors of one request. The data it returns points into the messages, or into `storage` where
-// elements had to be converted or moved to an aligned address.
-// Thread safety: as any value's.
+// Reads the tensors of one request. The data it returns points into the messages, or into `storage`
+// where elements had to be converted or moved to an aligned address. Thread safety: as any value's.
 class TensorReader {
  public:
   // `storage` must outlive the tensors' use. Moving it keeps them valid.
   explicit TensorReader(std::vector<Buffer>& storage) : storage_(storage) {}
 
-  // Errors: those of Tensor in tensor.proto, kInvalidArgument, with `path` in front. Checks every size before
-  // it allocates. May throw std::bad_alloc.
+  // Errors: those of Tensor in tensor.proto, kInvalidArgument, with `path` in front. Checks every
+  // size before it allocates. May throw std::bad_alloc.
   [[nodiscard]] absl::StatusOr<WireTensor> Read(const v1::Tensor& tensor, absl::string_view path);
 
   // Whether the tensors read so far that had elements all used `floats`, and there was one.
   [[nodiscard]] bool floats_only() const { return floats_seen_ && !raw_seen_; }
 
  private:
-  [[nodiscard]] absl::Status ReadRaw(const v1::Tensor& tensor, absl::string_view path, WireTensor& result);
-  [[nodiscard]] absl::Status ReadFloats(const v1::Tensor& tensor, absl::string_view path, WireTensor& result);
+  [[nodiscard]] absl::Status ReadRaw(const v1::Tensor& tensor, absl::string_view path,
+                                     WireTensor& result);
+  [[nodiscard]] absl::Status ReadFloats(const v1::Tensor& tensor, absl::string_view path,
+                                        WireTensor& result);
 
   std::vector<Buffer>& storage_;
   bool floats_seen_ = false;
@@ -66,8 +68,8 @@ class TensorReader {
 [[nodiscard]] std::string ShapeText(const WireTensor& tensor);
 
 // `bytes` if it is a multiple of `alignment_bytes`, otherwise a copy that is, kept in `storage`.
-[[nodiscard]] const void* AlignedOrCopied(const void* bytes, size_t byte_count, size_t alignment_bytes,
-                                          std::vector<Buffer>& storage);
+[[nodiscard]] const void* AlignedOrCopied(const void* bytes, size_t byte_count,
+                                          size_t alignment_bytes, std::vector<Buffer>& storage);
 
 }  // namespace attention::server
 

@@ -47,11 +47,13 @@ class WireChecker {
       if (number == 0) return Malformed();
       const FieldDescriptor* field = descriptor.FindFieldByNumber(number);
       if (field == nullptr) {
-        return absl::UnimplementedError(absl::StrCat(path.empty() ? "request" : path, ": field number ", number,
+        return absl::UnimplementedError(absl::StrCat(path.empty() ? "request" : path,
+                                                     ": field number ", number,
                                                      " is not known to this server"));
       }
       const std::string field_path = absl::StrCat(path, path.empty() ? "" : ".", field->name());
-      ATTENTION_RETURN_IF_ERROR(CheckField(*field, WireFormatLite::GetTagWireType(tag), field_path));
+      ATTENTION_RETURN_IF_ERROR(
+          CheckField(*field, WireFormatLite::GetTagWireType(tag), field_path));
     }
     return absl::OkStatus();
   }
@@ -59,7 +61,8 @@ class WireChecker {
   absl::Status CheckField(const FieldDescriptor& field, WireFormatLite::WireType wire_type,
                           const std::string& path) {
     const WireFormatLite::WireType element_type = WireFormat::WireTypeForFieldType(field.type());
-    const bool packed = field.is_packable() && wire_type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED;
+    const bool packed =
+        field.is_packable() && wire_type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED;
     if (!packed && wire_type != element_type) return Malformed();
 
     if (wire_type == WireFormatLite::WIRETYPE_VARINT) return CheckVarint(field, path);
@@ -68,7 +71,8 @@ class WireChecker {
     if (wire_type != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) return Malformed();
 
     int length = 0;
-    if (!stream_.ReadVarintSizeAsInt(&length) || length > stream_.BytesUntilLimit()) return Malformed();
+    if (!stream_.ReadVarintSizeAsInt(&length) || length > stream_.BytesUntilLimit())
+      return Malformed();
     const bool varints = packed && element_type == WireFormatLite::WIRETYPE_VARINT;
     if (field.message_type() == nullptr && !varints) return Skip(length);
 
@@ -86,16 +90,19 @@ class WireChecker {
     uint64_t bits = 0;
     if (!stream_.ReadVarint64(&bits)) return Malformed();
     const auto value = static_cast<int64_t>(bits);
-    const bool fits = value >= std::numeric_limits<int32_t>::min() && value <= std::numeric_limits<int32_t>::max();
+    const bool fits = value >= std::numeric_limits<int32_t>::min() &&
+                      value <= std::numeric_limits<int32_t>::max();
     if (const EnumDescriptor* names = field.enum_type(); names != nullptr) {
       if (!fits || names->FindValueByNumber(static_cast<int>(value)) == nullptr) {
-        return FieldError(path, value, absl::StrCat("0 to ", names->value(names->value_count() - 1)->number()));
+        return FieldError(path, value,
+                          absl::StrCat("0 to ", names->value(names->value_count() - 1)->number()));
       }
     } else if (field.type() == FieldDescriptor::TYPE_INT32 && !fits) {
       return FieldError(path, value, "a number of 32 bits");
     }
     if (field.is_repeated() && ++repeated_integers_ > kMaxRepeatedIntegers) {
-      return FieldError(path, absl::StrCat("more than ", kMaxRepeatedIntegers, " numbers"), "fewer");
+      return FieldError(path, absl::StrCat("more than ", kMaxRepeatedIntegers, " numbers"),
+                        "fewer");
     }
     return absl::OkStatus();
   }
@@ -106,7 +113,8 @@ class WireChecker {
   }
 
   absl::Status Malformed() const {
-    return absl::InvalidArgumentError(absl::StrCat("request: not a valid ", root_.name(), " message"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("request: not a valid ", root_.name(), " message"));
   }
 
   CodedInputStream stream_;

@@ -10,9 +10,10 @@
 
 namespace attention::server {
 
-// Parses `bytes` into the empty `message`. Errors: those of CheckWire, which runs first, and kInvalidArgument
-// "request: not a valid SelfAttentionRequest message". May throw std::bad_alloc.
-[[nodiscard]] absl::Status ParseWireMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message& message);
+// Parses `bytes` into the empty `message`. Errors: those of CheckWire, which runs first, and
+// kInvalidArgument "request: not a valid SelfAttentionRequest message". May throw std::bad_alloc.
+[[nodiscard]] absl::Status ParseWireMessage(const grpc::ByteBuffer& bytes,
+                                            google::protobuf::Message& message);
 
 }  // namespace attention::server
 

@@ -1,0 +1,77 @@
+// One call of an attention method, from its bytes to its answer.
+
+#ifndef ATTENTION_SERVER_ATTENTION_CALL_H_
+#define ATTENTION_SERVER_ATTENTION_CALL_H_
+
+#include <google/protobuf/message.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/codec/decoded_request.h"
+#include "server/core/admission.h"
+#include "server/core/attention_engine.h"
+#include "server/core/request_context.h"
+#include "server/core/service_metrics.h"
+#include "server/json_log.h"
+#include "server/rate_limiter.h"
+
+namespace attention::server {
+
+// What calls share. Everything outlives them.
+struct CallEnvironment {
+  AttentionEngine& engine;
+  ServiceMetrics& metrics;
+  const Clock& clock;
+  JsonLog& log;
+  RateLimiter& failure_log_limiter;
+  std::chrono::seconds max_deadline;
+};
+
+// Owns all that the call needs: permits, message, task and context. gRPC owns the call, which
+// deletes itself when gRPC is done with it. Runs on gRPC's threads up to the queue, and on a
+// compute thread from there; gRPC may cancel it from a third at any time.
+class AttentionCall final : public grpc::ServerUnaryReactor {
+ public:
+  struct Exchange {
+    grpc::CallbackServerContext* context;
+    const grpc::ByteBuffer* request;
+    grpc::ByteBuffer* response;
+  };
+
+  AttentionCall(const CallEnvironment& environment, Method method, const Exchange& exchange);
+
+  // Answers at once, or hands the task to the engine, which will.
+  void Start();
+
+  void OnCancel() override { context_->Cancel(); }
+  void OnDone() override { delete this; }
+
+ private:
+  [[nodiscard]] absl::Status AdmitAndDecode();
+  [[nodiscard]] absl::Status Rejected(Rejection reason, absl::Status status);
+  void Complete(absl::StatusOr<AttentionAnswer> answer);
+  void Answer(AttentionAnswer answer);
+  void FinishWith(const absl::Status& status);  // the call may be gone when this returns
+  void LogFinished(const absl::Status& status, double total_seconds);
+
+  const CallEnvironment& environment_;
+  const Method method_;
+  const Exchange exchange_;
+  const int64_t request_bytes_;
+  const std::shared_ptr<RequestContext> context_;
+  ByteBudget::Permit request_permit_;
+  ByteBudget::Permit answer_permit_;
+  std::unique_ptr<google::protobuf::Message> message_;
+  DecodedRequest decoded_;
+  StageTimes times_;
+};
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_ATTENTION_CALL_H_

@@ -1,0 +1,149 @@
+#include "server/attention_server.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/implementation.h"
+#include "server/attention_service.h"
+#include "server/build_info.h"
+#include "server/core/attention_engine.h"
+#include "server/core/compute_threads.h"
+#include "server/grpc_transport.h"
+#include "server/http_server.h"
+#include "server/prometheus_metrics.h"
+#include "server/rate_limiter.h"
+
+namespace attention::server {
+namespace {
+
+// Lines about requests that failed, each second.
+constexpr int64_t kFailureLinesPerSecond = 20;
+
+EngineOptions WithThreadCount(EngineOptions engine) {
+  const std::optional<int> requested =
+      engine.thread_count == 0 ? std::nullopt : std::optional<int>(engine.thread_count);
+  engine.thread_count = ComputeThreadCount(requested);
+  return engine;
+}
+
+std::string PreferredImplementation() {
+  return std::string(kernels::UsableImplementations().front()->name());
+}
+
+v1::GetServerInfoResponse DescribeServer(const EngineOptions& engine) {
+  v1::GetServerInfoResponse info;
+  info.set_version(std::string(Version()));
+  for (const kernels::Implementation* implementation : kernels::UsableImplementations()) {
+    info.add_implementations(std::string(implementation->name()));
+  }
+  info.set_instruction_set(std::string(kernels::InstructionSet()));
+  info.set_compute_thread_count(engine.thread_count);
+  info.set_max_request_bytes(engine.limits.max_request_bytes);
+  info.set_max_response_bytes(engine.limits.max_response_bytes);
+  info.set_max_request_flops(engine.limits.max_flops);
+  info.set_max_request_float64_flops(engine.limits.max_float64_flops);
+  info.set_queue_capacity(engine.queue_capacity);
+  return info;
+}
+
+absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
+  return {status.code(), absl::StrCat(flag, ": ", status.message())};
+}
+
+}  // namespace
+
+class AttentionServer::Impl {
+ public:
+  Impl(const ServerOptions& options, JsonLog& log)
+      : options_(options),
+        implementation_(PreferredImplementation()),
+        engine_options_(WithThreadCount(options.engine)),
+        metrics_({std::string(Version()), implementation_, std::string(kernels::InstructionSet()),
+                  grpc::Version()},
+                 engine_options_.thread_count),
+        engine_(engine_options_, clock_, metrics_, &log),
+        failure_log_limiter_(kFailureLinesPerSecond, clock_),
+        service_({engine_, metrics_, clock_, log, failure_log_limiter_, options.max_deadline},
+                 DescribeServer(engine_options_)) {
+    metrics_.SetBytesInFlightSource([this] { return engine_.bytes_in_flight(); });
+  }
+
+  ~Impl() { Shutdown(std::chrono::milliseconds(0)); }
+
+  absl::Status Start() {
+    absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Start(
+        options_.http_address,
+        {.metrics = [this] { return metrics_.Text(); }, .ready = [this] { return ready_.load(); }});
+    if (!http.ok()) return WithFlag("--http-address", http.status());
+    http_ = *std::move(http);
+    absl::StatusOr<GrpcTransport> transport = StartGrpc(options_, service_);
+    if (!transport.ok()) return WithFlag("--grpc-address", transport.status());
+    transport_ = *std::move(transport);
+    SetHealth(*transport_.server, true);
+    ready_ = true;
+    return absl::OkStatus();
+  }
+
+  void TurnNotServing() {
+    ready_ = false;
+    if (transport_.server != nullptr) SetHealth(*transport_.server, false);
+  }
+
+  void Shutdown(std::chrono::milliseconds timeout) {
+    TurnNotServing();
+    engine_.BeginDrain();
+    if (transport_.server == nullptr) return;
+    transport_.server->Shutdown(std::chrono::system_clock::now() + timeout);
+    transport_.server.reset();  // every call is gone when this returns
+  }
+
+  [[nodiscard]] const ServerOptions& options() const { return options_; }
+  [[nodiscard]] const std::string& grpc_address() const { return transport_.address; }
+  [[nodiscard]] const std::string& http_address() const { return http_->address(); }
+  [[nodiscard]] const std::string& implementation() const { return implementation_; }
+  [[nodiscard]] int compute_thread_count() const { return engine_options_.thread_count; }
+
+ private:
+  const ServerOptions options_;
+  const std::string implementation_;
+  const EngineOptions engine_options_;
+  const SteadyClock clock_;
+  PrometheusMetrics metrics_;
+  AttentionEngine engine_;
+  RateLimiter failure_log_limiter_;
+  AttentionServiceImpl service_;
+  std::atomic<bool> ready_ = false;
+  std::unique_ptr<HttpServer> http_;
+  GrpcTransport transport_;  // last: its calls use the rest
+};
+
+absl::StatusOr<std::unique_ptr<AttentionServer>> AttentionServer::Start(
+    const ServerOptions& options, JsonLog& log) {
+  if (!options.implementation.empty()) {
+    if (const absl::Status status = kernels::UseImplementation(options.implementation);
+        !status.ok()) {
+      return WithFlag("--implementation", status);
+    }
+  }
+  auto impl = std::make_unique<Impl>(options, log);
+  if (absl::Status status = impl->Start(); !status.ok()) return status;
+  return std::unique_ptr<AttentionServer>(new AttentionServer(std::move(impl)));
+}
+
+AttentionServer::AttentionServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+AttentionServer::~AttentionServer() = default;
+
+const std::string& AttentionServer::grpc_address() const { return impl_->grpc_address(); }
+const std::string& AttentionServer::http_address() const { return impl_->http_address(); }
+const std::string& AttentionServer::implementation() const { return impl_->implementation(); }
+int AttentionServer::compute_thread_count() const { return impl_->compute_thread_count(); }
+void AttentionServer::TurnNotServing() { impl_->TurnNotServing(); }
+void AttentionServer::Shutdown() { impl_->Shutdown(impl_->options().drain_timeout); }
+
+}  // namespace attention::server

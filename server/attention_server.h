@@ -1,0 +1,47 @@
+// The whole service in one object: engine, gRPC, HTTP, health.
+
+#ifndef ATTENTION_SERVER_ATTENTION_SERVER_H_
+#define ATTENTION_SERVER_ATTENTION_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/json_log.h"
+#include "server/server_options.h"
+
+namespace attention::server {
+
+// Thread safety: none of its own; one thread starts, drains and destroys it.
+class AttentionServer {
+ public:
+  // Listens and serves when this returns. At most one in a process may name an implementation. The
+  // error is one sentence for the operator. `log` must outlive the server.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<AttentionServer>> Start(
+      const ServerOptions& options, JsonLog& log);
+
+  // As Shutdown, at once.
+  ~AttentionServer();
+
+  // With the ports that are really used.
+  [[nodiscard]] const std::string& grpc_address() const;
+  [[nodiscard]] const std::string& http_address() const;
+  [[nodiscard]] const std::string& implementation() const;  // the preferred one
+  [[nodiscard]] int compute_thread_count() const;
+
+  // Tells everybody who asks for its health to go elsewhere, and goes on serving.
+  void TurnNotServing();
+
+  // Refuses new calls with UNAVAILABLE and returns when the accepted ones are finished, which are
+  // cancelled after drain_timeout. A computation that is cancelled ends at its next tile.
+  void Shutdown();
+
+ private:
+  class Impl;
+  explicit AttentionServer(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_ATTENTION_SERVER_H_

@@ -1,0 +1,131 @@
+#include "server/grpc_transport.h"
+
+#include <grpc/compression.h>
+#include <grpc/grpc.h>
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/impl/server_builder_plugin.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "attention/v1/attention_service.grpc.pb.h"
+#include "server/listen_address.h"
+
+namespace attention::server {
+namespace {
+
+// What arrives beyond the largest request, so that our own answer, which names the limit, comes
+// before gRPC's.
+constexpr int64_t kReceiveMarginBytes = int64_t{1} << 20;
+
+constexpr int kMaxConcurrentStreams = 100;  // for each connection
+constexpr int kMaxMetadataBytes = 8 * 1024;
+constexpr int kHandshakeTimeoutMs = 5'000;
+constexpr int kMinPingIntervalMs = 10'000;
+constexpr int kMaxPingStrikes = 2;
+
+constexpr char kLiveness[] = "liveness";
+constexpr char kReadiness[] = "readiness";
+
+// The reflection library adds itself to every server in the process; this takes it out again.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments* /*arguments*/) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return plugin->name().find("reflection") != std::string::npos;
+    });
+  }
+};
+
+int Milliseconds(std::chrono::seconds duration) {
+  return static_cast<int>(std::chrono::milliseconds(duration).count());
+}
+
+void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(options.engine.limits.max_request_bytes + kReceiveMarginBytes));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  // Compressed messages grow in memory before any limit is looked at.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  // Without a quota a message is buffered whole before its size is checked.
+  grpc::ResourceQuota quota("attention_server");
+  quota.Resize(static_cast<size_t>(options.grpc_memory_bytes));
+  builder.SetResourceQuota(quota);
+}
+
+void SetConnectionTimes(const ConnectionOptions& connections, grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(connections.keepalive_time));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             Milliseconds(connections.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kMaxPingStrikes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(connections.max_idle));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(connections.max_age));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                             Milliseconds(connections.max_age_grace));
+}
+
+std::atomic<JsonLog*> message_log = nullptr;
+
+void WriteGrpcMessage(gpr_log_func_args* arguments) {
+  JsonLog* const log = message_log.load(std::memory_order_acquire);
+  if (log == nullptr) return;
+  // What gRPC calls an error is as a rule what a peer did to its own connection.
+  log->Write(LogLevel::kDebug, "grpc", {{"detail", arguments->message}});
+}
+
+}  // namespace
+
+void SetHealth(grpc::Server& server, bool serving) {
+  grpc::HealthCheckServiceInterface& health = *server.GetHealthCheckService();
+  for (const char* name : {"", v1::AttentionService::service_full_name(), kReadiness}) {
+    health.SetServingStatus(name, serving);
+  }
+  health.SetServingStatus(kLiveness, true);
+}
+
+absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Service& service) {
+  const absl::StatusOr<ListenAddress> address = ParseListenAddress(options.grpc_address);
+  if (!address.ok()) return address.status();
+  gpr_set_log_function(WriteGrpcMessage);
+  grpc::EnableDefaultHealthCheckService(true);
+  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+
+  grpc::ServerBuilder builder;
+  if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
+  SetLimits(options, builder);
+  SetConnectionTimes(options.connections, builder);
+  // Otherwise a second server could take half of the first one's connections.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  int port = 0;
+  builder.AddListeningPort(options.grpc_address, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  GrpcTransport transport;
+  transport.server = builder.BuildAndStart();
+  if (transport.server == nullptr || port == 0) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", options.grpc_address,
+                                               ": it is in use or not of this machine"));
+  }
+  transport.address = ToString({address->host, port});
+  SetHealth(*transport.server, false);
+  return transport;
+}
+
+void SendGrpcMessagesTo(JsonLog& log) { message_log.store(&log, std::memory_order_release); }
+
+}  // namespace attention::server

@@ -1,0 +1,118 @@
+#include "server/http_server.h"
+
+#include <CivetServer.h>
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/listen_address.h"
+
+namespace attention::server {
+namespace {
+
+struct Page {
+  int status = 200;
+  const char* reason = "OK";
+  std::string text;
+};
+
+class PageHandler final : public CivetHandler {
+ public:
+  // `make` is called for each request. `content_type` must be a literal.
+  PageHandler(const char* path, const char* content_type, std::function<Page()> make)
+      : path_(path), content_type_(content_type), make_(std::move(make)) {}
+
+  bool handleGet(CivetServer* /*server*/, mg_connection* connection) override {
+    return Answer(connection, true);
+  }
+  bool handleHead(CivetServer* /*server*/, mg_connection* connection) override {
+    return Answer(connection, false);
+  }
+
+ private:
+  bool Answer(mg_connection* connection, bool with_text) const {
+    // The server also matches paths below the handler's.
+    if (std::string_view(mg_get_request_info(connection)->local_uri) != path_) {
+      mg_send_http_error(connection, 404, "%s", "no such page");
+      return true;
+    }
+    const Page page = make_();
+    mg_printf(
+        connection,
+        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
+        "Connection: close\r\n\r\n",
+        page.status, page.reason, content_type_, page.text.size());
+    if (with_text) mg_write(connection, page.text.data(), page.text.size());
+    return true;
+  }
+
+  const std::string_view path_;
+  const char* const content_type_;
+  const std::function<Page()> make_;
+};
+
+// Start-up errors are reported by Start; what goes wrong with one client is that client's affair.
+int DropMessage(const mg_connection* /*connection*/, const char* /*message*/) { return 1; }
+
+CivetCallbacks Callbacks() {
+  CivetCallbacks callbacks;
+  callbacks.log_message = DropMessage;
+  return callbacks;
+}
+
+}  // namespace
+
+class HttpServer::Impl {
+ public:
+  // Throws CivetException.
+  Impl(const ListenAddress& address, HttpPages pages)
+      : callbacks_(Callbacks()),
+        metrics_("/metrics", "text/plain; version=0.0.4; charset=utf-8",
+                 [make = std::move(pages.metrics)] { return Page{.text = make()}; }),
+        livez_("/livez", "text/plain; charset=utf-8", [] { return Page{.text = "ok\n"}; }),
+        readyz_("/readyz", "text/plain; charset=utf-8",
+                [ready = std::move(pages.ready)] {
+                  return ready() ? Page{.text = "ok\n"}
+                                 : Page{503, "Service Unavailable", "not ready\n"};
+                }),
+        server_(std::vector<std::string>{"listening_ports", ToString(address), "num_threads", "4",
+                                         "request_timeout_ms", "2000", "enable_keep_alive", "no"},
+                &callbacks_) {
+    server_.addHandler("/metrics", metrics_);
+    server_.addHandler("/livez", livez_);
+    server_.addHandler("/readyz", readyz_);
+    address_ = ToString({address.host, server_.getListeningPorts().at(0)});
+  }
+
+  [[nodiscard]] const std::string& address() const { return address_; }
+
+ private:
+  const CivetCallbacks callbacks_;
+  PageHandler metrics_;
+  PageHandler livez_;
+  PageHandler readyz_;
+  std::string address_;
+  CivetServer server_;  // last: its destructor waits for handlers
+};
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
+                                                              HttpPages pages) {
+  const absl::StatusOr<ListenAddress> parsed = ParseListenAddress(address);
+  if (!parsed.ok()) return parsed.status();
+  try {
+    return std::unique_ptr<HttpServer>(
+        new HttpServer(std::make_unique<Impl>(*parsed, std::move(pages))));
+  } catch (const CivetException&) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", address, ": it is in use or not of this machine"));
+  }
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::~HttpServer() = default;
+
+const std::string& HttpServer::address() const { return impl_->address(); }
+
+}  // namespace attention::server

@@ -1,0 +1,127 @@
+#include "server/lifecycle.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/attention_server.h"
+#include "server/build_info.h"
+#include "server/grpc_transport.h"
+
+namespace attention::server {
+namespace {
+
+// Beyond the drain's own timeout: a cancelled computation ends at its next tile.
+constexpr std::chrono::milliseconds kWatchdogMargin{5000};
+
+sigset_t TerminationSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+void LogServing(const AttentionServer& server, JsonLog& log) {
+  log.Write(LogLevel::kInfo, "serving",
+            {{"grpc_address", server.grpc_address()},
+             {"http_address", server.http_address()},
+             {"implementation", server.implementation()},
+             {"compute_threads", int64_t{server.compute_thread_count()}},
+             {"version", Version()}});
+}
+
+void Drain(AttentionServer& server, const ServerOptions& options, JsonLog& log) {
+  log.Write(LogLevel::kInfo, "draining", {{"grace_ms", int64_t{options.drain_grace.count()}}});
+  server.TurnNotServing();
+  (void)WaitForTerminationSignal(options.drain_grace);
+  log.Write(LogLevel::kInfo, "shutting down",
+            {{"timeout_ms", int64_t{options.drain_timeout.count()}}});
+  const Watchdog watchdog(options.drain_timeout + kWatchdogMargin, log);
+  server.Shutdown();
+}
+
+}  // namespace
+
+void KeepFreedMemory() {
+  constexpr int kMiB = 1 << 20;
+  mallopt(M_MMAP_THRESHOLD, 32 * kMiB);  // the largest that the C library takes
+  mallopt(M_TRIM_THRESHOLD, 512 * kMiB);
+  mallopt(M_TOP_PAD, 64 * kMiB);
+}
+
+void HoldTerminationSignals() {
+  const sigset_t signals = TerminationSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+void WaitForTerminationSignal() {
+  const sigset_t signals = TerminationSignals();
+  int received = 0;
+  while (sigwait(&signals, &received) != 0) {
+  }
+}
+
+bool WaitForTerminationSignal(std::chrono::milliseconds timeout) {
+  const sigset_t signals = TerminationSignals();
+  const auto end = std::chrono::steady_clock::now() + timeout;
+  while (true) {
+    const auto left = std::max(std::chrono::nanoseconds(0),
+                               std::chrono::nanoseconds(end - std::chrono::steady_clock::now()));
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    const timespec wait = {.tv_sec = static_cast<time_t>(seconds.count()),
+                           .tv_nsec = static_cast<long>((left - seconds).count())};
+    if (sigtimedwait(&signals, nullptr, &wait) > 0) return true;
+    if (errno != EINTR) return false;
+  }
+}
+
+Watchdog::Watchdog(std::chrono::milliseconds timeout, JsonLog& log)
+    : thread_([this, timeout, &log] {
+        std::unique_lock<std::mutex> lock(mutex_);
+        if (dismissed_changed_.wait_for(lock, timeout, [this] { return dismissed_; })) return;
+        log.Write(LogLevel::kError, "shutdown did not finish in time; exiting");
+        _exit(1);
+      }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    dismissed_ = true;
+  }
+  dismissed_changed_.notify_all();
+  thread_.join();
+}
+
+int ServeUntilTerminated(const ParsedOptions& parsed) {
+  // Never destroyed: gRPC's threads may write to it until the process is gone.
+  auto& log = *new JsonLog(parsed.options.log_level);
+  const absl::StatusOr<std::unique_ptr<AttentionServer>> server =
+      AttentionServer::Start(parsed.options, log);
+  if (!server.ok()) {
+    const std::string sentence =
+        "attention_server: " + std::string(server.status().message()) + "\n";
+    std::fputs(sentence.c_str(), stderr);
+    return absl::IsInvalidArgument(server.status()) ? kUsageExitCode : 1;
+  }
+  SendGrpcMessagesTo(log);
+  for (const std::string& variable : parsed.unknown_variables) {
+    log.Write(LogLevel::kWarning, "unknown environment variable", {{"variable", variable}});
+  }
+  LogServing(**server, log);
+  WaitForTerminationSignal();
+  Drain(**server, parsed.options, log);
+  log.Write(LogLevel::kInfo, "stopped");
+  return 0;
+}
+
+}  // namespace attention::server

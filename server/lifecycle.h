@@ -1,0 +1,52 @@
+// The process around the server: its memory, its signals, its end.
+
+#ifndef ATTENTION_SERVER_LIFECYCLE_H_
+#define ATTENTION_SERVER_LIFECYCLE_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "server/json_log.h"
+#include "server/server_options.h"
+
+namespace attention::server {
+
+// Keeps freed memory for the next request instead of giving it back to the system and faulting it
+// in again, which costs more than everything else that gRPC does with messages of some MiB. Call it
+// before any thread exists.
+void KeepFreedMemory();
+
+// From now on SIGTERM and SIGINT wait until somebody asks for them, in every thread that is started
+// later, and writing to a closed connection is an error instead of the end. Call it before any
+// thread exists.
+void HoldTerminationSignals();
+
+// Returns once SIGTERM or SIGINT has come.
+void WaitForTerminationSignal();
+
+// Returns whether one came within `timeout`.
+[[nodiscard]] bool WaitForTerminationSignal(std::chrono::milliseconds timeout);
+
+// Ends the process with code 1 unless it is destroyed within `timeout`: an orchestrator would kill
+// it anyway, later and without a word.
+class Watchdog {
+ public:
+  Watchdog(std::chrono::milliseconds timeout, JsonLog& log);
+  ~Watchdog();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable dismissed_changed_;
+  bool dismissed_ = false;
+  std::thread thread_;
+};
+
+// Starts the server, serves until a termination signal, drains, and returns the exit code: 0, or 1
+// if the server could not start, with one sentence on standard error.
+[[nodiscard]] int ServeUntilTerminated(const ParsedOptions& parsed);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_LIFECYCLE_H_

@@ -1,0 +1,325 @@
+#include "server/server_options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "server/build_info.h"
+#include "server/listen_address.h"
+#include "server/option_values.h"
+
+namespace attention::server {
+namespace {
+
+constexpr char kVariablePrefix[] = "ATTENTION_";
+
+// Set by the script that runs programs in the build environment; means nothing to the server.
+constexpr char kEnvironmentScriptVariable[] = "ATTENTION_ROOT";
+
+// Protobuf's own limit, less room for what surrounds the elements.
+constexpr int64_t kMaxMessageBytes = (int64_t{2} << 30) - (int64_t{2} << 20);
+constexpr int64_t kMaxMemoryBytes = int64_t{1} << 50;
+constexpr int64_t kMaxSeconds = 86'400;
+constexpr int64_t kMaxMilliseconds = 3'600'000;
+constexpr int64_t kMaxThreads = 1'024;
+constexpr int64_t kMaxQueueCapacity = 1'000'000;
+
+constexpr char kDescription[] =
+    "Serves attention.v1.AttentionService over gRPC, and metrics and health over HTTP.\n"
+    "It runs in the foreground and logs one JSON object a line to standard error. SIGTERM or\n"
+    "SIGINT drains it: health turns NOT_SERVING, accepted work is finished, and it exits with 0.\n"
+    "\n"
+    "Every flag can be given as an environment variable: --grpc-address is\n"
+    "ATTENTION_GRPC_ADDRESS. The flag wins. Sizes may end in KiB, MiB or GiB.";
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  attention_server\n"
+    "  attention_server --grpc-address 0.0.0.0:8001 --http-address 0.0.0.0:8002\n"
+    "  attention_server --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0 --log-level debug\n"
+    "  ATTENTION_COMPUTE_THREADS=4 ATTENTION_MAX_REQUEST_BYTES=64MiB attention_server";
+
+using Assign = std::function<absl::Status(const std::string&)>;
+
+std::string VariableOf(const std::string& flag) {
+  return kVariablePrefix + absl::AsciiStrToUpper(absl::StrReplaceAll(flag.substr(2), {{"-", "_"}}));
+}
+
+// Stores what `parse` makes of a text in `target`.
+template <typename Parse, typename Target>
+Assign Into(Target& target, Parse parse) {
+  return [&target, parse](const std::string& text) -> absl::Status {
+    auto value = parse(text);
+    if (!value.ok()) return value.status();
+    target = Target(*std::move(value));
+    return absl::OkStatus();
+  };
+}
+
+template <typename Target>
+Assign WholeNumber(Target& target, int64_t minimum, int64_t maximum) {
+  return Into(target, [minimum, maximum](const std::string& text) {
+    return ParseWholeNumber(text, minimum, maximum);
+  });
+}
+
+Assign Bytes(int64_t& target, int64_t minimum, int64_t maximum) {
+  return [&target, minimum, maximum](const std::string& text) -> absl::Status {
+    const absl::StatusOr<int64_t> bytes = ParseByteCount(text);
+    if (!bytes.ok()) return bytes.status();
+    if (*bytes < minimum || *bytes > maximum) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("got '", text, "', want ", minimum, " to ", maximum, " bytes"));
+    }
+    target = *bytes;
+    return absl::OkStatus();
+  };
+}
+
+Assign PositiveNumber(double& target) {
+  return Into(target, [](const std::string& text) { return ParsePositiveNumber(text); });
+}
+
+Assign Address(std::string& target) {
+  return [&target](const std::string& text) -> absl::Status {
+    const absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
+    if (!address.ok()) return address.status();
+    target = text;
+    return absl::OkStatus();
+  };
+}
+
+Assign Level(LogLevel& target) {
+  return [&target](const std::string& text) -> absl::Status {
+    const std::optional<LogLevel> level = ParseLogLevel(text);
+    if (!level.has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("got '", text, "', want debug, info, warning or error"));
+    }
+    target = *level;
+    return absl::OkStatus();
+  };
+}
+
+// Collects the flags in a CLI::App. Values are checked by `Assign`, not by CLI11's validators,
+// which ignore what an environment variable got wrong.
+class FlagTable {
+ public:
+  explicit FlagTable(CLI::App& app) : app_(app) {}
+
+  void Group(std::string name) { group_ = std::move(name); }
+
+  void Add(const std::string& flag, const std::string& value_name, const std::string& description,
+           const std::string& default_text, Assign assign) {
+    flags_.push_back({flag, std::move(assign), {}});
+    app_.add_option(flag, flags_.back().text, description)
+        ->option_text(absl::StrCat(value_name, " [", default_text, "]"))
+        ->group(group_);
+  }
+
+  // Assigns from the parsed arguments and then, for absent flags, from `variables`.
+  absl::Status Apply(const std::vector<std::string>& environment) {
+    for (const Flag& flag : flags_) {
+      std::string origin = flag.name;
+      std::optional<std::string> text;
+      if (app_.count(flag.name) > 0) {
+        text = flag.text;
+      } else {
+        origin = VariableOf(flag.name);
+        text = Variable(environment, origin);
+      }
+      if (!text.has_value()) continue;
+      if (const absl::Status status = flag.assign(*text); !status.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat(origin, ": ", status.message()));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] std::vector<std::string> UnknownVariables(
+      const std::vector<std::string>& environment) const {
+    std::vector<std::string> unknown;
+    for (const std::string& entry : environment) {
+      const std::string name = entry.substr(0, entry.find('='));
+      if (name.rfind(kVariablePrefix, 0) != 0 || name == kEnvironmentScriptVariable) continue;
+      const bool known = std::any_of(flags_.begin(), flags_.end(), [&name](const Flag& flag) {
+        return VariableOf(flag.name) == name;
+      });
+      if (!known) unknown.push_back(name);
+    }
+    return unknown;
+  }
+
+ private:
+  struct Flag {
+    std::string name;
+    Assign assign;
+    std::string text;
+  };
+
+  static std::optional<std::string> Variable(const std::vector<std::string>& environment,
+                                             const std::string& name) {
+    for (const std::string& entry : environment) {
+      if (entry.size() > name.size() + 1 && entry[name.size()] == '=' &&
+          entry.compare(0, name.size(), name) == 0) {
+        return entry.substr(name.size() + 1);
+      }
+    }
+    return std::nullopt;
+  }
+
+  CLI::App& app_;
+  std::string group_;
+  std::deque<Flag> flags_;  // CLI11 keeps pointers into it
+};
+
+void AddAddresses(ServerOptions& options, FlagTable& flags) {
+  flags.Group("Addresses");
+  flags.Add("--grpc-address", "ADDRESS:PORT",
+            "Where gRPC listens; port 0 takes any free one, which the log tells.",
+            options.grpc_address, Address(options.grpc_address));
+  flags.Add("--http-address", "ADDRESS:PORT", "Where HTTP listens: /metrics, /livez, /readyz.",
+            options.http_address, Address(options.http_address));
+  flags.Add("--reflection", "BOOL", "Whether clients may ask for the protocol (grpcurl does).",
+            "true",
+            Into(options.reflection, [](const std::string& text) { return ParseBoolean(text); }));
+}
+
+void AddCompute(ServerOptions& options, FlagTable& flags) {
+  flags.Group("Computation");
+  flags.Add("--compute-threads", "COUNT",
+            "Threads that compute; 0 means as many as this process may use.", "0",
+            WholeNumber(options.engine.thread_count, 0, kMaxThreads));
+  flags.Add("--implementation", "NAME",
+            "Forces one implementation of attention: fused-amx, fused-avx512, fused-avx2 or "
+            "unfused-float64. Start-up "
+            "fails where it cannot run.",
+            "the best usable", Into(options.implementation, [](const std::string& text) {
+              return absl::StatusOr<std::string>(text);
+            }));
+}
+
+void AddLimits(ServerOptions& options, FlagTable& flags) {
+  RequestLimits& limits = options.engine.limits;
+  flags.Group("Limits");
+  flags.Add("--queue-capacity", "COUNT", "Requests that may wait for a compute thread.",
+            absl::StrCat(options.engine.queue_capacity),
+            WholeNumber(options.engine.queue_capacity, 1, kMaxQueueCapacity));
+  flags.Add("--max-request-bytes", "BYTES", "The largest request.",
+            ByteCountText(limits.max_request_bytes),
+            Bytes(limits.max_request_bytes, 1, kMaxMessageBytes));
+  flags.Add("--max-response-bytes", "BYTES", "The largest response.",
+            ByteCountText(limits.max_response_bytes),
+            Bytes(limits.max_response_bytes, 1, kMaxMessageBytes));
+  flags.Add("--max-request-flops", "NUMBER", "Floating point operations of one request.", "1e13",
+            PositiveNumber(limits.max_flops));
+  flags.Add("--max-request-float64-flops", "NUMBER",
+            "The same where computed in float64, which is slower.", "1e11",
+            PositiveNumber(limits.max_float64_flops));
+  flags.Add("--max-bytes-in-flight", "BYTES",
+            "Memory for requests, intermediate results and answers together.",
+            ByteCountText(options.engine.max_bytes_in_flight),
+            Bytes(options.engine.max_bytes_in_flight, 1, kMaxMemoryBytes));
+  flags.Add("--grpc-memory-bytes", "BYTES",
+            "Memory for what gRPC has received and not handed over.", "max-bytes-in-flight",
+            Bytes(options.grpc_memory_bytes, int64_t{1} << 20, kMaxMemoryBytes));
+  flags.Add("--max-deadline-seconds", "SECONDS",
+            "The longest a request may take, whatever its deadline.", "300",
+            WholeNumber(options.max_deadline, 1, kMaxSeconds));
+}
+
+void AddConnections(ServerOptions& options, FlagTable& flags) {
+  ConnectionOptions& connections = options.connections;
+  flags.Group("Connections");
+  flags.Add("--keepalive-time-seconds", "SECONDS", "Silence after which a client is pinged.", "30",
+            WholeNumber(connections.keepalive_time, 1, kMaxSeconds));
+  flags.Add("--keepalive-timeout-seconds", "SECONDS", "Time a client has to answer a ping.", "10",
+            WholeNumber(connections.keepalive_timeout, 1, kMaxSeconds));
+  flags.Add("--max-connection-idle-seconds", "SECONDS",
+            "A connection without calls is closed after this.", "300",
+            WholeNumber(connections.max_idle, 1, kMaxSeconds));
+  flags.Add("--max-connection-age-seconds", "SECONDS", "Any connection is closed after this.",
+            "1800", WholeNumber(connections.max_age, 1, kMaxSeconds));
+  flags.Add("--max-connection-age-grace-seconds", "SECONDS", "Time its calls then have to finish.",
+            "max-deadline-seconds + 30", WholeNumber(connections.max_age_grace, 1, kMaxSeconds));
+}
+
+void AddOperation(ServerOptions& options, FlagTable& flags) {
+  flags.Group("Operation");
+  flags.Add("--log-level", "LEVEL", "debug (one line for each request), info, warning or error.",
+            "info", Level(options.log_level));
+  flags.Add("--drain-grace-ms", "MILLISECONDS",
+            "Time between turning NOT_SERVING and refusing calls; a second signal ends it.", "5000",
+            WholeNumber(options.drain_grace, 0, kMaxMilliseconds));
+  flags.Add("--drain-timeout-ms", "MILLISECONDS", "Time that accepted calls then have to finish.",
+            "30000", WholeNumber(options.drain_timeout, 0, kMaxMilliseconds));
+}
+
+ParsedOptions ExitWith(int code, std::string text) {
+  ParsedOptions result;
+  result.exit_code = code;
+  result.text = std::move(text);
+  return result;
+}
+
+// One sentence, whatever lines the library's message has.
+std::string OneSentence(absl::string_view message) {
+  std::string text = absl::StrReplaceAll(message, {{"\n", " "}});
+  absl::StripAsciiWhitespace(&text);
+  return absl::StrCat("attention_server: ", text, " (--help lists the flags)");
+}
+
+}  // namespace
+
+ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
+                                 const std::vector<std::string>& environment) {
+  ParsedOptions result;
+  ServerOptions& options = result.options;
+  options.engine.thread_count = 0;
+  options.connections.max_age_grace = std::chrono::seconds(0);
+
+  CLI::App app(kDescription, "attention_server");
+  app.footer(kExamples);
+  app.set_help_flag("-h,--help", "Print this and exit.");
+  app.set_version_flag("--version", std::string(Version()), "Print the version and exit.");
+  FlagTable flags(app);
+  AddAddresses(options, flags);
+  AddCompute(options, flags);
+  AddLimits(options, flags);
+  AddConnections(options, flags);
+  AddOperation(options, flags);
+
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(),
+                                       arguments.rend()));  // CLI11 wants them reversed
+  } catch (const CLI::CallForHelp&) {
+    return ExitWith(0, app.help());
+  } catch (const CLI::CallForVersion&) {
+    return ExitWith(0, absl::StrCat("attention_server ", std::string(Version()), "\n"));
+  } catch (const CLI::ParseError& error) {
+    return ExitWith(kUsageExitCode, OneSentence(error.what()));
+  }
+  if (const absl::Status status = flags.Apply(environment); !status.ok()) {
+    return ExitWith(kUsageExitCode, OneSentence(status.message()));
+  }
+  if (options.grpc_memory_bytes == 0)
+    options.grpc_memory_bytes = options.engine.max_bytes_in_flight;
+  if (options.connections.max_age_grace.count() == 0) {
+    options.connections.max_age_grace = options.max_deadline + std::chrono::seconds(30);
+  }
+  if (options.engine.limits.max_request_bytes > options.engine.max_bytes_in_flight) {
+    return ExitWith(kUsageExitCode,
+                    OneSentence("--max-request-bytes must not exceed --max-bytes-in-flight"));
+  }
+  result.unknown_variables = flags.UnknownVariables(environment);
+  return result;
+}
+
+}  // namespace attention::server

@@ -1,0 +1,66 @@
+// The server's flags, which are also environment variables.
+
+#ifndef ATTENTION_SERVER_SERVER_OPTIONS_H_
+#define ATTENTION_SERVER_SERVER_OPTIONS_H_
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/core/attention_engine.h"
+#include "server/json_log.h"
+
+namespace attention::server {
+
+// How gRPC treats connections. Defaults follow what closes dead and abusive peers soon and leaves
+// good ones alone.
+struct ConnectionOptions {
+  std::chrono::seconds keepalive_time{30};  // silence after which the server pings a client
+  std::chrono::seconds keepalive_timeout{
+      10};                             // and closes the connection without an answer for this long
+  std::chrono::seconds max_idle{300};  // a connection without calls is closed
+  std::chrono::seconds max_age{1800};  // any connection is, so that clients find new servers
+
+  // Calls on a connection that is too old have this long to finish; it must not be shorter than the
+  // longest call.
+  std::chrono::seconds max_age_grace{330};
+};
+
+struct ServerOptions {
+  std::string grpc_address = "127.0.0.1:8001";
+  std::string http_address = "127.0.0.1:8002";
+  EngineOptions engine;           // thread_count 0: as many as this process may use
+  int64_t grpc_memory_bytes = 0;  // 0: as much as engine.max_bytes_in_flight
+  std::chrono::seconds max_deadline{300};
+  std::string implementation;  // empty: the best that this machine can run
+  bool reflection = true;
+  LogLevel log_level = LogLevel::kInfo;
+  std::chrono::milliseconds drain_grace{5000};
+  std::chrono::milliseconds drain_timeout{30000};
+  ConnectionOptions connections;
+};
+
+struct ParsedOptions {
+  ServerOptions options;
+  std::vector<std::string> unknown_variables;  // ATTENTION_... in the environment that is no flag
+
+  // Set: print `text`, to standard error if the code is not 0, and exit. `text` is the help, the
+  // version or one sentence that says what is wrong.
+  std::optional<int> exit_code;
+  std::string text;
+};
+
+inline constexpr int kUsageExitCode = 2;
+
+// Reads flags from `arguments` (without the program's name) and, where a flag is absent, its
+// environment variable
+// (--grpc-address is ATTENTION_GRPC_ADDRESS; an empty variable counts as absent). `environment`
+// holds NAME=VALUE.
+[[nodiscard]] ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
+                                               const std::vector<std::string>& environment);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_SERVER_OPTIONS_H_
