@@ -28,7 +28,7 @@ struct RequestLimits {
 };
 
 struct EngineOptions {
-  RequestLimits limits;
+  RequestLimits limits = {};
   int thread_count = 1;
   int64_t queue_capacity = 64;
   int64_t max_bytes_in_flight = int64_t{2} << 30;  // requests, scratch and answers together
