@@ -62,13 +62,15 @@ absl::Status CheckExtent(absl::string_view field, int64_t got, int64_t want,
   return Invalid(field, absl::StrCat(got), absl::StrCat(want, " as ", whose));
 }
 
-absl::Status CheckRelations(const AttentionProblem& problem) {
+absl::Status CheckRelations(const AttentionProblem& problem, ScoreKind score) {
   const Extents& query = problem.query.extents;
   const Extents& key = problem.key.extents;
   const Extents& value = problem.value.extents;
   absl::Status status = CheckExtent("key.extents[0]", key[0], query[0], "query.extents[0]");
   status.Update(CheckExtent("value.extents[0]", value[0], query[0], "query.extents[0]"));
-  status.Update(CheckExtent("key.extents[3]", key[3], query[3], "query.extents[3]"));
+  if (score == ScoreKind::kDotProduct) {  // the weights of other scores join any two widths
+    status.Update(CheckExtent("key.extents[3]", key[3], query[3], "query.extents[3]"));
+  }
   status.Update(CheckExtent("value.extents[1]", value[1], key[1], "key.extents[1]"));
   status.Update(CheckExtent("value.extents[2]", value[2], key[2], "key.extents[2]"));
   if (status.ok() && query[1] % key[1] != 0) {
@@ -188,7 +190,7 @@ absl::Status Validate(const AttentionProblem& problem, const AttentionOptions& o
   absl::Status status = CheckOperand("query", problem.query, type);
   status.Update(CheckOperand("key", problem.key, type));
   status.Update(CheckOperand("value", problem.value, type));
-  if (status.ok()) status = CheckRelations(problem);
+  if (status.ok()) status = CheckRelations(problem, options.score);
   if (status.ok() && !FitsInMemory(ScoreExtents(problem), type)) {
     status = Invalid("query.extents[2]", absl::StrCat(problem.query.extents[2]),
                      "a score matrix of fewer than 2^63 bytes");

@@ -1,5 +1,6 @@
 #include "server/attention_server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
@@ -99,9 +100,12 @@ class AttentionServer::Impl {
     TurnNotServing();
     engine_.BeginDrain();
     if (transport_.server == nullptr) return;
+    // Every call is gone when this returns.
     transport_.server->Shutdown(std::chrono::system_clock::now() + timeout);
-    transport_.server.reset();  // every call is gone when this returns
   }
+
+  // What Server::Shutdown does when its time is up.
+  void CancelCalls() { grpc_server_cancel_all_calls(transport_.server->c_server()); }
 
   [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] const std::string& grpc_address() const { return transport_.address; }
@@ -128,7 +132,8 @@ absl::StatusOr<std::unique_ptr<AttentionServer>> AttentionServer::Start(
   if (!options.implementation.empty()) {
     if (const absl::Status status = kernels::UseImplementation(options.implementation);
         !status.ok()) {
-      return WithFlag("--implementation", status);
+      return absl::Status(status.code(),
+                          absl::StrCat("--", status.message()));  // "implementation: got ..."
     }
   }
   auto impl = std::make_unique<Impl>(options, log);
@@ -145,5 +150,7 @@ const std::string& AttentionServer::implementation() const { return impl_->imple
 int AttentionServer::compute_thread_count() const { return impl_->compute_thread_count(); }
 void AttentionServer::TurnNotServing() { impl_->TurnNotServing(); }
 void AttentionServer::Shutdown() { impl_->Shutdown(impl_->options().drain_timeout); }
+
+void AttentionServer::CancelCalls() { impl_->CancelCalls(); }
 
 }  // namespace attention::server

@@ -12,7 +12,7 @@
 
 namespace attention::server {
 
-// Thread safety: none of its own; one thread starts, drains and destroys it.
+// Thread safety: one thread starts, drains and destroys it; CancelCalls may come from another.
 class AttentionServer {
  public:
   // Listens and serves when this returns. At most one in a process may name an implementation. The
@@ -35,6 +35,9 @@ class AttentionServer {
   // Refuses new calls with UNAVAILABLE and returns when the accepted ones are finished, which are
   // cancelled after drain_timeout. A computation that is cancelled ends at its next tile.
   void Shutdown();
+
+  // Ends a Shutdown that waits, by cancelling what it waits for.
+  void CancelCalls();
 
  private:
   class Impl;

@@ -52,8 +52,10 @@ std::string JsonLine(LogLevel level, std::string_view message,
   line["level"] = Name(level);
   line["message"] = Capped(message);
   for (const LogField& field : fields) {
+    const auto* text = std::get_if<std::string_view>(&field.value);
+    if (text != nullptr && text->empty()) continue;
     nlohmann::ordered_json& value = line[std::string(field.name)];
-    if (const auto* text = std::get_if<std::string_view>(&field.value)) {
+    if (text != nullptr) {
       value = Capped(*text);
     } else if (const auto* integer = std::get_if<int64_t>(&field.value)) {
       value = *integer;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <future>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,8 @@ namespace {
 
 // Beyond the drain's own timeout: a cancelled computation ends at its next tile.
 constexpr std::chrono::milliseconds kWatchdogMargin{5000};
+
+constexpr std::chrono::milliseconds kSignalPollInterval{20};
 
 sigset_t TerminationSignals() {
   sigset_t signals;
@@ -39,14 +42,22 @@ void LogServing(const AttentionServer& server, JsonLog& log) {
              {"version", Version()}});
 }
 
+// The first signal has come. Another one means that nothing is worth waiting for any more.
 void Drain(AttentionServer& server, const ServerOptions& options, JsonLog& log) {
   log.Write(LogLevel::kInfo, "draining", {{"grace_ms", int64_t{options.drain_grace.count()}}});
   server.TurnNotServing();
   (void)WaitForTerminationSignal(options.drain_grace);
+
   log.Write(LogLevel::kInfo, "shutting down",
             {{"timeout_ms", int64_t{options.drain_timeout.count()}}});
   const Watchdog watchdog(options.drain_timeout + kWatchdogMargin, log);
-  server.Shutdown();
+  const std::future<void> finished = std::async(std::launch::async, [&] { server.Shutdown(); });
+  while (finished.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    if (WaitForTerminationSignal(kSignalPollInterval)) {
+      log.Write(LogLevel::kInfo, "cancelling calls");
+      server.CancelCalls();
+    }
+  }
 }
 
 }  // namespace

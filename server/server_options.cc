@@ -26,6 +26,7 @@ constexpr char kEnvironmentScriptVariable[] = "ATTENTION_ROOT";
 // Protobuf's own limit, less room for what surrounds the elements.
 constexpr int64_t kMaxMessageBytes = (int64_t{2} << 30) - (int64_t{2} << 20);
 constexpr int64_t kMaxMemoryBytes = int64_t{1} << 50;
+constexpr int64_t kMinGrpcMemoryBytes = int64_t{1} << 20;
 constexpr int64_t kMaxSeconds = 86'400;
 constexpr int64_t kMaxMilliseconds = 3'600'000;
 constexpr int64_t kMaxThreads = 1'024;
@@ -45,6 +46,10 @@ constexpr char kExamples[] =
     "  attention_server --grpc-address 0.0.0.0:8001 --http-address 0.0.0.0:8002\n"
     "  attention_server --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0 --log-level debug\n"
     "  ATTENTION_COMPUTE_THREADS=4 ATTENTION_MAX_REQUEST_BYTES=64MiB attention_server";
+
+// A call may be as old as the longest deadline when its connection ends, and its answer must still
+// go out.
+constexpr std::chrono::seconds kAgeGraceMargin{30};
 
 using Assign = std::function<absl::Status(const std::string&)>;
 
@@ -119,7 +124,8 @@ class FlagTable {
   void Add(const std::string& flag, const std::string& value_name, const std::string& description,
            const std::string& default_text, Assign assign) {
     flags_.push_back({flag, std::move(assign), {}});
-    app_.add_option(flag, flags_.back().text, description)
+    app_.add_option(flag, flags_.back().text,
+                    absl::StrCat(description, " (", VariableOf(flag), ")"))
         ->option_text(absl::StrCat(value_name, " [", default_text, "]"))
         ->group(group_);
   }
@@ -180,6 +186,28 @@ class FlagTable {
   std::deque<Flag> flags_;  // CLI11 keeps pointers into it
 };
 
+void AddSeconds(const std::string& flag, const std::string& description,
+                std::chrono::seconds& target, FlagTable& flags) {
+  flags.Add(flag, "SECONDS", description, absl::StrCat(target.count()),
+            WholeNumber(target, 1, kMaxSeconds));
+}
+
+void AddMilliseconds(const std::string& flag, const std::string& description,
+                     std::chrono::milliseconds& target, FlagTable& flags) {
+  flags.Add(flag, "MILLISECONDS", description, absl::StrCat(target.count()),
+            WholeNumber(target, 0, kMaxMilliseconds));
+}
+
+void AddMessageBytes(const std::string& flag, const std::string& description, int64_t& target,
+                     FlagTable& flags) {
+  flags.Add(flag, "BYTES", description, ByteCountText(target), Bytes(target, 1, kMaxMessageBytes));
+}
+
+void AddFlops(const std::string& flag, const std::string& description, double& target,
+              FlagTable& flags) {
+  flags.Add(flag, "NUMBER", description, absl::StrCat(target), PositiveNumber(target));
+}
+
 void AddAddresses(ServerOptions& options, FlagTable& flags) {
   flags.Group("Addresses");
   flags.Add("--grpc-address", "ADDRESS:PORT",
@@ -187,79 +215,76 @@ void AddAddresses(ServerOptions& options, FlagTable& flags) {
             options.grpc_address, Address(options.grpc_address));
   flags.Add("--http-address", "ADDRESS:PORT", "Where HTTP listens: /metrics, /livez, /readyz.",
             options.http_address, Address(options.http_address));
-  flags.Add("--reflection", "BOOL", "Whether clients may ask for the protocol (grpcurl does).",
-            "true",
-            Into(options.reflection, [](const std::string& text) { return ParseBoolean(text); }));
+  flags.Add("--reflection", "BOOL", "Whether clients may ask for the protocol, as grpcurl does.",
+            options.reflection ? "true" : "false", Into(options.reflection, ParseBoolean));
 }
 
 void AddCompute(ServerOptions& options, FlagTable& flags) {
   flags.Group("Computation");
   flags.Add("--compute-threads", "COUNT",
-            "Threads that compute; 0 means as many as this process may use.", "0",
+            "Threads that compute; no more than this process may use, and 0 means that many.", "0",
             WholeNumber(options.engine.thread_count, 0, kMaxThreads));
   flags.Add("--implementation", "NAME",
-            "Forces one implementation of attention: fused-amx, fused-avx512, fused-avx2 or "
-            "unfused-float64. Start-up "
-            "fails where it cannot run.",
-            "the best usable", Into(options.implementation, [](const std::string& text) {
-              return absl::StatusOr<std::string>(text);
-            }));
+            "Forces one: fused-amx, fused-avx512, fused-avx2 or unfused-float64. Start-up fails "
+            "where it cannot run.",
+            "the best usable", [&options](const std::string& text) {
+              options.implementation = text;
+              return absl::OkStatus();
+            });
 }
 
 void AddLimits(ServerOptions& options, FlagTable& flags) {
-  RequestLimits& limits = options.engine.limits;
+  EngineOptions& engine = options.engine;
   flags.Group("Limits");
   flags.Add("--queue-capacity", "COUNT", "Requests that may wait for a compute thread.",
-            absl::StrCat(options.engine.queue_capacity),
-            WholeNumber(options.engine.queue_capacity, 1, kMaxQueueCapacity));
-  flags.Add("--max-request-bytes", "BYTES", "The largest request.",
-            ByteCountText(limits.max_request_bytes),
-            Bytes(limits.max_request_bytes, 1, kMaxMessageBytes));
-  flags.Add("--max-response-bytes", "BYTES", "The largest response.",
-            ByteCountText(limits.max_response_bytes),
-            Bytes(limits.max_response_bytes, 1, kMaxMessageBytes));
-  flags.Add("--max-request-flops", "NUMBER", "Floating point operations of one request.", "1e13",
-            PositiveNumber(limits.max_flops));
-  flags.Add("--max-request-float64-flops", "NUMBER",
-            "The same where computed in float64, which is slower.", "1e11",
-            PositiveNumber(limits.max_float64_flops));
+            absl::StrCat(engine.queue_capacity),
+            WholeNumber(engine.queue_capacity, 1, kMaxQueueCapacity));
+  AddMessageBytes("--max-request-bytes", "The largest request.", engine.limits.max_request_bytes,
+                  flags);
+  AddMessageBytes("--max-response-bytes", "The largest response.", engine.limits.max_response_bytes,
+                  flags);
+  AddFlops("--max-request-flops", "Floating point operations of one request.",
+           engine.limits.max_flops, flags);
+  AddFlops("--max-request-float64-flops", "The same where computed in float64, which is slower.",
+           engine.limits.max_float64_flops, flags);
   flags.Add("--max-bytes-in-flight", "BYTES",
             "Memory for requests, intermediate results and answers together.",
-            ByteCountText(options.engine.max_bytes_in_flight),
-            Bytes(options.engine.max_bytes_in_flight, 1, kMaxMemoryBytes));
+            ByteCountText(engine.max_bytes_in_flight),
+            Bytes(engine.max_bytes_in_flight, 1, kMaxMemoryBytes));
   flags.Add("--grpc-memory-bytes", "BYTES",
-            "Memory for what gRPC has received and not handed over.", "max-bytes-in-flight",
-            Bytes(options.grpc_memory_bytes, int64_t{1} << 20, kMaxMemoryBytes));
-  flags.Add("--max-deadline-seconds", "SECONDS",
-            "The longest a request may take, whatever its deadline.", "300",
-            WholeNumber(options.max_deadline, 1, kMaxSeconds));
+            "Memory for what gRPC has received and not yet handed over.", "max-bytes-in-flight",
+            Bytes(options.grpc_memory_bytes, kMinGrpcMemoryBytes, kMaxMemoryBytes));
+  AddSeconds("--max-deadline-seconds", "The longest a request may take, whatever its deadline.",
+             options.max_deadline, flags);
 }
 
 void AddConnections(ServerOptions& options, FlagTable& flags) {
   ConnectionOptions& connections = options.connections;
   flags.Group("Connections");
-  flags.Add("--keepalive-time-seconds", "SECONDS", "Silence after which a client is pinged.", "30",
-            WholeNumber(connections.keepalive_time, 1, kMaxSeconds));
-  flags.Add("--keepalive-timeout-seconds", "SECONDS", "Time a client has to answer a ping.", "10",
-            WholeNumber(connections.keepalive_timeout, 1, kMaxSeconds));
-  flags.Add("--max-connection-idle-seconds", "SECONDS",
-            "A connection without calls is closed after this.", "300",
-            WholeNumber(connections.max_idle, 1, kMaxSeconds));
-  flags.Add("--max-connection-age-seconds", "SECONDS", "Any connection is closed after this.",
-            "1800", WholeNumber(connections.max_age, 1, kMaxSeconds));
+  AddSeconds("--keepalive-time-seconds", "Silence after which a client is pinged.",
+             connections.keepalive_time, flags);
+  AddSeconds("--keepalive-timeout-seconds", "Time a client has to answer a ping.",
+             connections.keepalive_timeout, flags);
+  AddSeconds("--max-connection-idle-seconds", "A connection without calls is closed after this.",
+             connections.max_idle, flags);
+  AddSeconds("--max-connection-age-seconds", "Any connection is closed after this.",
+             connections.max_age, flags);
   flags.Add("--max-connection-age-grace-seconds", "SECONDS", "Time its calls then have to finish.",
-            "max-deadline-seconds + 30", WholeNumber(connections.max_age_grace, 1, kMaxSeconds));
+            absl::StrCat("max-deadline-seconds + ", kAgeGraceMargin.count()),
+            WholeNumber(connections.max_age_grace, 1, kMaxSeconds));
 }
 
 void AddOperation(ServerOptions& options, FlagTable& flags) {
   flags.Group("Operation");
-  flags.Add("--log-level", "LEVEL", "debug (one line for each request), info, warning or error.",
-            "info", Level(options.log_level));
-  flags.Add("--drain-grace-ms", "MILLISECONDS",
-            "Time between turning NOT_SERVING and refusing calls; a second signal ends it.", "5000",
-            WholeNumber(options.drain_grace, 0, kMaxMilliseconds));
-  flags.Add("--drain-timeout-ms", "MILLISECONDS", "Time that accepted calls then have to finish.",
-            "30000", WholeNumber(options.drain_timeout, 0, kMaxMilliseconds));
+  flags.Add("--log-level", "LEVEL",
+            "debug (one line for each request), info (for each that failed), warning or error.",
+            std::string(Name(options.log_level)), Level(options.log_level));
+  AddMilliseconds("--drain-grace-ms",
+                  "Time between turning NOT_SERVING and refusing calls; a second signal skips it.",
+                  options.drain_grace, flags);
+  AddMilliseconds("--drain-timeout-ms",
+                  "Time that accepted calls then have to finish; another signal cancels them.",
+                  options.drain_timeout, flags);
 }
 
 ParsedOptions ExitWith(int code, std::string text) {
@@ -273,7 +298,7 @@ ParsedOptions ExitWith(int code, std::string text) {
 std::string OneSentence(absl::string_view message) {
   std::string text = absl::StrReplaceAll(message, {{"\n", " "}});
   absl::StripAsciiWhitespace(&text);
-  return absl::StrCat("attention_server: ", text, " (--help lists the flags)");
+  return absl::StrCat("attention_server: ", text, " (--help lists the flags)\n");
 }
 
 }  // namespace
@@ -283,7 +308,6 @@ ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
   ParsedOptions result;
   ServerOptions& options = result.options;
   options.engine.thread_count = 0;
-  options.connections.max_age_grace = std::chrono::seconds(0);
 
   CLI::App app(kDescription, "attention_server");
   app.footer(kExamples);
@@ -312,7 +336,7 @@ ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
   if (options.grpc_memory_bytes == 0)
     options.grpc_memory_bytes = options.engine.max_bytes_in_flight;
   if (options.connections.max_age_grace.count() == 0) {
-    options.connections.max_age_grace = options.max_deadline + std::chrono::seconds(30);
+    options.connections.max_age_grace = options.max_deadline + kAgeGraceMargin;
   }
   if (options.engine.limits.max_request_bytes > options.engine.max_bytes_in_flight) {
     return ExitWith(kUsageExitCode,

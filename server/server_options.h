@@ -23,9 +23,8 @@ struct ConnectionOptions {
   std::chrono::seconds max_idle{300};  // a connection without calls is closed
   std::chrono::seconds max_age{1800};  // any connection is, so that clients find new servers
 
-  // Calls on a connection that is too old have this long to finish; it must not be shorter than the
-  // longest call.
-  std::chrono::seconds max_age_grace{330};
+  // Calls on a connection that is too old have this long to finish. 0: max_deadline and 30 s.
+  std::chrono::seconds max_age_grace{0};
 };
 
 struct ServerOptions {
