@@ -3,9 +3,9 @@
 #ifndef ATTENTION_KERNELS_FIRST_ERROR_H_
 #define ATTENTION_KERNELS_FIRST_ERROR_H_
 
-#include "absl/base/thread_annotations.h"
+#include <mutex>
+
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 
 namespace attention::kernels {
 
@@ -15,18 +15,18 @@ class FirstError {
  public:
   void Update(const absl::Status& status) {
     if (status.ok()) return;
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     status_.Update(status);
   }
 
   [[nodiscard]] absl::Status Get() const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return status_;
   }
 
  private:
-  mutable absl::Mutex mutex_;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  absl::Status status_;  // guarded by mutex_
 };
 
 }  // namespace attention::kernels

@@ -1,12 +1,12 @@
 #include "kernels/onednn/matrix_kernel.h"
 
+#include <mutex>
+#include <shared_mutex>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "kernels/instruction_set.h"
 #include "kernels/onednn/tile_palette.h"
 #include "oneapi/dnnl/dnnl_ukernel.hpp"
@@ -72,12 +72,12 @@ class KernelCache {
  public:
   absl::StatusOr<std::shared_ptr<const MatrixKernel>> Find(const MatrixKernelShape& shape) {
     {
-      absl::ReaderMutexLock lock(&mutex_);
+      const std::shared_lock lock(mutex_);
       if (const auto found = kernels_.find(shape); found != kernels_.end()) return found->second;
     }
     try {
       auto kernel = std::make_shared<const BrgemmKernel>(shape);
-      absl::MutexLock lock(&mutex_);
+      const std::lock_guard lock(mutex_);
       if (kernels_.size() >= kMaxMatrixKernels) kernels_.clear();  // users hold theirs
       return kernels_.try_emplace(shape, std::move(kernel)).first->second;
     } catch (const dnnl::error& error) {
@@ -87,9 +87,9 @@ class KernelCache {
   }
 
  private:
-  absl::Mutex mutex_;
-  absl::flat_hash_map<MatrixKernelShape, std::shared_ptr<const MatrixKernel>> kernels_
-      ABSL_GUARDED_BY(mutex_);
+  // The standard library's, which the thread sanitizer sees; the packaged abseil is not instrumented.
+  std::shared_mutex mutex_;
+  absl::flat_hash_map<MatrixKernelShape, std::shared_ptr<const MatrixKernel>> kernels_;
 };
 
 }  // namespace
