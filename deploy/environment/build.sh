@@ -18,6 +18,7 @@ enter_environment() {
 # How many compilers may run at once: one a core, and 1.5 GB of memory for each.
 build_jobs() {
   local cores memory_jobs
+  if [[ -n ${CMAKE_BUILD_PARALLEL_LEVEL:-} ]]; then echo "$CMAKE_BUILD_PARALLEL_LEVEL"; return; fi
   cores=$(nproc)
   memory_jobs=$(awk '$1 == "MemAvailable:" { print int($2 / 1500000) }' /proc/meminfo)
   if ((memory_jobs < 1)); then memory_jobs=1; fi
