@@ -2,7 +2,10 @@
 
 #include <CivetServer.h>
 
+#include <atomic>
+#include <chrono>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,6 +56,14 @@ class PageHandler final : public CivetHandler {
   const std::function<Page()> make_;
 };
 
+// A connection that is closed at once.
+void Knock(const ListenAddress& address) {
+  char error[64] = {};
+  mg_connection* const connection =
+      mg_connect_client(address.host.c_str(), address.port, /*use_ssl=*/0, error, sizeof(error));
+  if (connection != nullptr) mg_close_connection(connection);
+}
+
 // Start-up errors are reported by Start; what goes wrong with one client is that client's affair.
 int DropMessage(const mg_connection* /*connection*/, const char* /*message*/) { return 1; }
 
@@ -83,17 +94,35 @@ class HttpServer::Impl {
     server_.addHandler("/metrics", metrics_);
     server_.addHandler("/livez", livez_);
     server_.addHandler("/readyz", readyz_);
-    address_ = ToString({address.host, server_.getListeningPorts().at(0)});
+    address_ = {address.host, server_.getListeningPorts().at(0)};
+    address_text_ = ToString(address_);
   }
 
-  [[nodiscard]] const std::string& address() const { return address_; }
+  // The library waits two seconds at a time for a connection and only then sees that it is to end;
+  // a knock ends the wait.
+  ~Impl() {
+    static constexpr std::chrono::milliseconds kKnockInterval{5};
+    std::atomic<bool> closed = false;
+    std::thread knocker([this, &closed] {
+      while (!closed) {
+        std::this_thread::sleep_for(kKnockInterval);
+        Knock(address_);
+      }
+    });
+    server_.close();
+    closed = true;
+    knocker.join();
+  }
+
+  [[nodiscard]] const std::string& address() const { return address_text_; }
 
  private:
   const CivetCallbacks callbacks_;
   PageHandler metrics_;
   PageHandler livez_;
   PageHandler readyz_;
-  std::string address_;
+  ListenAddress address_;
+  std::string address_text_;
   CivetServer server_;  // last: its destructor waits for handlers
 };
 
