@@ -142,17 +142,16 @@ class Naive {
   }
 
   void AppendOutputs(size_t query_count, const std::vector<Row>& values) {
-    for (const Real weight : scores_) result_.weights.push_back(RoundTo(type_, static_cast<double>(weight)));
+    for (Real& weight : scores_) {
+      result_.weights.push_back(RoundTo(type_, static_cast<double>(weight)));
+      if (type_ == DataType::kBF16) weight = static_cast<Real>(result_.weights.back());
+    }
     for (size_t i = 0; i < query_count; ++i) {
       for (int64_t d = 0; d < problem_.value.extents[3]; ++d) {
         Real sum = 0;
         for (size_t j = 0; j < values.size(); ++j) {
           const size_t at = i * values.size() + j;
-          if (hidden_[at]) continue;
-          const Real weight = type_ == DataType::kBF16
-                                  ? static_cast<Real>(RoundTo(type_, static_cast<double>(scores_[at])))
-                                  : scores_[at];
-          sum += weight * values[j][static_cast<size_t>(d)];
+          if (!hidden_[at]) sum += scores_[at] * values[j][static_cast<size_t>(d)];
         }
         result_.output.push_back(RoundTo(type_, static_cast<double>(sum)));
       }

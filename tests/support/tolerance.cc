@@ -17,18 +17,19 @@ using kernels::ReferenceResult;
 using kernels::ScoreKind;
 using kernels::TensorView;
 
-// Largest relative error of one rounding, and the smallest normal number, below which roundings are absolute.
+// Largest relative error of one rounding, and what may be lost where numbers are too small for that: one unit of
+// the denormals, or all of them where matrix units take denormals for zeros.
 struct Precision {
   double arithmetic;  // of sums and products
   double weight;      // of a weight that multiplies a value
   double result;      // of what is stored
-  double smallest_normal;
+  double underflow;
 };
 
 Precision PrecisionOf(DataType type) {
   switch (type) {
     case DataType::kF64: return {0x1p-53, 0x1p-53, 0x1p-53, 0x1p-1022};
-    case DataType::kF16: return {0x1p-24, 0x1p-24, 0x1p-11, 0x1p-14};
+    case DataType::kF16: return {0x1p-24, 0x1p-24, 0x1p-11, 0x1p-24};
     case DataType::kBF16: return {0x1p-24, 0x1p-9, 0x1p-9, 0x1p-126};
     default: return {0x1p-24, 0x1p-24, 0x1p-24, 0x1p-126};
   }
@@ -155,22 +156,26 @@ class Derivation {
       tolerance_.scores.push_back(2.0 * std::max(naive_score, naive_raw) +
                                   roundings_ * precision_.arithmetic * (norms[pair] + score_errors[pair]) +
                                   2.0 * precision_.result * std::max(std::abs(raw), std::abs(masked)) +
-                                  precision_.smallest_normal);
+                                  precision_.underflow);
       // The exponential turns absolute errors of the score and of the maximum into relative ones.
       const double error = none ? precision_.arithmetic * score_errors[pair] + precision_.weight * weight
                                 : weight * (precision_.weight +
                                             precision_.arithmetic * (1.0 + score_errors[pair] + largest_score));
       weight_errors.push_back(error);
       tolerance_.weights.push_back(2.0 * naive_weight + roundings_ * error + 2.0 * precision_.result * weight +
-                                   precision_.smallest_normal);
+                                   precision_.underflow);
     }
-    for (size_t i = 0; i < query_count_; ++i) DeriveOutputRow(batch, key_value_head, i, weight_errors);
+    naive_output_ = LargestError(naive_.output, reference_.output, first_output_, query_count_ * value_width_);
+    values_.clear();
+    for (int64_t j = 0; j < problem_.key.extents[2]; ++j) {
+      values_.push_back(AbsoluteRow(problem_.value, batch, key_value_head, j));
+    }
+    for (size_t i = 0; i < query_count_; ++i) DeriveOutputRow(i, weight_errors);
     first_pair_ += norms.size();
     first_output_ += query_count_ * value_width_;
   }
 
-  void DeriveOutputRow(int64_t batch, int64_t key_value_head, size_t i, const std::vector<double>& weight_errors) {
-    const double naive = LargestError(naive_.output, reference_.output, first_output_, query_count_ * value_width_);
+  void DeriveOutputRow(size_t i, const std::vector<double>& weight_errors) {
     std::vector<double> value_squares(value_width_, 0.0);
     std::vector<double> term_sums(value_width_, 0.0);
     double weight_square = 0.0;  // an error of the sum of weights scales the whole output
@@ -179,19 +184,17 @@ class Derivation {
       const double weight = std::abs(Finite(reference_.weights[first_pair_ + i * key_count_ + j]));
       weight_square += error * error;
       for (size_t d = 0; d < value_width_; ++d) {
-        const double value =
-            std::abs(Finite(At(problem_.value, batch, key_value_head, static_cast<int64_t>(j), static_cast<int64_t>(d))));
-        value_squares[d] += error * error * value * value;
-        term_sums[d] += weight * value;
+        value_squares[d] += error * error * values_[j][d] * values_[j][d];
+        term_sums[d] += weight * values_[j][d];
       }
     }
     for (size_t d = 0; d < value_width_; ++d) {
       const double output = std::abs(Finite(reference_.output[first_output_ + i * value_width_ + d]));
       tolerance_.output.push_back(
-          2.0 * naive +
+          2.0 * naive_output_ +
           roundings_ * (std::sqrt(value_squares[d]) + output * std::sqrt(weight_square) +
                         precision_.arithmetic * term_sums[d]) +
-          2.0 * precision_.result * output + precision_.smallest_normal);
+          2.0 * precision_.result * output + precision_.underflow);
     }
   }
 
@@ -204,8 +207,11 @@ class Derivation {
   const size_t key_count_;
   const size_t value_width_;
   double roundings_ = 4.0;
-  size_t first_pair_ = 0;    // of the current head
-  size_t first_output_ = 0;  // of the current head
+  // Of the current head.
+  size_t first_pair_ = 0;
+  size_t first_output_ = 0;
+  double naive_output_ = 0.0;                // the largest error
+  std::vector<std::vector<double>> values_;  // absolute
   Tolerance tolerance_;
 };
 
