@@ -17,7 +17,7 @@ absl::Status ToAbslStatus(const grpc::Status& status) {
 }
 
 FailedAttempt Describe(const grpc::Status& status, int attempt, const grpc::ClientContext& context) {
-  FailedAttempt failed{.code = ToAbslStatus(status).code(), .attempt = attempt, .pushbacks = {}};
+  FailedAttempt failed{.code = ToAbslStatus(status).code(), .attempt = attempt};
   const auto [first, last] = context.GetServerTrailingMetadata().equal_range(
       grpc::string_ref(kPushbackTrailer.data(), kPushbackTrailer.size()));
   for (auto trailer = first; trailer != last; ++trailer) {

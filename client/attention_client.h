@@ -31,7 +31,7 @@ namespace attention::client {
 struct ClientOptions {
   // Of one call, with all its attempts and the waits between them.
   std::chrono::milliseconds deadline{60'000};
-  RetryOptions retry;
+  RetryOptions retry = {};
 
   // Not owned; outlives the client.
   RetryClock* clock = RetryClock::Real();

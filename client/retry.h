@@ -48,7 +48,7 @@ class RetryClock {
 struct FailedAttempt {
   absl::StatusCode code;
   int attempt;                         // 1 for the first
-  std::vector<std::string> pushbacks;  // all values of kPushbackTrailer
+  std::vector<std::string> pushbacks = {};  // all values of kPushbackTrailer
 };
 
 // The wait before the next attempt, or nothing if there must be none. `random` is uniform in [0, 1).

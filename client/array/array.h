@@ -16,8 +16,8 @@ inline constexpr int64_t kMaxElements = int64_t{1} << 28;
 
 // numbers.size() is the product of shape.
 struct Array {
-  Shape shape;
-  std::vector<double> numbers;
+  Shape shape = {};
+  std::vector<double> numbers = {};
 
   bool operator==(const Array&) const = default;
 };

@@ -68,7 +68,7 @@ absl::Status ParseRow(std::string_view line, int64_t line_number, Array* array) 
 }  // namespace
 
 absl::StatusOr<Array> ParseCsvArray(std::string_view text) {
-  Array array{.shape = {0, 0}, .numbers = {}};
+  Array array{.shape = {0, 0}};
   for (int64_t line_number = 1; !text.empty(); ++line_number) {
     const std::string_view line = Trim(TakeUntil('\n', &text));
     if (line.empty() || line.starts_with('#')) continue;

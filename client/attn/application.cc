@@ -35,17 +35,24 @@ ExitCode Report(const Outcome& outcome, const Console& console) {
   return outcome.code;
 }
 
+bool HasCommand(const CLI::App& app, const std::string& name) {
+  const auto is_named = [&](const CLI::App* command) { return command->get_name() == name; };
+  return !app.get_subcommands(is_named).empty();
+}
+
 }  // namespace
 
 ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& console) {
   CLI::App app(kDescription, "attn");
   app.footer(kFooter);
-  app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Show this and exit");
   Command chosen;
   AddAttentionCommands(&app, console, &chosen);
   AddExampleCommands(&app, console, &chosen);
   AddServerCommands(&app, console, &chosen);
+  if (!arguments.empty() && !arguments[0].starts_with('-') && !HasCommand(app, arguments[0])) {
+    return Report({ExitCode::kUsage, "no command is named " + arguments[0] + "; see `attn --help`"}, console);
+  }
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 wants them backwards
   } catch (const CLI::CallForHelp&) {
@@ -55,6 +62,7 @@ ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& conso
   } catch (const CLI::ParseError& error) {
     return Report({.code = ExitCode::kUsage, .sentence = error.what()}, console);
   }
+  if (!chosen) return Report({ExitCode::kUsage, "a command is needed; see `attn --help`"}, console);
   return Report(chosen(), console);
 }
 

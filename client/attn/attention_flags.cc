@@ -59,11 +59,13 @@ void AddInputFlags(Method method, CLI::App* command, InputFlags* flags) {
   AddTensorFlags(method, command, flags);
   if (method != Method::kScaledDotProduct) AddProjectionFlags(command, flags);
   command->add_option("--heads", flags->head_count, "Number of heads; 1 if not given")
-      ->check(CLI::Range(1, kMaxHeadCount))
+      ->check(CLI::Range(1, kMaxHeadCount).description(""))
+      ->type_name("N")
       ->group("Inputs");
   if (method == Method::kMultiHead || method == Method::kScaledDotProduct) {
     command->add_option("--kv-heads", flags->key_value_head_count, "Number of key and value heads; --heads if not given")
-        ->check(CLI::Range(1, kMaxHeadCount))
+        ->check(CLI::Range(1, kMaxHeadCount).description(""))
+        ->type_name("N")
         ->group("Inputs");
   }
   if (method == Method::kScaledDotProduct) {
@@ -143,7 +145,8 @@ void AddMaskFlags(CLI::App* command, OptionFlags* flags) {
       ->group("Masks");
   command->add_option("--key-lengths", flags->key_lengths, "Number of real keys of each sequence of the batch, as 5,3,7")
       ->delimiter(',')
-      ->type_name("N,...")
+      ->allow_extra_args(false)
+      ->type_name("N,N,N")
       ->group("Masks");
 }
 
@@ -170,7 +173,11 @@ void AddResultFlags(CLI::App* command, AttentionFlags* flags) {
 
 void AddDisplayFlags(CLI::App* command, ResultFlags* flags) {
   const auto add_labels = [&](const std::string& name, std::vector<std::string>* labels, const std::string& help) {
-    command->add_option(name, *labels, help)->delimiter(',')->type_name("A,B,...")->group("Display");
+    command->add_option(name, *labels, help)
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("A,B,C")
+        ->group("Display");
   };
   add_labels("--labels", &flags->labels, "Names of the words, for rows and columns");
   add_labels("--query-labels", &flags->query_labels, "Names of the queries");
@@ -178,7 +185,8 @@ void AddDisplayFlags(CLI::App* command, ResultFlags* flags) {
   command->add_flag("--heatmap", flags->heat_map, "Also show the weights as a picture")->group("Display");
   AddColourFlag(command, &flags->colour);
   command->add_option("--precision-digits", flags->decimals, "Decimals in tables")
-      ->check(CLI::Range(0, kMaxDecimals))
+      ->check(CLI::Range(0, kMaxDecimals).description(""))
+      ->type_name("N")
       ->capture_default_str()
       ->group("Display");
   command->add_flag("--full", flags->full, "Show large matrices whole")->group("Display");

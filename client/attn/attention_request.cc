@@ -22,7 +22,7 @@ class RequestLoader {
       : flags_(flags), input_(flags.input), files_(flags.input.format, standard_input) {}
 
   absl::StatusOr<AttentionRequest> Load(Method method) && {
-    AttentionRequest loaded{.request = Request(method), .tensors = {}, .query_labels = {}, .key_labels = {}};
+    AttentionRequest loaded{.request = Request(method)};
     if (!files_.status().ok()) return files_.status();
     loaded.added_head_axis = added_head_axis_;
     loaded.query_labels = Labels("query", flags_.result.query_labels, query_count_);
@@ -138,7 +138,7 @@ class RequestLoader {
 
   std::optional<Projection> ReadProjection(const std::string& name, const ProjectionFiles& paths) {
     if (paths.weight.empty()) return std::nullopt;
-    Projection projection{.weight = files_.Read(name + "-weight", paths.weight, input_.type), .bias = std::nullopt};
+    Projection projection{.weight = files_.Read(name + "-weight", paths.weight, input_.type)};
     if (!paths.bias.empty()) projection.bias = AsVector(files_.Read(name + "-bias", paths.bias, input_.type));
     return projection;
   }

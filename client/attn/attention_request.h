@@ -21,11 +21,11 @@ using AnyRequest = std::variant<SelfAttentionRequest, MaskedAttentionRequest, Mu
 
 struct AttentionRequest {
   AnyRequest request;  // borrows from `tensors`
-  std::list<TensorValue> tensors;
+  std::list<TensorValue> tensors = {};
 
   // Names of the rows and columns of the weights, given or numbered.
-  std::vector<std::string> query_labels;
-  std::vector<std::string> key_labels;
+  std::vector<std::string> query_labels = {};
+  std::vector<std::string> key_labels = {};
 
   // Queries, keys and values were matrices and got an axis for their one head at this index; -1 if not.
   int added_head_axis = -1;

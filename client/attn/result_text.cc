@@ -41,8 +41,7 @@ std::string FormatMatrices(const NamedTensor& named, Format format) {
   if (shape.size() < 2) return named.title + " has shape " + ToString(shape) + "\n";
   const std::vector<double> numbers = named.tensor.ToDoubles();
   LabelledMatrix matrix = {.row_labels = FittingLabels(named.row_labels, shape[shape.size() - 2]),
-                           .column_labels = FittingLabels(named.column_labels, shape.back()),
-                           .numbers = {}};
+                           .column_labels = FittingLabels(named.column_labels, shape.back())};
   const size_t matrix_size = matrix.row_labels.size() * matrix.column_labels.size();
   std::string text;
   for (size_t first = 0, index = 0; first < numbers.size(); first += matrix_size, ++index) {

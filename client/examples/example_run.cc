@@ -32,7 +32,8 @@ class Tensors {
   }
 
   std::optional<Projection> MakeProjection(const std::optional<Array>& weight) {
-    return weight ? std::optional<Projection>({.weight = Make(*weight), .bias = std::nullopt}) : std::nullopt;
+    if (!weight) return std::nullopt;
+    return Projection{.weight = Make(*weight)};
   }
 
   // With an axis for the one head before all others.
@@ -67,12 +68,10 @@ AttentionOptions MakeOptions(const Example& example, Tensors* tensors) {
 
 absl::StatusOr<AttentionResult> Call(const Example& example, Tensors* tensors, AttentionClient* client) {
   const AttentionOptions options = MakeOptions(example, tensors);
-  const Projections projections = {
-      .query = tensors->MakeProjection(example.query_projection),
-      .key = tensors->MakeProjection(example.key_projection),
-      .value = tensors->MakeProjection(example.value_projection),
-      .output = std::nullopt,
-  };
+  Projections projections;
+  projections.query = tensors->MakeProjection(example.query_projection);
+  projections.key = tensors->MakeProjection(example.key_projection);
+  projections.value = tensors->MakeProjection(example.value_projection);
   switch (example.method) {
     case Method::kSelf:
       return client->SelfAttention({.embeddings = tensors->Make(example.query),
@@ -90,7 +89,6 @@ absl::StatusOr<AttentionResult> Call(const Example& example, Tensors* tensors, A
                                          .value = tensors->Make(example.value),
                                          .projections = projections,
                                          .head_count = example.head_count,
-                                         .key_value_head_count = std::nullopt,
                                          .options = options});
     case Method::kCross:
       return client->CrossAttention({.query_embeddings = tensors->Make(example.query),
@@ -106,8 +104,7 @@ absl::StatusOr<AttentionResult> Call(const Example& example, Tensors* tensors, A
                                             .value = tensors->MakeWithHeadAxis(*example.value),
                                             .layout = Layout::kHeadsFirst,
                                             .head_count = std::nullopt,
-                                            .key_value_head_count = std::nullopt,
-                                            .options = options});
+                                               .options = options});
 }
 
 Array ToArray(const TensorValue& tensor) { return {.shape = tensor.shape(), .numbers = tensor.ToDoubles()}; }

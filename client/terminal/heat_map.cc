@@ -126,13 +126,14 @@ std::string FormatHeatMap(const LabelledMatrix& matrix, HeatMapStyle style, cons
   header.erase(header.find_last_not_of(' ') + 1);
   std::string picture = header + "\n";
   for (const size_t row : rows) {
-    picture += AlignedLeft(Label(matrix.row_labels, row, kMaxRowLabelWidth), label_width);
+    std::string line = AlignedLeft(Label(matrix.row_labels, row, kMaxRowLabelWidth), label_width);
     for (const size_t column : columns) {
       const bool omitted = row == kOmitted || column == kOmitted;
-      picture += " ";
-      picture += omitted ? Centred("...", cell_width) : Cell(matrix.At(row, column), range, cell_width, style);
+      line += " ";
+      line += omitted ? Centred("...", cell_width) : Cell(matrix.At(row, column), range, cell_width, style);
     }
-    picture += "\n";
+    line.erase(line.find_last_not_of(' ') + 1);
+    picture += line + "\n";
   }
   return picture + Legend(range, style);
 }

@@ -14,7 +14,7 @@ namespace attention::client {
 struct LabelledMatrix {
   std::vector<std::string> row_labels;
   std::vector<std::string> column_labels;
-  std::span<const double> numbers;
+  std::span<const double> numbers = {};
 
   [[nodiscard]] double At(size_t row, size_t column) const { return numbers[row * column_labels.size() + column]; }
 };
