@@ -89,7 +89,8 @@ def answer(request):
     rounded = roundoff.store(weights.value, numpy.where(visible, weights.error, 0))
     rounded.error = numpy.where(visible, rounded.error, 0)
     hidden_score = -numpy.inf if softmax else 0.0
-    masked.value = numpy.where(visible, masked.value, hidden_score)
+    stored_masked = roundoff.store(numpy.where(visible, masked.value, 0), masked.error)
+    stored_masked.value = numpy.where(visible, masked.value, hidden_score)
 
     visible_value = Bounded(numpy.nan_to_num(value.value), value.error)
     output = shape_output(roundoff.matmul(rounded, visible_value), roundoff)
@@ -98,7 +99,7 @@ def answer(request):
         output,
         roundoff.store(weights.value, weights.error).map(drop),
         roundoff.store(raw.value, raw.error).map(drop),
-        Bounded(masked.value, masked.error + roundoff.stored * numpy.abs(raw.value)).map(drop))
+        stored_masked.map(drop))
 
 
 def _first_tensor(request):

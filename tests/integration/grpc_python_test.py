@@ -77,7 +77,9 @@ class NumericTestCase(unittest.TestCase):
         infinite = ~numpy.isfinite(expected.value)
         numpy.testing.assert_array_equal(got[infinite], expected.value[infinite], err_msg=name)
         difference = numpy.abs(got - numpy.where(infinite, 0, expected.value))[~infinite]
-        excess = difference - expected.error[~infinite]
+        # Float64 written as `floats` is rounded once more.
+        written = 2.0**-24 * numpy.abs(got[~infinite]) if tensor.floats else 0
+        excess = difference - expected.error[~infinite] - written
         self.assertTrue(
             (excess <= 0).all(),
             f"{name}: off by {difference.max(initial=0):.3g}, which the bound does not allow")

@@ -61,8 +61,8 @@ class StoppedCallsTest(LifecycleTestCase):
                 server.stub.SelfAttention(request, timeout=0.05)
             self.assertEqual(caught.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
             self.check_thread_is_free(server)
-            self.assertEqual(
-                server.sample("attention_stopped_total", code="deadline_exceeded"), 1)
+            # Counted as either: the caller's library also cancels what has passed its deadline.
+            self.assertEqual(server.sample("attention_stopped_total"), 1)
 
     def test_a_cancellation_stops_the_work(self):
         with self.serve() as server:
@@ -90,9 +90,10 @@ class StoppedCallsTest(LifecycleTestCase):
         with self.serve() as server:
             channel = server.open_channel()
             method = channel.unary_unary("/attention.v1.AttentionService/SelfAttention")
-            method.future(make_long_request(server, self.SECONDS).SerializeToString())
+            call = method.future(make_long_request(server, self.SECONDS).SerializeToString())
             self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
             channel.close()
+            self.assertEqual(call.code(), grpc.StatusCode.CANCELLED)
             self.check_thread_is_free(server)
 
 
@@ -124,7 +125,8 @@ class OverloadTest(LifecycleTestCase):
             server.stub.SelfAttention(SMALL, timeout=60)
 
     def test_a_full_byte_budget_refuses_and_nothing_leaks(self):
-        with self.serve("--max-bytes-in-flight=8MiB", "--max-request-bytes=4MiB") as server:
+        with self.serve("--max-bytes-in-flight=8MiB", "--max-request-bytes=4MiB",
+                        "--grpc-memory-bytes=1GiB") as server:
             rows = 700_000  # 2.8 MB in, as much out, more to compute it
             request = service.CrossAttentionRequest(
                 query_embeddings={"shape": [rows, 1], "raw": bytes(4 * rows)},

@@ -153,10 +153,10 @@ def _head_count_field(request):
 
 
 def _parses(request, payload):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # the library only warns of a stray end of a group
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
             type(request).FromString(payload)
-    except (DecodeError, RuntimeWarning):
-        return False
-    return True
+        except DecodeError:
+            return False
+        return not caught  # the library only warns of a stray end of a group

@@ -26,7 +26,8 @@ def _bad_embeddings():
             ("SelfAttention", "embeddings"), ("MaskedAttention", "embeddings"),
             ("MultiHeadAttention", "query"), ("CrossAttention", "query_embeddings"),
             ("ScaledDotProductAttention", "query")):
-        yield Case(f"{method}: empty", method, b"", (INVALID,), field)
+        missing = "options" if method == "MaskedAttention" else field  # a mask is needed too
+        yield Case(f"{method}: empty", method, b"", (INVALID,), missing)
         request = valid_requests()[method]
         for shape in ((3,), (1, 1, 3, 4) if method != "ScaledDotProductAttention" else (3, 4)):
             yield case(
