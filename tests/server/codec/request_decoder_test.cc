@@ -1,0 +1,42 @@
+#include "server/codec/request_decoder.h"
+
+#include <string>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/server/codec/messages.h"
+#include "tests/support/status_matchers.h"
+
+namespace attention::server {
+namespace {
+
+TEST(NewRequestMessageTest, FitsEveryMethod) {
+  for (int i = 0; i < kMethodCount; ++i) {
+    const auto method = static_cast<Method>(i);
+    const auto message = NewRequestMessage(method);
+    ASSERT_NE(message, nullptr);
+    EXPECT_EQ(message->GetDescriptor()->name(), std::string(Name(method)) + "Request");
+    // Empty requests lack their first tensor, or a mask, which is said in every method's own words.
+    EXPECT_THAT(DecodeRequestOf(method, *message),
+                test::StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr(": got no")));
+  }
+}
+
+TEST(DecodedRequestTest, KeepsItsPointersWhenMoved) {
+  v1::SelfAttentionRequest request;
+  *request.mutable_embeddings() = test::Floats({2, 1}, {1, 2}, v1::DATA_TYPE_F64);
+  *request.mutable_options()->mutable_key_lengths() = test::Floats({1}, {2}, v1::DATA_TYPE_INT32);
+  auto decoded = DecodeRequest(request);
+  ASSERT_THAT(decoded, test::IsOk());
+  const void* const elements = decoded->task.query.view.data;
+  const DecodedRequest moved = *std::move(decoded);
+  EXPECT_EQ(moved.task.query.view.data, elements);
+  EXPECT_EQ(static_cast<const double*>(elements)[1], 2);
+  EXPECT_EQ(moved.task.problem.key_lengths.data(), moved.task.key_lengths.data());
+  ASSERT_EQ(moved.task.problem.key_lengths.size(), 1U);
+  EXPECT_EQ(moved.task.problem.key_lengths[0], 2);
+}
+
+}  // namespace
+}  // namespace attention::server

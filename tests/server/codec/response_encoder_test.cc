@@ -1,0 +1,151 @@
+#include "server/codec/response_encoder.h"
+
+#include <grpcpp/support/slice.h>
+
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/codec/wire_message.h"
+#include "tests/support/status_matchers.h"
+
+namespace attention::server {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+template <typename Element>
+Buffer Holding(const std::vector<Element>& elements) {
+  Buffer buffer(elements.size() * sizeof(Element));
+  if (!elements.empty()) std::memcpy(buffer.data(), elements.data(), buffer.byte_count());
+  return buffer;
+}
+
+v1::Execution SomeExecution() {
+  v1::Execution execution;
+  execution.set_implementation("fused-avx512");
+  execution.set_precision("f32");
+  execution.set_thread_count(3);
+  execution.set_queue_ns(1'000'000'000'000);
+  execution.set_compute_ns(5);
+  execution.set_total_ns(7);
+  execution.set_request_id("0123456789abcdef");
+  return execution;
+}
+
+v1::AttentionResponse ParseBack(const grpc::ByteBuffer& bytes) {
+  v1::AttentionResponse response;
+  EXPECT_THAT(ParseWireMessage(bytes, response), test::IsOk());
+  return response;
+}
+
+struct Answer {
+  AttentionTask task;
+  ResponseForm form;
+  AttentionResult result;
+};
+
+// Output [2, 3]; weights and scores [1, 2, 2] if asked for.
+Answer SomeAnswer(bool weights, bool scores) {
+  Answer answer;
+  answer.task.return_weights = weights;
+  if (scores) answer.task.options.scores = kernels::ScoresOutput::kRaw;
+  answer.form.output_shape = {2, 3};
+  answer.form.matrix_shape = {1, 2, 2};
+  answer.result.output = Holding<float>({1, 2, 3, 4, 5, 6});
+  if (weights) answer.result.weights = Holding<float>({0.25F, 0.75F, 1, 0});
+  if (scores) answer.result.scores = Holding<float>({-1, -2, -3, -4});
+  return answer;
+}
+
+v1::Tensor RawTensor(const std::vector<int64_t>& shape, const std::vector<float>& elements) {
+  v1::Tensor tensor;
+  tensor.set_data_type(v1::DATA_TYPE_F32);
+  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
+  tensor.set_raw(elements.data(), elements.size() * sizeof(float));
+  return tensor;
+}
+
+TEST(EncodeResponseTest, ParsesBackToTheSameMessage) {
+  for (const bool weights : {false, true}) {
+    for (const bool scores : {false, true}) {
+      Answer answer = SomeAnswer(weights, scores);
+      v1::AttentionResponse want;
+      *want.mutable_output() = RawTensor({2, 3}, {1, 2, 3, 4, 5, 6});
+      if (weights) *want.mutable_weights() = RawTensor({1, 2, 2}, {0.25F, 0.75F, 1, 0});
+      if (scores) *want.mutable_scores() = RawTensor({1, 2, 2}, {-1, -2, -3, -4});
+      *want.mutable_execution() = SomeExecution();
+      const v1::AttentionResponse got = ParseBack(
+          EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+      EXPECT_EQ(got.SerializeAsString(), want.SerializeAsString());
+    }
+  }
+}
+
+TEST(EncodeResponseTest, HandsTheElementsOverWithoutACopy) {
+  Answer answer = SomeAnswer(true, false);
+  const void* const output = answer.result.output.data();
+  const void* const weights = answer.result.weights.data();
+  const grpc::ByteBuffer bytes =
+      EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution());
+  std::vector<grpc::Slice> slices;
+  ASSERT_TRUE(bytes.Dump(&slices).ok());
+  std::vector<const void*> addresses;
+  for (const grpc::Slice& slice : slices) addresses.push_back(slice.begin());
+  EXPECT_THAT(addresses, testing::IsSupersetOf({output, weights}));
+}
+
+TEST(EncodeResponseTest, EncodesArraysBeyondOneByteOfLength) {
+  Answer answer;
+  const std::vector<float> elements(1'000'000, 1.25F);
+  answer.form.output_shape = {1000, 1000};
+  answer.result.output = Holding(elements);
+  const v1::AttentionResponse got = ParseBack(
+      EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+  EXPECT_EQ(got.output().raw(), RawTensor({1}, elements).raw());
+}
+
+TEST(EncodeResponseTest, SaysNothingAboutElementsWhereThereAreNone) {
+  for (const bool floats : {false, true}) {
+    Answer answer;
+    answer.form.output_shape = {0, 3};
+    answer.form.floats = floats;
+    const v1::AttentionResponse got = ParseBack(
+        EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+    EXPECT_THAT(got.output().shape(), ElementsAre(0, 3));
+    EXPECT_THAT(got.output().raw(), IsEmpty());
+    EXPECT_THAT(got.output().floats(), IsEmpty());
+  }
+}
+
+TEST(EncodeResponseTest, WritesFloatsForThoseWhoSentFloats) {
+  Answer answer = SomeAnswer(true, true);
+  answer.form.floats = true;
+  const v1::AttentionResponse got = ParseBack(
+      EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+  EXPECT_THAT(got.output().raw(), IsEmpty());
+  EXPECT_THAT(got.output().floats(), ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(got.weights().floats(), ElementsAre(0.25F, 0.75F, 1, 0));
+  EXPECT_THAT(got.scores().floats(), ElementsAre(-1, -2, -3, -4));
+}
+
+TEST(EncodeResponseTest, NamesTheTypeOfTheTask) {
+  Answer answer;
+  answer.task.type = kernels::DataType::kF64;
+  answer.form.output_shape = {2};
+  answer.result.output = Holding<double>({0.1, -0.5});
+  const v1::AttentionResponse got = ParseBack(
+      EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+  EXPECT_EQ(got.output().data_type(), v1::DATA_TYPE_F64);
+  ASSERT_EQ(got.output().raw().size(), 16U);
+  double elements[2];
+  std::memcpy(elements, got.output().raw().data(), 16);
+  EXPECT_THAT(elements, ElementsAre(0.1, -0.5));
+}
+
+}  // namespace
+}  // namespace attention::server
