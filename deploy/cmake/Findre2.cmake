@@ -1,7 +1,8 @@
 # Finds RE2, which gRPC's package asks for. Defines the target re2::re2.
 #
-# gRPC ships a module of this name that runs pkg-config fourteen times, and every run walks the whole graph of
-# abseil's .pc files: 24 s of a 25 s configure. The library's place is all that is needed.
+# gRPC ships a module of this name that runs pkg-config fourteen times, and every run walks the
+# whole graph of abseil's .pc files: 24 s of a 25 s configure. The library's place is all that is
+# needed.
 
 find_library(re2_LIBRARY NAMES re2)
 find_path(re2_INCLUDE_DIR NAMES re2/re2.h)
