@@ -36,6 +36,14 @@ class LifecycleTestCase(unittest.TestCase):
         with ServerProcess("--compute-threads=1", *flags) as server:
             yield server
 
+    def start(self, server, request, **how):
+        """Sends the request and returns the call once it is being computed."""
+        dequeued = server.sample("attention_queue_wait_seconds_count")
+        call = server.stub.SelfAttention.future(request, **how)
+        running = lambda: server.sample("attention_queue_wait_seconds_count") > dequeued
+        self.assertTrue(wait_until(running), "the call does not start")
+        return call
+
     def check_idle(self, server):
         """Nothing is left of what was stopped."""
         idle = lambda: server.sample("attention_requests_in_flight") == 0
@@ -66,10 +74,7 @@ class StoppedCallsTest(LifecycleTestCase):
 
     def test_a_cancellation_stops_the_work(self):
         with self.serve() as server:
-            call = server.stub.SelfAttention.future(make_long_request(server, self.SECONDS))
-            busy = lambda: server.sample("attention_requests_in_flight") == 1
-            self.assertTrue(wait_until(busy))
-            time.sleep(0.1)
+            call = self.start(server, make_long_request(server, self.SECONDS))
             call.cancel()
             self.check_thread_is_free(server)
             self.assertEqual(server.sample("attention_stopped_total", code="cancelled"), 1)
@@ -77,8 +82,7 @@ class StoppedCallsTest(LifecycleTestCase):
     def test_a_call_that_waits_can_be_cancelled(self):
         with self.serve() as server:
             request = make_long_request(server, self.SECONDS)
-            running = server.stub.SelfAttention.future(request)
-            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+            running = self.start(server, request)
             waiting = server.stub.SelfAttention.future(request)
             self.assertTrue(wait_until(lambda: server.sample("attention_queue_depth") == 1))
             waiting.cancel()
@@ -106,9 +110,7 @@ class OverloadTest(LifecycleTestCase):
     def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(self):
         with self.serve("--queue-capacity=1") as server:
             request = make_long_request(server, 20)
-            calls = [server.stub.SelfAttention.future(request)]
-            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
-            time.sleep(0.2)  # until it has left the queue
+            calls = [self.start(server, request)]
             calls.append(server.stub.SelfAttention.future(request))
             self.assertTrue(wait_until(lambda: server.sample("attention_queue_depth") == 1))
             for _ in range(10):
@@ -167,8 +169,7 @@ class DrainTest(LifecycleTestCase):
             watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=60)
             self.assertEqual(next(watch).status, SERVING)
             self.assertEqual(server.get("/readyz")[0], 200)
-            running = server.stub.SelfAttention.future(request, timeout=120)
-            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+            running = self.start(server, request, timeout=120)
 
             server.signal()
             self.assertEqual(next(watch).status, NOT_SERVING)
@@ -183,8 +184,7 @@ class DrainTest(LifecycleTestCase):
 
     def test_a_second_signal_ends_the_wait(self):
         with self.serve() as server:
-            call = server.stub.SelfAttention.future(make_long_request(server, 60))
-            self.assertTrue(wait_until(lambda: server.sample("attention_requests_in_flight") == 1))
+            call = self.start(server, make_long_request(server, 60))
             server.signal()
             self.assertTrue(wait_until(lambda: server.get("/readyz")[0] == 503))
             begin = time.monotonic()
