@@ -81,10 +81,10 @@ Arrays::Arrays(const AttentionTask& task) {
   if (task.options.scores != kernels::ScoresOutput::kNone) result.scores = Buffer(matrix_bytes);
 }
 
+// Asks before the kernels do: packing a large weight takes its time.
 absl::Status RunMap(const LinearMap& map, kernels::Projection rows,
                     const kernels::Execution& execution) {
   if (kernels::StopRequested(execution)) return absl::CancelledError("stopped on request");
-  if (rows.row_count == 0) return absl::OkStatus();
   rows.input_width = map.input_width;
   rows.output_width = map.output_width;
   rows.weight = map.weight;

@@ -80,6 +80,42 @@ TEST_F(AttentionEngineStopTest, DropsATaskThatIsCancelledInTheQueue) {
   ExpectNothingComputed(StatusCode::kCancelled, 1);
 }
 
+TEST_F(AttentionEngineStopTest, AllocatesNothingForATaskThatIsCancelledInTheQueue) {
+  constexpr int64_t kNoLimit = int64_t{1} << 62;
+  StartEngine(
+      {.limits = {.max_response_bytes = kNoLimit, .max_flops = 1e300, .max_float64_flops = 1e300},
+       .max_bytes_in_flight = kNoLimit});
+  test::ProjectedTask<double> projected;
+  projected.AddOutputProjection();
+  projected.task.output_projection->output_width = int64_t{1} << 50;  // nobody has that much
+  const auto context = NewContext();
+  std::future<Answer> answer;
+  {
+    ThreadHolder holder(*engine_, clock_);
+    answer = Submit(projected.task, context);
+    context->Cancel();
+  }
+  EXPECT_EQ(answer.get().status().code(), StatusCode::kCancelled);
+}
+
+TEST_F(AttentionEngineStopTest, ReturnsTheBytesOfAStoppedTaskBeforeItSaysSo) {
+  StartEngine();
+  const ReadyTask<double> ready;
+  const auto context = NewContext();
+  int64_t bytes_when_told = -1;
+  {
+    ThreadHolder holder(*engine_, clock_);
+    engine_->Submit(Method::kSelfAttention, ready.task, context, [&](const Answer& answer) {
+      EXPECT_EQ(answer.status().code(), StatusCode::kCancelled);
+      bytes_when_told = engine_->bytes_in_flight();
+    });
+    EXPECT_GT(engine_->bytes_in_flight(), 0);
+    context->Cancel();
+  }
+  ASSERT_TRUE(BecomesIdle());
+  EXPECT_EQ(bytes_when_told, 0);
+}
+
 // The clock is asked once between any two tiles, so acting on its Nth answer acts between tiles.
 // The first task tells how many questions there are when nothing happens.
 class StopBetweenTilesTest : public AttentionEngineStopTest {
@@ -182,6 +218,22 @@ TEST_F(AttentionEngineStopTest, IsIdleOnlyOnceWhatDoneOwnsIsGone) {
     ASSERT_EQ(owned.use_count(), 1);
     ASSERT_EQ(context.use_count(), 1);
   }
+}
+
+TEST_F(AttentionEngineStopTest, IsNotIdleWhileTheDoneOfARefusedTaskOwnsAnything) {
+  StartEngine({.limits = {.max_response_bytes = 0}});
+  const ReadyTask<double> ready;
+  bool idle_when_destroyed = true;
+  std::shared_ptr<int> owned(new int(1), [&](const int* number) {
+    delete number;
+    idle_when_destroyed = engine_->WaitUntilIdle(TimePoint::min());
+  });
+  engine_->Submit(Method::kSelfAttention, ready.task, NewContext(),
+                  [owned = std::move(owned)](const Answer& answer) {
+                    EXPECT_EQ(answer.status().code(), StatusCode::kInvalidArgument);
+                  });
+  EXPECT_FALSE(idle_when_destroyed);
+  EXPECT_TRUE(BecomesIdle());
 }
 
 TEST_F(AttentionEngineStopTest, AnswersEveryAcceptedTaskBeforeItIsDestroyed) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <new>
 #include <vector>
 
@@ -180,6 +181,27 @@ TYPED_TEST(TaskRunnerTest, ThrowsBadAllocBeforeComputingIfMemoryIsShort) {
   projected.AddOutputProjection();
   projected.task.output_projection->output_width = int64_t{1} << 50;
   EXPECT_THROW((void)RunTask(projected.task, {}), std::bad_alloc);
+}
+
+TEST(TaskRunnerReportTest, CountsTheThreadsOfProjectionsToo) {
+  ProjectedTask<double> projected;
+  for (HeadsSource* source : {&projected.task.query, &projected.task.key, &projected.task.value}) {
+    source->view.extents = {1, 1, 2, 1};  // two rows to project, one tile of attention
+    source->projection->output_width = 1;
+  }
+  test::ThreadExecutor executor(3);
+  const auto result = RunTask(projected.task, {.executor = &executor, .stop = nullptr});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->report.thread_count, 3);
+}
+
+TEST(TaskRunnerStopTest, DoesNotEvenPackAWeightOnceStopped) {
+  ProjectedTask<float> projected;
+  // An address that nobody can read.
+  projected.task.query.projection->weight = reinterpret_cast<const void*>(uintptr_t{64});
+  const test::StopAfter stop(1);
+  const auto result = RunTask(projected.task, {.executor = nullptr, .stop = &stop});
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
 }
 
 }  // namespace
