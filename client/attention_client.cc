@@ -16,7 +16,8 @@ absl::Status ToAbslStatus(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
 }
 
-FailedAttempt Describe(const grpc::Status& status, int attempt, const grpc::ClientContext& context) {
+FailedAttempt Describe(const grpc::Status& status, int attempt,
+                       const grpc::ClientContext& context) {
   FailedAttempt failed{.code = ToAbslStatus(status).code(), .attempt = attempt};
   const auto [first, last] = context.GetServerTrailingMetadata().equal_range(
       grpc::string_ref(kPushbackTrailer.data(), kPushbackTrailer.size()));
@@ -35,7 +36,9 @@ class AttentionClient::Connection {
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
   Connection(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
-      : channel_(std::move(channel)), stub_(v1::AttentionService::NewStub(channel_)), options_(options) {}
+      : channel_(std::move(channel)),
+        stub_(v1::AttentionService::NewStub(channel_)),
+        options_(options) {}
 
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request) {
@@ -46,7 +49,8 @@ class AttentionClient::Connection {
       Response response;
       const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
       if (status.ok()) return response;
-      const auto wait = WaitBeforeRetry(Describe(status, attempt, context), options_.retry, Random());
+      const auto wait =
+          WaitBeforeRetry(Describe(status, attempt, context), options_.retry, Random());
       // A wait beyond the deadline could only turn a telling error into "deadline exceeded".
       if (!wait || options_.clock->Now() + *wait >= deadline) return ToAbslStatus(status);
       options_.clock->SleepFor(*wait);
@@ -54,7 +58,8 @@ class AttentionClient::Connection {
   }
 
   template <typename Request, typename Message>
-  absl::StatusOr<AttentionResult> Attend(Method<Message, v1::AttentionResponse> method, const Request& request) {
+  absl::StatusOr<AttentionResult> Attend(Method<Message, v1::AttentionResponse> method,
+                                         const Request& request) {
     const absl::StatusOr<Message> message = ToMessage(request);
     if (!message.ok()) return message.status();
     absl::StatusOr<v1::AttentionResponse> response = Call(method, *message);
@@ -74,7 +79,8 @@ class AttentionClient::Connection {
  private:
   static void SetDeadline(std::chrono::nanoseconds remaining, grpc::ClientContext* context) {
     const auto now = std::chrono::system_clock::now();
-    context->set_deadline(now + std::chrono::duration_cast<std::chrono::system_clock::duration>(remaining));
+    context->set_deadline(
+        now + std::chrono::duration_cast<std::chrono::system_clock::duration>(remaining));
   }
 
   static double Random() {
@@ -87,24 +93,29 @@ class AttentionClient::Connection {
   const ClientOptions options_;
 };
 
-AttentionClient::AttentionClient(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
+AttentionClient::AttentionClient(std::shared_ptr<grpc::Channel> channel,
+                                 const ClientOptions& options)
     : connection_(std::make_unique<Connection>(std::move(channel), options)) {}
 
 AttentionClient::~AttentionClient() = default;
 
-absl::StatusOr<AttentionResult> AttentionClient::SelfAttention(const SelfAttentionRequest& request) {
+absl::StatusOr<AttentionResult> AttentionClient::SelfAttention(
+    const SelfAttentionRequest& request) {
   return connection_->Attend(&Connection::Stub::SelfAttention, request);
 }
 
-absl::StatusOr<AttentionResult> AttentionClient::MaskedAttention(const MaskedAttentionRequest& request) {
+absl::StatusOr<AttentionResult> AttentionClient::MaskedAttention(
+    const MaskedAttentionRequest& request) {
   return connection_->Attend(&Connection::Stub::MaskedAttention, request);
 }
 
-absl::StatusOr<AttentionResult> AttentionClient::MultiHeadAttention(const MultiHeadAttentionRequest& request) {
+absl::StatusOr<AttentionResult> AttentionClient::MultiHeadAttention(
+    const MultiHeadAttentionRequest& request) {
   return connection_->Attend(&Connection::Stub::MultiHeadAttention, request);
 }
 
-absl::StatusOr<AttentionResult> AttentionClient::CrossAttention(const CrossAttentionRequest& request) {
+absl::StatusOr<AttentionResult> AttentionClient::CrossAttention(
+    const CrossAttentionRequest& request) {
   return connection_->Attend(&Connection::Stub::CrossAttention, request);
 }
 
@@ -114,8 +125,8 @@ absl::StatusOr<AttentionResult> AttentionClient::ScaledDotProductAttention(
 }
 
 absl::StatusOr<ServerInfo> AttentionClient::GetServerInfo() {
-  const auto response =
-      connection_->Call<v1::GetServerInfoRequest, v1::GetServerInfoResponse>(&Connection::Stub::GetServerInfo, {});
+  const auto response = connection_->Call<v1::GetServerInfoRequest, v1::GetServerInfoResponse>(
+      &Connection::Stub::GetServerInfo, {});
   if (!response.ok()) return response.status();
   return FromMessage(*response);
 }

@@ -5,13 +5,14 @@
 //   auto result = client.SelfAttention({.embeddings = TensorRef(words, {2, 2})});
 //   if (result.ok()) { auto output = result->output.As<float>(); ... }
 //
-// Calls block until they are answered or their deadline has passed. A call that the server could not take is tried
-// again as retry.h says, always within the one deadline; attention changes nothing on the server, so a repeated call
-// is harmless. Errors carry the server's status code and message; INVALID_ARGUMENT may also come from this library,
-// for a tensor whose bytes do not fit its shape, and INTERNAL for an answer that contradicts itself.
+// Calls block until they are answered or their deadline has passed. A call that the server could
+// not take is tried again as retry.h says, always within the one deadline; attention changes
+// nothing on the server, so a repeated call is harmless. Errors carry the server's status code and
+// message; INVALID_ARGUMENT may also come from this library, for a tensor whose bytes do not fit
+// its shape, and INTERNAL for an answer that contradicts itself.
 //
-// Thread safety: all methods may be called from many threads at once. Requests, and the elements they borrow, are
-// only read.
+// Thread safety: all methods may be called from many threads at once. Requests, and the elements
+// they borrow, are only read.
 
 #ifndef ATTENTION_CLIENT_ATTENTION_CLIENT_H_
 #define ATTENTION_CLIENT_ATTENTION_CLIENT_H_
@@ -39,23 +40,27 @@ struct ClientOptions {
 
 class AttentionClient {
  public:
-  explicit AttentionClient(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options = {});
+  explicit AttentionClient(std::shared_ptr<grpc::Channel> channel,
+                           const ClientOptions& options = {});
   ~AttentionClient();
 
   AttentionClient(const AttentionClient&) = delete;
   AttentionClient& operator=(const AttentionClient&) = delete;
 
   [[nodiscard]] absl::StatusOr<AttentionResult> SelfAttention(const SelfAttentionRequest& request);
-  [[nodiscard]] absl::StatusOr<AttentionResult> MaskedAttention(const MaskedAttentionRequest& request);
-  [[nodiscard]] absl::StatusOr<AttentionResult> MultiHeadAttention(const MultiHeadAttentionRequest& request);
-  [[nodiscard]] absl::StatusOr<AttentionResult> CrossAttention(const CrossAttentionRequest& request);
+  [[nodiscard]] absl::StatusOr<AttentionResult> MaskedAttention(
+      const MaskedAttentionRequest& request);
+  [[nodiscard]] absl::StatusOr<AttentionResult> MultiHeadAttention(
+      const MultiHeadAttentionRequest& request);
+  [[nodiscard]] absl::StatusOr<AttentionResult> CrossAttention(
+      const CrossAttentionRequest& request);
   [[nodiscard]] absl::StatusOr<AttentionResult> ScaledDotProductAttention(
       const ScaledDotProductAttentionRequest& request);
 
   [[nodiscard]] absl::StatusOr<ServerInfo> GetServerInfo();
 
-  // grpc.health.v1 Check; an empty name asks about the whole server. One attempt: who asks wants to know now.
-  // NOT_FOUND if the server has no such service.
+  // grpc.health.v1 Check; an empty name asks about the whole server. One attempt: who asks wants to
+  // know now. NOT_FOUND if the server has no such service.
   [[nodiscard]] absl::StatusOr<ServingStatus> CheckHealth(std::string_view service = {});
 
  private:

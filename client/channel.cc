@@ -6,13 +6,15 @@
 
 namespace attention::client {
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, const ChannelOptions& options) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
+                                           const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   arguments.SetMaxSendMessageSize(options.max_message_bytes);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.use_http_proxy ? 1 : 0);
-  // A refused connection is tried anew after this long; gRPC's default of a second would outlast our retries.
+  // A refused connection is tried anew after this long; gRPC's default of a second would outlast
+  // our retries.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }

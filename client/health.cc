@@ -10,16 +10,17 @@
 namespace attention::client {
 namespace {
 
-// HealthCheckRequest is `string service = 1`, HealthCheckResponse is `ServingStatus status = 1`. These two well-known
-// messages are the same on the wire; they stand in because gRPC registers the health messages' names for itself
-// inside its library and gives out no headers for them.
+// HealthCheckRequest is `string service = 1`, HealthCheckResponse is `ServingStatus status = 1`.
+// These two well-known messages are the same on the wire; they stand in because gRPC registers the
+// health messages' names for itself inside its library and gives out no headers for them.
 using Request = google::protobuf::StringValue;
 using Response = google::protobuf::Int32Value;
 
 }  // namespace
 
-grpc::Status CheckServingStatus(const std::shared_ptr<grpc::Channel>& channel, std::string_view service,
-                                grpc::ClientContext* context, ServingStatus* answer) {
+grpc::Status CheckServingStatus(const std::shared_ptr<grpc::Channel>& channel,
+                                std::string_view service, grpc::ClientContext* context,
+                                ServingStatus* answer) {
   Request request;
   request.set_value(std::string(service));
   Response response;

@@ -15,8 +15,8 @@ namespace attention::client {
 
 // One Check call under `context`. On OK `*answer` is the server's.
 [[nodiscard]] grpc::Status CheckServingStatus(const std::shared_ptr<grpc::Channel>& channel,
-                                              std::string_view service, grpc::ClientContext* context,
-                                              ServingStatus* answer);
+                                              std::string_view service,
+                                              grpc::ClientContext* context, ServingStatus* answer);
 
 }  // namespace attention::client
 

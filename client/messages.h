@@ -10,16 +10,21 @@
 
 namespace attention::client {
 
-// Requests copy the borrowed elements. INVALID_ARGUMENT, naming the field, where a tensor's bytes do not fit its
-// shape; everything else is left for the server to judge.
-[[nodiscard]] absl::StatusOr<v1::SelfAttentionRequest> ToMessage(const SelfAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<v1::MaskedAttentionRequest> ToMessage(const MaskedAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<v1::MultiHeadAttentionRequest> ToMessage(const MultiHeadAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<v1::CrossAttentionRequest> ToMessage(const CrossAttentionRequest& request);
+// Requests copy the borrowed elements. INVALID_ARGUMENT, naming the field, where a tensor's bytes
+// do not fit its shape; everything else is left for the server to judge.
+[[nodiscard]] absl::StatusOr<v1::SelfAttentionRequest> ToMessage(
+    const SelfAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::MaskedAttentionRequest> ToMessage(
+    const MaskedAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::MultiHeadAttentionRequest> ToMessage(
+    const MultiHeadAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::CrossAttentionRequest> ToMessage(
+    const CrossAttentionRequest& request);
 [[nodiscard]] absl::StatusOr<v1::ScaledDotProductAttentionRequest> ToMessage(
     const ScaledDotProductAttentionRequest& request);
 
-// Answers are consumed, so that their elements need not be copied. INTERNAL if an answer contradicts itself.
+// Answers are consumed, so that their elements need not be copied. INTERNAL if an answer
+// contradicts itself.
 [[nodiscard]] absl::StatusOr<AttentionResult> FromMessage(v1::AttentionResponse response);
 [[nodiscard]] ServerInfo FromMessage(const v1::GetServerInfoResponse& response);
 

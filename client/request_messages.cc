@@ -83,16 +83,19 @@ class Filler {
     if (projections.query) Fill(*projections.query, "projections.query", message->mutable_query());
     if (projections.key) Fill(*projections.key, "projections.key", message->mutable_key());
     if (projections.value) Fill(*projections.value, "projections.value", message->mutable_value());
-    if (projections.output) Fill(*projections.output, "projections.output", message->mutable_output());
+    if (projections.output)
+      Fill(*projections.output, "projections.output", message->mutable_output());
   }
 
   void Fill(const AttentionOptions& options, v1::AttentionOptions* message) {
     if (options.scale) message->set_scale(*options.scale);
     if (const auto* general = std::get_if<GeneralScore>(&options.score)) {
-      Fill(general->weight, "options.general_score.weight", message->mutable_general_score()->mutable_weight());
+      Fill(general->weight, "options.general_score.weight",
+           message->mutable_general_score()->mutable_weight());
     } else if (const auto* additive = std::get_if<AdditiveScore>(&options.score)) {
       v1::AdditiveScore* score = message->mutable_additive_score();
-      Fill(additive->query_weight, "options.additive_score.query_weight", score->mutable_query_weight());
+      Fill(additive->query_weight, "options.additive_score.query_weight",
+           score->mutable_query_weight());
       Fill(additive->key_weight, "options.additive_score.key_weight", score->mutable_key_weight());
       Fill(additive->vector, "options.additive_score.vector", score->mutable_vector());
     }
@@ -100,8 +103,9 @@ class Filler {
     FillMasks(options, message);
     message->set_return_weights(options.return_weights);
     if (options.return_scores) {
-      message->set_return_scores(*options.return_scores == ScoresKind::kRaw ? v1::SCORES_KIND_RAW
-                                                                            : v1::SCORES_KIND_MASKED);
+      message->set_return_scores(*options.return_scores == ScoresKind::kRaw
+                                     ? v1::SCORES_KIND_RAW
+                                     : v1::SCORES_KIND_MASKED);
     }
   }
 
@@ -110,16 +114,19 @@ class Filler {
  private:
   void Fill(const Projection& projection, std::string_view field, v1::Projection* message) {
     Fill(projection.weight, std::string(field) + ".weight", message->mutable_weight());
-    if (projection.bias) Fill(*projection.bias, std::string(field) + ".bias", message->mutable_bias());
+    if (projection.bias)
+      Fill(*projection.bias, std::string(field) + ".bias", message->mutable_bias());
   }
 
   void FillMasks(const AttentionOptions& options, v1::AttentionOptions* message) {
-    if (options.boolean_mask) Fill(*options.boolean_mask, "options.boolean_mask", message->mutable_boolean_mask());
+    if (options.boolean_mask)
+      Fill(*options.boolean_mask, "options.boolean_mask", message->mutable_boolean_mask());
     if (options.additive_mask) {
       Fill(*options.additive_mask, "options.additive_mask", message->mutable_additive_mask());
     }
     if (options.multiplicative_mask) {
-      Fill(*options.multiplicative_mask, "options.multiplicative_mask", message->mutable_multiplicative_mask());
+      Fill(*options.multiplicative_mask, "options.multiplicative_mask",
+           message->mutable_multiplicative_mask());
     }
     if (options.causal) {
       message->mutable_causal()->set_alignment(ToMessage(options.causal->alignment));
@@ -127,7 +134,8 @@ class Filler {
         message->mutable_causal()->set_offset(options.causal->offset);
       }
     }
-    if (options.key_lengths) Fill(*options.key_lengths, "options.key_lengths", message->mutable_key_lengths());
+    if (options.key_lengths)
+      Fill(*options.key_lengths, "options.key_lengths", message->mutable_key_lengths());
   }
 
   absl::Status status_;
@@ -137,11 +145,13 @@ bool IsEmpty(const Projections& projections) {
   return !projections.query && !projections.key && !projections.value && !projections.output;
 }
 
-// What every request has. An absent message and one without fields mean the same; the former is smaller.
+// What every request has. An absent message and one without fields mean the same; the former is
+// smaller.
 template <typename Request, typename Message>
 absl::StatusOr<Message> Finish(Filler filler, const Request& request, Message message) {
   if constexpr (requires { request.projections; }) {
-    if (!IsEmpty(request.projections)) filler.Fill(request.projections, message.mutable_projections());
+    if (!IsEmpty(request.projections))
+      filler.Fill(request.projections, message.mutable_projections());
   }
   filler.Fill(request.options, message.mutable_options());
   if (!filler.status().ok()) return filler.status();
@@ -188,7 +198,8 @@ absl::StatusOr<v1::CrossAttentionRequest> ToMessage(const CrossAttentionRequest&
   return Finish(std::move(filler), request, std::move(message));
 }
 
-absl::StatusOr<v1::ScaledDotProductAttentionRequest> ToMessage(const ScaledDotProductAttentionRequest& request) {
+absl::StatusOr<v1::ScaledDotProductAttentionRequest> ToMessage(
+    const ScaledDotProductAttentionRequest& request) {
   Filler filler;
   v1::ScaledDotProductAttentionRequest message;
   filler.Fill(request.query, "query", message.mutable_query());

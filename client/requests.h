@@ -1,7 +1,8 @@
-// What can be asked of the service, as plain structs. Each mirrors one request of attention.v1, whose comments
-// (proto/attention/v1) are the contract: shapes, defaults, limits, errors. Tensors are borrowed: they must live
-// until the call returns. An empty optional means "not given", with the service's documented default. Every field has
-// an initializer, so that designated initializers can name just those that matter.
+// What can be asked of the service, as plain structs. Each mirrors one request of attention.v1,
+// whose comments (proto/attention/v1) are the contract: shapes, defaults, limits, errors. Tensors
+// are borrowed: they must live until the call returns. An empty optional means "not given", with
+// the service's documented default. Every field has an initializer, so that designated initializers
+// can name just those that matter.
 
 #ifndef ATTENTION_CLIENT_REQUESTS_H_
 #define ATTENTION_CLIENT_REQUESTS_H_

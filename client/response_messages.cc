@@ -30,16 +30,19 @@ std::optional<DataType> FromMessage(v1::DataType type) {
 
 absl::StatusOr<TensorValue> FromMessage(absl::string_view field, v1::Tensor message) {
   const std::optional<DataType> type = FromMessage(message.data_type());
-  if (!type) return absl::InternalError(absl::StrCat("the server answered with an unknown element type in ", field));
+  if (!type)
+    return absl::InternalError(
+        absl::StrCat("the server answered with an unknown element type in ", field));
   Shape shape(message.shape().begin(), message.shape().end());
   absl::StatusOr<TensorValue> tensor =
       message.floats().empty()
           ? TensorValue::Create(*type, std::move(shape), std::move(*message.mutable_raw()))
-          : TensorValue::FromDoubles(*type, std::move(shape),
-                                     std::vector<double>(message.floats().begin(), message.floats().end()));
+          : TensorValue::FromDoubles(
+                *type, std::move(shape),
+                std::vector<double>(message.floats().begin(), message.floats().end()));
   if (!tensor.ok()) {
-    return absl::InternalError(
-        absl::StrCat("the server's answer contradicts itself in ", field, ": ", tensor.status().message()));
+    return absl::InternalError(absl::StrCat("the server's answer contradicts itself in ", field,
+                                            ": ", tensor.status().message()));
   }
   return tensor;
 }
@@ -65,12 +68,14 @@ absl::StatusOr<AttentionResult> FromMessage(v1::AttentionResponse response) {
   AttentionResult result;
   result.output = *std::move(output);
   if (response.has_weights()) {
-    absl::StatusOr<TensorValue> weights = FromMessage("weights", std::move(*response.mutable_weights()));
+    absl::StatusOr<TensorValue> weights =
+        FromMessage("weights", std::move(*response.mutable_weights()));
     if (!weights.ok()) return weights.status();
     result.weights = *std::move(weights);
   }
   if (response.has_scores()) {
-    absl::StatusOr<TensorValue> scores = FromMessage("scores", std::move(*response.mutable_scores()));
+    absl::StatusOr<TensorValue> scores =
+        FromMessage("scores", std::move(*response.mutable_scores()));
     if (!scores.ok()) return scores.status();
     result.scores = *std::move(scores);
   }

@@ -44,7 +44,12 @@ struct ServerInfo {
 };
 
 // The numbers of grpc.health.v1.HealthCheckResponse.ServingStatus.
-enum class ServingStatus : int32_t { kUnknown = 0, kServing = 1, kNotServing = 2, kServiceUnknown = 3 };
+enum class ServingStatus : int32_t {
+  kUnknown = 0,
+  kServing = 1,
+  kNotServing = 2,
+  kServiceUnknown = 3
+};
 
 }  // namespace attention::client
 

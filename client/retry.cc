@@ -25,7 +25,8 @@ std::optional<milliseconds> ParsePushback(std::string_view text) {
 }
 
 milliseconds Backoff(int attempt, const RetryOptions& options, double random) {
-  const double doubled = std::ldexp(static_cast<double>(options.initial_backoff.count()), attempt - 1);
+  const double doubled =
+      std::ldexp(static_cast<double>(options.initial_backoff.count()), attempt - 1);
   const double bounded = std::min(doubled, static_cast<double>(options.max_backoff.count()));
   return milliseconds(std::lround(bounded * (0.8 + 0.4 * random)));
 }
@@ -37,7 +38,8 @@ RetryClock* RetryClock::Real() {
   return &clock;
 }
 
-std::optional<milliseconds> WaitBeforeRetry(const FailedAttempt& failed, const RetryOptions& options, double random) {
+std::optional<milliseconds> WaitBeforeRetry(const FailedAttempt& failed,
+                                            const RetryOptions& options, double random) {
   const bool unavailable = failed.code == absl::StatusCode::kUnavailable;
   if (!unavailable && failed.code != absl::StatusCode::kResourceExhausted) return std::nullopt;
   if (failed.attempt >= options.max_attempts) return std::nullopt;

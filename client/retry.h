@@ -1,11 +1,12 @@
-// When a failed call is tried again, and after which wait. A decision only: nothing here calls or sleeps.
+// When a failed call is tried again, and after which wait. A decision only: nothing here calls or
+// sleeps.
 //
 //   UNAVAILABLE          after exponential backoff with jitter, or after the wait the server names
 //   RESOURCE_EXHAUSTED   only if the server names a wait, and after that wait
 //   anything else        never
 //
-// The server names a wait by `grpc-retry-pushback-ms` in its trailer (gRFC A6): a decimal number of milliseconds.
-// A value that is negative, malformed or given twice means: do not try again.
+// The server names a wait by `grpc-retry-pushback-ms` in its trailer (gRFC A6): a decimal number of
+// milliseconds. A value that is negative, malformed or given twice means: do not try again.
 
 #ifndef ATTENTION_CLIENT_RETRY_H_
 #define ATTENTION_CLIENT_RETRY_H_
@@ -26,8 +27,9 @@ struct RetryOptions {
   // Attempts of one call, the first included. 1 turns retries off.
   int max_attempts = 4;
 
-  // The wait after the first attempt; doubled after each further one, up to the maximum. The real wait is a
-  // random one between 0.8 and 1.2 times that, so that clients that failed together do not come back together.
+  // The wait after the first attempt; doubled after each further one, up to the maximum. The real
+  // wait is a random one between 0.8 and 1.2 times that, so that clients that failed together do
+  // not come back together.
   std::chrono::milliseconds initial_backoff{100};
   std::chrono::milliseconds max_backoff{5000};
 };
@@ -47,13 +49,15 @@ class RetryClock {
 
 struct FailedAttempt {
   absl::StatusCode code;
-  int attempt;                         // 1 for the first
+  int attempt;                              // 1 for the first
   std::vector<std::string> pushbacks = {};  // all values of kPushbackTrailer
 };
 
-// The wait before the next attempt, or nothing if there must be none. `random` is uniform in [0, 1).
+// The wait before the next attempt, or nothing if there must be none. `random` is uniform in [0,
+// 1).
 [[nodiscard]] std::optional<std::chrono::milliseconds> WaitBeforeRetry(const FailedAttempt& failed,
-                                                                       const RetryOptions& options, double random);
+                                                                       const RetryOptions& options,
+                                                                       double random);
 
 }  // namespace attention::client
 

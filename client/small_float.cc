@@ -25,8 +25,9 @@ int RoundMagnitude(double magnitude, Format format) {
   int exponent = std::ilogb(magnitude);
   if (exponent > format.bias()) return format.infinity();
   exponent = std::max(exponent, 1 - format.bias());  // all subnormals share the lowest exponent
-  // The magnitude in units of its last place: the scaling is exact, so this rounds once. The leading one, where
-  // there is one, adds itself to the exponent field, and so does a carry out of the mantissa.
+  // The magnitude in units of its last place: the scaling is exact, so this rounds once. The
+  // leading one, where there is one, adds itself to the exponent field, and so does a carry out of
+  // the mantissa.
   const double units = std::nearbyint(std::ldexp(magnitude, format.mantissa_bits - exponent));
   return ((exponent + format.bias() - 1) << format.mantissa_bits) + static_cast<int>(units);
 }
@@ -49,10 +50,12 @@ double Widen(int bits, Format format) {
   const int exponent_field = (bits & format.infinity()) >> format.mantissa_bits;
   double magnitude;
   if ((bits & format.infinity()) == format.infinity()) {
-    magnitude = mantissa == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
+    magnitude = mantissa == 0 ? std::numeric_limits<double>::infinity()
+                              : std::numeric_limits<double>::quiet_NaN();
   } else {
     const int leading_one = exponent_field == 0 ? 0 : 1 << format.mantissa_bits;
-    magnitude = std::ldexp(leading_one + mantissa, std::max(exponent_field, 1) - format.bias() - format.mantissa_bits);
+    magnitude = std::ldexp(leading_one + mantissa,
+                           std::max(exponent_field, 1) - format.bias() - format.mantissa_bits);
   }
   return (bits & kSignBit) != 0 ? -magnitude : magnitude;
 }

@@ -1,6 +1,7 @@
-// Conversions between double and the two 16-bit floating point types. Rounding is to nearest, ties to even, in
-// one step from double, so there is no double rounding by way of float. NaN stays NaN (quiet, with its sign),
-// what is too large becomes infinity, and subnormals are kept. Widening is exact.
+// Conversions between double and the two 16-bit floating point types. Rounding is to nearest, ties
+// to even, in one step from double, so there is no double rounding by way of float. NaN stays NaN
+// (quiet, with its sign), what is too large becomes infinity, and subnormals are kept. Widening is
+// exact.
 
 #ifndef ATTENTION_CLIENT_SMALL_FLOAT_H_
 #define ATTENTION_CLIENT_SMALL_FLOAT_H_

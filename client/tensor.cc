@@ -1,5 +1,6 @@
 #include "client/tensor.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <cstring>
@@ -132,6 +133,8 @@ absl::Status TensorRef::Validate() const { return CheckByteCount(type_, shape_, 
 
 absl::StatusOr<TensorValue> TensorValue::Create(DataType type, Shape shape, std::string bytes) {
   if (absl::Status status = CheckByteCount(type, shape, bytes.size()); !status.ok()) return status;
+  const bool all_bool = type != DataType::kBool || std::ranges::all_of(bytes, [](char byte) { return (byte & ~1) == 0; });
+  if (!all_bool) return absl::InvalidArgumentError("a byte of a BOOL is neither 0 nor 1");
   return TensorValue(type, std::move(shape), std::move(bytes));
 }
 

@@ -123,7 +123,7 @@ class TensorValue {
  public:
   TensorValue() = default;
 
-  // INVALID_ARGUMENT if `bytes` is not as long as type and shape ask for.
+  // INVALID_ARGUMENT if `bytes` is not as long as type and shape ask for, or one of a kBool is neither 0 nor 1.
   [[nodiscard]] static absl::StatusOr<TensorValue> Create(DataType type, Shape shape, std::string bytes);
 
   // Each number rounded to nearest, ties to even. INVALID_ARGUMENT if the count does not fit the shape, or a number

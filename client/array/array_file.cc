@@ -19,7 +19,8 @@ absl::StatusOr<std::string> ReadAll(std::istream& stream) {
   while (stream.read(chunk.data(), chunk.size()) || stream.gcount() > 0) {
     bytes.append(chunk.data(), static_cast<size_t>(stream.gcount()));
     if (bytes.size() > kMaxFileBytes) {
-      return absl::ResourceExhaustedError(absl::StrCat("it is longer than ", kMaxFileBytes, " bytes"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("it is longer than ", kMaxFileBytes, " bytes"));
     }
   }
   if (stream.bad()) return absl::InvalidArgumentError("it cannot be read");
@@ -34,7 +35,8 @@ absl::StatusOr<std::string> ReadBytes(const std::string& path, std::istream& sta
 }
 
 absl::Status Named(const std::string& path, const absl::Status& status) {
-  return {status.code(), absl::StrCat(path == "-" ? "standard input" : path, ": ", status.message())};
+  return {status.code(),
+          absl::StrCat(path == "-" ? "standard input" : path, ": ", status.message())};
 }
 
 }  // namespace
@@ -60,7 +62,8 @@ absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format) {
   return ParseCsvArray(bytes);
 }
 
-absl::StatusOr<Array> ReadArray(const std::string& path, ArrayFormat format, std::istream& standard_input) {
+absl::StatusOr<Array> ReadArray(const std::string& path, ArrayFormat format,
+                                std::istream& standard_input) {
   const absl::StatusOr<std::string> bytes = ReadBytes(path, standard_input);
   if (!bytes.ok()) return Named(path, bytes.status());
   absl::StatusOr<Array> array = ParseArray(*bytes, format);

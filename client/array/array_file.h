@@ -18,8 +18,9 @@ enum class ArrayFormat : uint8_t { kSniffed, kJson, kCsv, kNpy };
 // kSniffed: .npy by its first bytes, JSON if the first character is '[' or '{', else CSV.
 [[nodiscard]] absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format);
 
-// Reads `path`, or `standard_input` where the path is "-". Errors name the path and say what is wrong with it:
-// NOT_FOUND if it cannot be opened, RESOURCE_EXHAUSTED if it is longer than 2 GiB, otherwise the parser's.
+// Reads `path`, or `standard_input` where the path is "-". Errors name the path and say what is
+// wrong with it: NOT_FOUND if it cannot be opened, RESOURCE_EXHAUSTED if it is longer than 2 GiB,
+// otherwise the parser's.
 [[nodiscard]] absl::StatusOr<Array> ReadArray(const std::string& path, ArrayFormat format,
                                               std::istream& standard_input);
 

@@ -51,14 +51,16 @@ absl::Status ParseRow(std::string_view line, int64_t line_number, Array* array) 
     const std::optional<double> number = ParseNumber(field);
     ++column_count;
     if (!number) {
-      return absl::InvalidArgumentError(absl::StrCat("line ", line_number, ", column ", column_count, ": \"",
-                                                     Excerpt(field), "\" is not a number"));
+      return absl::InvalidArgumentError(absl::StrCat("line ", line_number, ", column ",
+                                                     column_count, ": \"", Excerpt(field),
+                                                     "\" is not a number"));
     }
     array->numbers.push_back(*number);
   }
   if (array->shape[0] > 0 && column_count != array->shape[1]) {
     return absl::InvalidArgumentError(absl::StrCat("line ", line_number, " has ", column_count,
-                                                   " numbers where the lines before it have ", array->shape[1]));
+                                                   " numbers where the lines before it have ",
+                                                   array->shape[1]));
   }
   ++array->shape[0];
   array->shape[1] = column_count;

@@ -1,8 +1,9 @@
 // Matrices as comma-separated text: one row a line, shape [rows, columns].
 //
-// Fields are separated by commas; blanks around them and empty lines count for nothing. A line that starts with '#'
-// is a comment. Numbers are decimal, "nan", "inf", "infinity" (with a sign, in any case), "true" and "false". There
-// are no quotes and no header line: what is not a number is refused, with its line and column.
+// Fields are separated by commas; blanks around them and empty lines count for nothing. A line that
+// starts with '#' is a comment. Numbers are decimal, "nan", "inf", "infinity" (with a sign, in any
+// case), "true" and "false". There are no quotes and no header line: what is not a number is
+// refused, with its line and column.
 
 #ifndef ATTENTION_CLIENT_ARRAY_CSV_ARRAY_H_
 #define ATTENTION_CLIENT_ARRAY_CSV_ARRAY_H_
@@ -14,7 +15,8 @@
 
 namespace attention::client {
 
-// INVALID_ARGUMENT if a field is not a number, a row is not as long as the first, or there is no row.
+// INVALID_ARGUMENT if a field is not a number, a row is not as long as the first, or there is no
+// row.
 [[nodiscard]] absl::StatusOr<Array> ParseCsvArray(std::string_view text);
 
 }  // namespace attention::client

@@ -35,7 +35,8 @@ std::string Path(const std::vector<size_t>& indices) {
   return path.empty() ? "the top" : path;
 }
 
-// Walks the lists depth first. The first list met at each depth sets the extent all others there must have.
+// Walks the lists depth first. The first list met at each depth sets the extent all others there
+// must have.
 class Walker {
  public:
   absl::Status Walk(const nlohmann::json& json, size_t depth) {
@@ -57,7 +58,8 @@ class Walker {
     if (depth == array_.shape.size()) {
       array_.shape.push_back(extent);
     } else if (array_.shape[depth] != extent) {
-      return Error(absl::StrCat("has ", extent, " entries where the lists before it have ", array_.shape[depth]));
+      return Error(absl::StrCat("has ", extent, " entries where the lists before it have ",
+                                array_.shape[depth]));
     }
     for (size_t i = 0; i < list.size(); ++i) {
       indices_.push_back(i);
@@ -85,7 +87,8 @@ class Walker {
 }  // namespace
 
 absl::StatusOr<Array> ParseJsonArray(std::string_view text) {
-  const nlohmann::json json = nlohmann::json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json json =
+      nlohmann::json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return absl::InvalidArgumentError("the text is not JSON");
   return ArrayFromJson(json);
 }

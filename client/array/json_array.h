@@ -1,7 +1,7 @@
 // Arrays as nested JSON lists: [[1, 2], [3, 4]] has shape [2, 2].
 //
-// Numbers are JSON numbers, true (1) and false (0), and the strings "NaN", "Infinity" and "-Infinity", as in
-// protobuf's JSON form, because JSON itself has no such numbers.
+// Numbers are JSON numbers, true (1) and false (0), and the strings "NaN", "Infinity" and
+// "-Infinity", as in protobuf's JSON form, because JSON itself has no such numbers.
 
 #ifndef ATTENTION_CLIENT_ARRAY_JSON_ARRAY_H_
 #define ATTENTION_CLIENT_ARRAY_JSON_ARRAY_H_
@@ -14,8 +14,8 @@
 
 namespace attention::client {
 
-// INVALID_ARGUMENT if the text is not JSON, or the lists are ragged, nested deeper than kMaxAxes or hold anything
-// that is not a number. An empty list is an extent of 0.
+// INVALID_ARGUMENT if the text is not JSON, or the lists are ragged, nested deeper than kMaxAxes or
+// hold anything that is not a number. An empty list is an extent of 0.
 [[nodiscard]] absl::StatusOr<Array> ParseJsonArray(std::string_view text);
 [[nodiscard]] absl::StatusOr<Array> ArrayFromJson(const nlohmann::json& json);
 

@@ -23,7 +23,7 @@ struct Descr {
   DataType type;
 };
 constexpr Descr kDescrs[] = {
-    {"<f4", DataType::kF32}, {"<f8", DataType::kF64},   {"<f2", DataType::kF16},
+    {"<f4", DataType::kF32},  {"<f8", DataType::kF64},   {"<f2", DataType::kF16},
     {"|b1", DataType::kBool}, {"<i4", DataType::kInt32}, {"<i8", DataType::kInt64},
 };
 
@@ -50,14 +50,16 @@ absl::StatusOr<Parts> Split(std::string_view bytes) {
   bytes.remove_prefix(kMagic.size());
   if (bytes.size() < 2) return Error("the .npy file ends within its header");
   const int major = static_cast<uint8_t>(bytes[0]);
-  if (major < 1 || major > 3 || bytes[1] != 0) return Error("the .npy version is none of 1.0, 2.0, 3.0");
+  if (major < 1 || major > 3 || bytes[1] != 0)
+    return Error("the .npy version is none of 1.0, 2.0, 3.0");
   bytes.remove_prefix(2);
   const size_t length_bytes = major == 1 ? 2 : 4;
   if (bytes.size() < length_bytes) return Error("the .npy file ends within its header");
   const size_t header_bytes = LittleEndian(bytes.substr(0, length_bytes));
   bytes.remove_prefix(length_bytes);
   if (header_bytes > kMaxHeaderBytes) {
-    return Error(absl::StrCat("the .npy header has ", header_bytes, " bytes, more than ", kMaxHeaderBytes));
+    return Error(
+        absl::StrCat("the .npy header has ", header_bytes, " bytes, more than ", kMaxHeaderBytes));
   }
   if (header_bytes > bytes.size()) return Error("the .npy file ends within its header");
   return Parts{.header = bytes.substr(0, header_bytes), .data = bytes.substr(header_bytes)};
@@ -79,7 +81,8 @@ absl::StatusOr<Array> ParseNpyArray(std::string_view bytes) {
   const absl::StatusOr<int64_t> element_count = ElementCount(header->shape);
   if (!element_count.ok()) return element_count.status();
   if (*element_count > kMaxElements) {
-    return Error(absl::StrCat("the .npy file has ", *element_count, " elements, more than ", kMaxElements));
+    return Error(
+        absl::StrCat("the .npy file has ", *element_count, " elements, more than ", kMaxElements));
   }
   const absl::StatusOr<TensorValue> tensor =
       TensorValue::Create(*type, std::move(header->shape), std::string(parts->data));
@@ -111,7 +114,8 @@ std::string ToNpy(const TensorValue& tensor) {
   header.append((kPreambleAlignment - unpadded % kPreambleAlignment) % kPreambleAlignment, ' ');
   header.push_back('\n');
   std::string file(kMagic);
-  file.append({'\x01', '\x00', static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)});
+  file.append({'\x01', '\x00', static_cast<char>(header.size() & 0xff),
+               static_cast<char>(header.size() >> 8)});
   file += header;
   const auto data = tensor.bytes();
   file.append(reinterpret_cast<const char*>(data.data()), data.size());

@@ -9,7 +9,8 @@
 namespace attention::client {
 namespace {
 
-// A cursor over the header's text. Each method consumes what it names, with the blanks before it, or fails.
+// A cursor over the header's text. Each method consumes what it names, with the blanks before it,
+// or fails.
 class Cursor {
  public:
   explicit Cursor(std::string_view text) : rest_(text) {}
@@ -47,7 +48,8 @@ class Cursor {
       int64_t extent = -1;
       SkipBlanks();
       const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), extent);
-      if (error != std::errc() || extent < 0 || extent > kMaxExtent || shape.size() == kMaxAxes) return std::nullopt;
+      if (error != std::errc() || extent < 0 || extent > kMaxExtent || shape.size() == kMaxAxes)
+        return std::nullopt;
       rest_.remove_prefix(static_cast<size_t>(end - rest_.data()));
       shape.push_back(extent);
       const bool comma = Take(",");
@@ -66,7 +68,8 @@ class Cursor {
 
  private:
   void SkipBlanks() {
-    while (!rest_.empty() && (rest_[0] == ' ' || rest_[0] == '\n' || rest_[0] == '\t')) rest_.remove_prefix(1);
+    while (!rest_.empty() && (rest_[0] == ' ' || rest_[0] == '\n' || rest_[0] == '\t'))
+      rest_.remove_prefix(1);
   }
 
   std::string_view rest_;
@@ -89,16 +92,19 @@ absl::Status TakeEntry(Cursor* cursor, Entries* entries) {
   if (!key || !cursor->Take(":")) return Error("is not a dictionary");
   if (*key == "descr" && !entries->descr) {
     entries->descr = cursor->TakeString();
-    return entries->descr ? absl::OkStatus() : Error("has a descr that is not a string: structured types are refused");
+    return entries->descr ? absl::OkStatus()
+                          : Error("has a descr that is not a string: structured types are refused");
   }
   if (*key == "fortran_order" && !entries->fortran_order) {
     entries->fortran_order = cursor->TakeBool();
-    return entries->fortran_order ? absl::OkStatus() : Error("has a fortran_order that is neither True nor False");
+    return entries->fortran_order ? absl::OkStatus()
+                                  : Error("has a fortran_order that is neither True nor False");
   }
   if (*key == "shape" && !entries->shape) {
     entries->shape = cursor->TakeShape();
     return entries->shape ? absl::OkStatus()
-                          : Error(absl::StrCat("has a shape that is not a tuple of at most ", kMaxAxes, " extents"));
+                          : Error(absl::StrCat("has a shape that is not a tuple of at most ",
+                                               kMaxAxes, " extents"));
   }
   return Error("has an unknown or repeated key");
 }

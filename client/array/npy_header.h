@@ -1,4 +1,5 @@
-// The header of a .npy file: a Python dictionary literal, of which only the form that matters is understood.
+// The header of a .npy file: a Python dictionary literal, of which only the form that matters is
+// understood.
 
 #ifndef ATTENTION_CLIENT_ARRAY_NPY_HEADER_H_
 #define ATTENTION_CLIENT_ARRAY_NPY_HEADER_H_
@@ -17,8 +18,9 @@ struct NpyHeader {
   Shape shape;
 };
 
-// Parses "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }" and the blanks after it; keys in any order,
-// each exactly once. INVALID_ARGUMENT for anything else, for more than kMaxAxes axes and for extents over 2^62.
+// Parses "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }" and the blanks after it;
+// keys in any order, each exactly once. INVALID_ARGUMENT for anything else, for more than kMaxAxes
+// axes and for extents over 2^62.
 [[nodiscard]] absl::StatusOr<NpyHeader> ParseNpyHeader(std::string_view text);
 
 }  // namespace attention::client

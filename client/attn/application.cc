@@ -15,16 +15,19 @@ namespace {
 constexpr const char* kDescription = "attn: attention computed on a server, from the command line";
 
 constexpr const char* kFooter =
-    "Inputs are files of JSON (nested lists), CSV or .npy, or - for standard input. `attn COMMAND --help` shows each\n"
+    "Inputs are files of JSON (nested lists), CSV or .npy, or - for standard input. `attn COMMAND "
+    "--help` shows each\n"
     "command's flags. The server is 127.0.0.1:8001, or what --server or ATTN_SERVER says.\n"
     "\n"
     "Examples:\n"
     "  attn example friends\n"
     "  echo '[[1,0],[0,1],[1,1]]' | attn self --embeddings - --labels red,green,yellow --heatmap\n"
-    "  attn sdpa --query q.npy --key k.npy --value v.npy --causal bottom-right --output npy > out.npy\n"
+    "  attn sdpa --query q.npy --key k.npy --value v.npy --causal bottom-right --output npy > "
+    "out.npy\n"
     "  attn health && attn info\n"
     "\n"
-    "Exit codes: 0 success, 1 the server failed or could not be reached, 2 wrong usage, 3 an example differs.";
+    "Exit codes: 0 success, 1 the server failed or could not be reached, 2 wrong usage, 3 an "
+    "example differs.";
 
 // Sentences stay on one line: an error text from elsewhere must not look like a second one.
 ExitCode Report(const Outcome& outcome, const Console& console) {
@@ -51,10 +54,12 @@ ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& conso
   AddExampleCommands(&app, console, &chosen);
   AddServerCommands(&app, console, &chosen);
   if (!arguments.empty() && !arguments[0].starts_with('-') && !HasCommand(app, arguments[0])) {
-    return Report({ExitCode::kUsage, "no command is named " + arguments[0] + "; see `attn --help`"}, console);
+    return Report({ExitCode::kUsage, "no command is named " + arguments[0] + "; see `attn --help`"},
+                  console);
   }
   try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 wants them backwards
+    app.parse(std::vector<std::string>(arguments.rbegin(),
+                                       arguments.rend()));  // CLI11 wants them backwards
   } catch (const CLI::CallForHelp&) {
     const auto commands = app.get_subcommands();
     console.out << (commands.empty() ? app.help() : commands.front()->help("attn"));

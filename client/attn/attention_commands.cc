@@ -25,7 +25,8 @@ constexpr CommandText kCommands[] = {
      "Examples:\n"
      "  echo '[[1,0],[0,1]]' | attn self --embeddings - --weights\n"
      "  attn self --embeddings words.csv --labels The,cat,sat --heatmap\n"
-     "  attn self --embeddings x.npy --query-weight wq.npy --key-weight wk.npy --value-weight wv.npy --heads 8 \\\n"
+     "  attn self --embeddings x.npy --query-weight wq.npy --key-weight wk.npy --value-weight "
+     "wv.npy --heads 8 \\\n"
      "    --output npy > y.npy"},
     {Method::kMasked, "masked", "Like self, with at least one mask",
      "Examples:\n"
@@ -34,30 +35,36 @@ constexpr CommandText kCommands[] = {
      "  attn masked --embeddings words.json --boolean-mask mask.csv --type f64"},
     {Method::kMultiHead, "multi-head", "Several heads over query, key and value embeddings",
      "Examples:\n"
-     "  attn multi-head --query x.npy --heads 12 --query-weight wq.npy --key-weight wk.npy --value-weight wv.npy \\\n"
+     "  attn multi-head --query x.npy --heads 12 --query-weight wq.npy --key-weight wk.npy "
+     "--value-weight wv.npy \\\n"
      "    --output-weight wo.npy\n"
      "  attn multi-head --query x.csv --key y.csv --heads 2 --weights"},
     {Method::kCross, "cross", "One sequence attends to another",
      "Examples:\n"
      "  attn cross --query decoder.csv --memory encoder.csv --weights\n"
      "  attn cross --query q.json --memory m.json --query-labels a,b --key-labels x,y,z --heatmap"},
-    {Method::kScaledDotProduct, "sdpa", "Scaled dot-product attention of ready queries, keys and values",
+    {Method::kScaledDotProduct, "sdpa",
+     "Scaled dot-product attention of ready queries, keys and values",
      "Examples:\n"
      "  attn sdpa --query q.csv --key k.csv --value v.csv --scale 1 --weights --scores raw\n"
-     "  attn sdpa --query q.npy --key k.npy --value v.npy --layout packed --heads 8 --kv-heads 2 --causal bottom-right"},
+     "  attn sdpa --query q.npy --key k.npy --value v.npy --layout packed --heads 8 --kv-heads 2 "
+     "--causal bottom-right"},
 };
 
 // Where a layout's rows are not queries, labels of queries have no place beside them.
-bool OutputRowsAreQueries(Method method, const AttentionFlags& flags, const AttentionRequest& request) {
+bool OutputRowsAreQueries(Method method, const AttentionFlags& flags,
+                          const AttentionRequest& request) {
   return method != Method::kScaledDotProduct || flags.input.layout != Layout::kSequenceFirst ||
          request.added_head_axis >= 0;
 }
 
-std::string FormatTables(Method method, const AttentionFlags& flags, const AttentionRequest& request,
-                         const AttentionResult& result, bool out_is_terminal) {
-  const ResultNames names = {.query_labels = request.query_labels,
-                             .key_labels = request.key_labels,
-                             .output_rows_are_queries = OutputRowsAreQueries(method, flags, request)};
+std::string FormatTables(Method method, const AttentionFlags& flags,
+                         const AttentionRequest& request, const AttentionResult& result,
+                         bool out_is_terminal) {
+  const ResultNames names = {
+      .query_labels = request.query_labels,
+      .key_labels = request.key_labels,
+      .output_rows_are_queries = OutputRowsAreQueries(method, flags, request)};
   MatrixStyle style;
   style.decimals = flags.result.decimals;
   style.heat_map_style =
@@ -66,10 +73,12 @@ std::string FormatTables(Method method, const AttentionFlags& flags, const Atten
   return FormatResult(result, names, flags.result.heat_map, style);
 }
 
-absl::Status Write(const std::string& bytes, const std::string& path, std::ostream& standard_output) {
+absl::Status Write(const std::string& bytes, const std::string& path,
+                   std::ostream& standard_output) {
   if (path.empty()) {
     standard_output << bytes << std::flush;
-    return standard_output ? absl::OkStatus() : absl::InvalidArgumentError("standard output cannot be written");
+    return standard_output ? absl::OkStatus()
+                           : absl::InvalidArgumentError("standard output cannot be written");
   }
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file << bytes << std::flush;
@@ -79,7 +88,8 @@ absl::Status Write(const std::string& bytes, const std::string& path, std::ostre
 Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& console) {
   const bool to_terminal = flags.result.file.empty() && console.out_is_terminal;
   if (flags.result.format == OutputFormat::kNpy && to_terminal) {
-    return {ExitCode::kUsage, "--output npy writes bytes that a terminal cannot show; name an --output-file"};
+    return {ExitCode::kUsage,
+            "--output npy writes bytes that a terminal cannot show; name an --output-file"};
   }
   const absl::StatusOr<AttentionRequest> request = LoadRequest(method, flags, console.in);
   if (!request.ok()) return UsageError(request.status());

@@ -12,8 +12,8 @@ class App;
 
 namespace attention::client {
 
-// Adds the commands. The one that is on the command line puts what is to be run into `*chosen`. `console` and
-// `*chosen` outlive the parsing and the command.
+// Adds the commands. The one that is on the command line puts what is to be run into `*chosen`.
+// `console` and `*chosen` outlive the parsing and the command.
 void AddAttentionCommands(CLI::App* app, const Console& console, Command* chosen);
 
 }  // namespace attention::client

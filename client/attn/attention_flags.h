@@ -30,8 +30,8 @@ struct ProjectionFiles {
 };
 
 struct InputFlags {
-  std::string query;   // or the embeddings
-  std::string key;     // or the memory
+  std::string query;  // or the embeddings
+  std::string key;    // or the memory
   std::string value;
   ProjectionFiles query_projection;
   ProjectionFiles key_projection;
@@ -81,7 +81,8 @@ struct AttentionFlags {
   ServerFlags server;
 };
 
-// Adds the flags that `method` has. Values out of range are refused while the command line is parsed.
+// Adds the flags that `method` has. Values out of range are refused while the command line is
+// parsed.
 void AddAttentionFlags(Method method, CLI::App* command, AttentionFlags* flags);
 
 }  // namespace attention::client

@@ -12,8 +12,10 @@ namespace {
 
 // The vector arguments of the service have one axis; a file of one row or column is meant as one.
 TensorRef AsVector(const TensorRef& tensor) {
-  const bool one_row = tensor.shape().size() == 2 && (tensor.shape()[0] == 1 || tensor.shape()[1] == 1);
-  return one_row ? TensorRef(tensor.type(), {tensor.shape()[0] * tensor.shape()[1]}, tensor.bytes()) : tensor;
+  const bool one_row =
+      tensor.shape().size() == 2 && (tensor.shape()[0] == 1 || tensor.shape()[1] == 1);
+  return one_row ? TensorRef(tensor.type(), {tensor.shape()[0] * tensor.shape()[1]}, tensor.bytes())
+                 : tensor;
 }
 
 class RequestLoader {
@@ -56,7 +58,8 @@ class RequestLoader {
     if (!files_.status().ok()) return {};
     const size_t axis_count = tensor.shape().size();
     if (axis_count != 2 && axis_count != 3) {
-      files_.Fail(absl::StrCat(flag, ": shape ", ToString(tensor.shape()), " has ", axis_count, " axes, want 2 or 3"));
+      files_.Fail(absl::StrCat(flag, ": shape ", ToString(tensor.shape()), " has ", axis_count,
+                               " axes, want 2 or 3"));
       return {};
     }
     *count = tensor.shape()[axis_count - 2];
@@ -98,11 +101,13 @@ class RequestLoader {
     request.query = Ready("--query", std::move(request.query), &query_count_);
     request.key = Ready("--key", files_.Read("--key", input_.key, input_.type), &key_count_);
     int64_t value_count = 0;
-    request.value = Ready("--value", files_.Read("--value", input_.value, input_.type), &value_count);
+    request.value =
+        Ready("--value", files_.Read("--value", input_.value, input_.type), &value_count);
     request.layout = input_.layout;
     if (input_.head_count > 0) request.head_count = input_.head_count;
     if (input_.key_value_head_count > 0) request.key_value_head_count = input_.key_value_head_count;
-    if (input_.layout == Layout::kPacked && input_.head_count == 0) files_.Fail("--layout packed needs --heads");
+    if (input_.layout == Layout::kPacked && input_.head_count == 0)
+      files_.Fail("--layout packed needs --heads");
     request.options = Options();
     return request;
   }
@@ -114,8 +119,9 @@ class RequestLoader {
     const size_t min_axis_count = input_.layout == Layout::kPacked || added_head_axis_ >= 0 ? 2 : 3;
     const size_t max_axis_count = added_head_axis_ >= 0 ? 2 : min_axis_count + 1;
     if (shape.size() < min_axis_count || shape.size() > max_axis_count) {
-      files_.Fail(absl::StrCat(flag, ": shape ", ToString(shape), " has ", shape.size(), " axes, want ",
-                               min_axis_count, max_axis_count > min_axis_count ? " or one more" : ""));
+      files_.Fail(absl::StrCat(flag, ": shape ", ToString(shape), " has ", shape.size(),
+                               " axes, want ", min_axis_count,
+                               max_axis_count > min_axis_count ? " or one more" : ""));
       return {};
     }
     if (added_head_axis_ >= 0) shape.insert(shape.begin() + added_head_axis_, 1);
@@ -139,7 +145,8 @@ class RequestLoader {
   std::optional<Projection> ReadProjection(const std::string& name, const ProjectionFiles& paths) {
     if (paths.weight.empty()) return std::nullopt;
     Projection projection{.weight = files_.Read(name + "-weight", paths.weight, input_.type)};
-    if (!paths.bias.empty()) projection.bias = AsVector(files_.Read(name + "-bias", paths.bias, input_.type));
+    if (!paths.bias.empty())
+      projection.bias = AsVector(files_.Read(name + "-bias", paths.bias, input_.type));
     return projection;
   }
 
@@ -149,24 +156,30 @@ class RequestLoader {
     options.scale = flags.scale;
     options.normalization = flags.normalization;
     if (!flags.general_score.empty()) {
-      options.score = GeneralScore{files_.Read("--general-score", flags.general_score, input_.type)};
+      options.score =
+          GeneralScore{files_.Read("--general-score", flags.general_score, input_.type)};
     } else if (!flags.additive_score_vector.empty()) {
       options.score = AdditiveScore{
-          .query_weight =
-              files_.Read("--additive-score-query-weight", flags.additive_score_query_weight, input_.type),
-          .key_weight = files_.Read("--additive-score-key-weight", flags.additive_score_key_weight, input_.type),
-          .vector = AsVector(files_.Read("--additive-score-vector", flags.additive_score_vector, input_.type)),
+          .query_weight = files_.Read("--additive-score-query-weight",
+                                      flags.additive_score_query_weight, input_.type),
+          .key_weight = files_.Read("--additive-score-key-weight", flags.additive_score_key_weight,
+                                    input_.type),
+          .vector = AsVector(
+              files_.Read("--additive-score-vector", flags.additive_score_vector, input_.type)),
       };
     }
-    options.boolean_mask = files_.ReadOptional("--boolean-mask", flags.boolean_mask, DataType::kBool);
-    options.additive_mask = files_.ReadOptional("--additive-mask", flags.additive_mask, input_.type);
+    options.boolean_mask =
+        files_.ReadOptional("--boolean-mask", flags.boolean_mask, DataType::kBool);
+    options.additive_mask =
+        files_.ReadOptional("--additive-mask", flags.additive_mask, input_.type);
     options.multiplicative_mask =
         files_.ReadOptional("--multiplicative-mask", flags.multiplicative_mask, input_.type);
     if (flags.causal_given) options.causal = ParseCausal(flags.causal);
     if (!flags.key_lengths.empty()) options.key_lengths = KeyLengths(flags.key_lengths);
     options.return_weights = flags.return_weights || NeedsWeights();
     options.return_scores = flags.return_scores;
-    if (WritesOnly(ResultTensor::kScores) && !options.return_scores) options.return_scores = ScoresKind::kMasked;
+    if (WritesOnly(ResultTensor::kScores) && !options.return_scores)
+      options.return_scores = ScoresKind::kMasked;
     return options;
   }
 
@@ -175,7 +188,8 @@ class RequestLoader {
     if (text == "top-left") return {.alignment = Causal::Alignment::kTopLeft};
     if (text == "bottom-right") return {.alignment = Causal::Alignment::kBottomRight};
     Causal causal{.alignment = Causal::Alignment::kOffset};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), causal.offset);
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), causal.offset);
     if (error != std::errc() || end != text.data() + text.size()) {
       files_.Fail("--causal: the alignment is none of top-left, bottom-right and a whole number");
     }
@@ -184,7 +198,8 @@ class RequestLoader {
 
   TensorRef KeyLengths(const std::vector<int64_t>& lengths) {
     const TensorRef borrowed(lengths, {std::ssize(lengths)});
-    std::string bytes(reinterpret_cast<const char*>(borrowed.bytes().data()), borrowed.bytes().size());
+    std::string bytes(reinterpret_cast<const char*>(borrowed.bytes().data()),
+                      borrowed.bytes().size());
     return files_.Keep(*TensorValue::Create(borrowed.type(), borrowed.shape(), std::move(bytes)));
   }
 
@@ -192,25 +207,29 @@ class RequestLoader {
     return flags_.result.format == OutputFormat::kNpy && flags_.result.tensor == tensor;
   }
 
-  [[nodiscard]] bool NeedsWeights() const { return flags_.result.heat_map || WritesOnly(ResultTensor::kWeights); }
+  [[nodiscard]] bool NeedsWeights() const {
+    return flags_.result.heat_map || WritesOnly(ResultTensor::kWeights);
+  }
 
   void CheckThatSomethingMasks() {
     const OptionFlags& flags = flags_.options;
-    if (flags.boolean_mask.empty() && flags.additive_mask.empty() && flags.multiplicative_mask.empty() &&
-        !flags.causal_given && flags.key_lengths.empty()) {
+    if (flags.boolean_mask.empty() && flags.additive_mask.empty() &&
+        flags.multiplicative_mask.empty() && !flags.causal_given && flags.key_lengths.empty()) {
       files_.Fail(
-          "masked needs at least one of --boolean-mask, --additive-mask, --multiplicative-mask, --causal and "
+          "masked needs at least one of --boolean-mask, --additive-mask, --multiplicative-mask, "
+          "--causal and "
           "--key-lengths");
     }
   }
 
-  std::vector<std::string> Labels(const std::string& kind, const std::vector<std::string>& own, int64_t count) {
+  std::vector<std::string> Labels(const std::string& kind, const std::vector<std::string>& own,
+                                  int64_t count) {
     const bool is_own = !own.empty();
     const std::vector<std::string>& labels = is_own ? own : flags_.result.labels;
     if (labels.empty()) return NumberedLabels("", static_cast<size_t>(count));
     if (std::ssize(labels) != count) {
-      files_.Fail(absl::StrCat(is_own ? "--" + kind + "-labels" : "--labels", " names ", labels.size(), " of ", count,
-                               kind == "key" ? " keys" : " queries"));
+      files_.Fail(absl::StrCat(is_own ? "--" + kind + "-labels" : "--labels", " names ",
+                               labels.size(), " of ", count, kind == "key" ? " keys" : " queries"));
     }
     return labels;
   }
@@ -226,10 +245,18 @@ class RequestLoader {
 struct Sender {
   AttentionClient* client;
 
-  auto operator()(const SelfAttentionRequest& request) const { return client->SelfAttention(request); }
-  auto operator()(const MaskedAttentionRequest& request) const { return client->MaskedAttention(request); }
-  auto operator()(const MultiHeadAttentionRequest& request) const { return client->MultiHeadAttention(request); }
-  auto operator()(const CrossAttentionRequest& request) const { return client->CrossAttention(request); }
+  auto operator()(const SelfAttentionRequest& request) const {
+    return client->SelfAttention(request);
+  }
+  auto operator()(const MaskedAttentionRequest& request) const {
+    return client->MaskedAttention(request);
+  }
+  auto operator()(const MultiHeadAttentionRequest& request) const {
+    return client->MultiHeadAttention(request);
+  }
+  auto operator()(const CrossAttentionRequest& request) const {
+    return client->CrossAttention(request);
+  }
   auto operator()(const ScaledDotProductAttentionRequest& request) const {
     return client->ScaledDotProductAttention(request);
   }

@@ -1,5 +1,5 @@
-// From flags to a request: reads the files, converts the numbers, and refuses what cannot be right before a server is
-// asked.
+// From flags to a request: reads the files, converts the numbers, and refuses what cannot be right
+// before a server is asked.
 
 #ifndef ATTENTION_CLIENT_ATTN_ATTENTION_REQUEST_H_
 #define ATTENTION_CLIENT_ATTN_ATTENTION_REQUEST_H_
@@ -16,8 +16,9 @@
 
 namespace attention::client {
 
-using AnyRequest = std::variant<SelfAttentionRequest, MaskedAttentionRequest, MultiHeadAttentionRequest,
-                                CrossAttentionRequest, ScaledDotProductAttentionRequest>;
+using AnyRequest =
+    std::variant<SelfAttentionRequest, MaskedAttentionRequest, MultiHeadAttentionRequest,
+                 CrossAttentionRequest, ScaledDotProductAttentionRequest>;
 
 struct AttentionRequest {
   AnyRequest request;  // borrows from `tensors`
@@ -27,17 +28,20 @@ struct AttentionRequest {
   std::vector<std::string> query_labels = {};
   std::vector<std::string> key_labels = {};
 
-  // Queries, keys and values were matrices and got an axis for their one head at this index; -1 if not.
+  // Queries, keys and values were matrices and got an axis for their one head at this index; -1 if
+  // not.
   int added_head_axis = -1;
 };
 
-// INVALID_ARGUMENT, naming the flag or file, if a file cannot be read, is not what its flag wants or has a shape that
-// no request accepts, or if the flags contradict each other.
-[[nodiscard]] absl::StatusOr<AttentionRequest> LoadRequest(Method method, const AttentionFlags& flags,
+// INVALID_ARGUMENT, naming the flag or file, if a file cannot be read, is not what its flag wants
+// or has a shape that no request accepts, or if the flags contradict each other.
+[[nodiscard]] absl::StatusOr<AttentionRequest> LoadRequest(Method method,
+                                                           const AttentionFlags& flags,
                                                            std::istream& standard_input);
 
 // Sends it. The result's tensors have lost the head axis that was added.
-[[nodiscard]] absl::StatusOr<AttentionResult> Send(const AttentionRequest& request, AttentionClient* client);
+[[nodiscard]] absl::StatusOr<AttentionResult> Send(const AttentionRequest& request,
+                                                   AttentionClient* client);
 
 }  // namespace attention::client
 

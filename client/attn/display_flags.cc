@@ -24,13 +24,18 @@ void AddColourFlag(CLI::App* command, ColourMode* mode) {
 }
 
 TerminalEnvironment TerminalEnvironment::FromProcess() {
-  return {.no_color = Variable("NO_COLOR"), .color_term = Variable("COLORTERM"), .term = Variable("TERM")};
+  return {.no_color = Variable("NO_COLOR"),
+          .color_term = Variable("COLORTERM"),
+          .term = Variable("TERM")};
 }
 
-HeatMapStyle ChooseHeatMapStyle(ColourMode mode, bool out_is_terminal, const TerminalEnvironment& environment) {
+HeatMapStyle ChooseHeatMapStyle(ColourMode mode, bool out_is_terminal,
+                                const TerminalEnvironment& environment) {
   const bool wanted = out_is_terminal && environment.no_color.empty() && environment.term != "dumb";
-  if (mode == ColourMode::kNever || (mode == ColourMode::kAuto && !wanted)) return HeatMapStyle::kBlocks;
-  const bool true_colour = environment.color_term == "truecolor" || environment.color_term == "24bit";
+  if (mode == ColourMode::kNever || (mode == ColourMode::kAuto && !wanted))
+    return HeatMapStyle::kBlocks;
+  const bool true_colour =
+      environment.color_term == "truecolor" || environment.color_term == "24bit";
   return true_colour ? HeatMapStyle::kTrueColour : HeatMapStyle::k256Colours;
 }
 

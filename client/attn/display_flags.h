@@ -29,8 +29,8 @@ struct TerminalEnvironment {
   static TerminalEnvironment FromProcess();
 };
 
-// kAuto: colours if the output is a terminal that is not dumb and NO_COLOR is not set (https://no-color.org). 24 bits
-// if COLORTERM says so, otherwise 256 colours.
+// kAuto: colours if the output is a terminal that is not dumb and NO_COLOR is not set
+// (https://no-color.org). 24 bits if COLORTERM says so, otherwise 256 colours.
 [[nodiscard]] HeatMapStyle ChooseHeatMapStyle(ColourMode mode, bool out_is_terminal,
                                               const TerminalEnvironment& environment);
 

@@ -85,7 +85,7 @@ void AddExampleCommands(CLI::App* app, const Console& console, Command* chosen) 
   CLI::App* run = app->add_subcommand("example", "Compute worked examples on the server, explain and check them");
   run->group("Examples");
   const auto flags = std::make_shared<ExampleFlags>();
-  run->add_option("name", flags->name, "An example's name, or all")->required()->type_name("NAME");
+  run->add_option("NAME", flags->name, "An example's name, or all")->required()->type_name("");
   AddWordFlag<DataType>(run, "--type", &flags->type, {{"f64", DataType::kF64}, {"f32", DataType::kF32}},
                         "Data type to compute in: f64 (default) is compared to within 1e-8, f32 to within 1e-6");
   AddColourFlag(run, &flags->colour);

@@ -28,13 +28,13 @@ std::string_view NormalizationName(Normalization normalization) {
 }
 
 std::string Heading(const Example& example) {
-  const std::string scale = example.scale           ? NumberText(*example.scale, 0)
+  const std::string scale = example.scale            ? NumberText(*example.scale, 0)
                             : example.additive_score ? "1"
                                                      : "1/sqrt(key width)";
   std::string text = example.name + ": " + example.title + "\n";
   text += "attn " + std::string(MethodName(example.method)) + ", " +
-          (example.head_count == 1 ? "1 head" : std::to_string(example.head_count) + " heads") + ", scale " + scale +
-          ", " + std::string(NormalizationName(example.normalization)) + "\n";
+          (example.head_count == 1 ? "1 head" : std::to_string(example.head_count) + " heads") +
+          ", scale " + scale + ", " + std::string(NormalizationName(example.normalization)) + "\n";
   if (!example.note.empty()) text += example.note + "\n";
   if (example.query_labels == example.key_labels) {
     return text + "words: " + absl::StrJoin(example.query_labels, " ") + "\n\n";
@@ -52,23 +52,27 @@ LabelledMatrix HeadMatrix(const Example& example, const Array& array, size_t hea
 }
 
 std::string OutputTable(const Example& example, const ExampleAnswer& answer) {
-  return FormatTable({.row_labels = example.query_labels,
-                      .column_labels = NumberedLabels("", static_cast<size_t>(answer.output.shape[1])),
-                      .numbers = answer.output.numbers},
-                     kDecimals, kAll);
+  return FormatTable(
+      {.row_labels = example.query_labels,
+       .column_labels = NumberedLabels("", static_cast<size_t>(answer.output.shape[1])),
+       .numbers = answer.output.numbers},
+      kDecimals, kAll);
 }
 
-// "cat  sat 0.39016773 | top 3: sat 0.39016773, cat 0.30437435, mat 0.25837354", a line for each query.
+// A line for each query:
+// "cat  sat 0.39016773 | top 3: sat 0.39016773, cat 0.30437435, mat 0.25837354".
 std::string StrongestText(const Example& example, const ExampleAnswer& answer, size_t head) {
   const size_t key_count = example.key_labels.size();
   int label_width = 0;
-  for (const std::string& label : example.query_labels) label_width = std::max(label_width, DisplayWidth(label));
+  for (const std::string& label : example.query_labels)
+    label_width = std::max(label_width, DisplayWidth(label));
   std::string text;
   for (size_t query = 0; query < example.query_labels.size(); ++query) {
     std::vector<std::string> top;
     for (const size_t key : StrongestKeys(answer, head, query, 3)) {
       const size_t index = (head * example.query_labels.size() + query) * key_count + key;
-      top.push_back(example.key_labels[key] + " " + NumberText(answer.weights.numbers[index], kDecimals));
+      top.push_back(example.key_labels[key] + " " +
+                    NumberText(answer.weights.numbers[index], kDecimals));
     }
     text += AlignedLeft(example.query_labels[query], label_width) + "  strongest: " + top[0] +
             "; top 3: " + absl::StrJoin(top, ", ") + "\n";
@@ -96,12 +100,13 @@ std::string_view MethodName(Method method) {
 
 std::string FormatExampleList(const std::vector<Example>& examples) {
   int name_width = 0;
-  for (const Example& example : examples) name_width = std::max(name_width, DisplayWidth(example.name));
+  for (const Example& example : examples)
+    name_width = std::max(name_width, DisplayWidth(example.name));
   constexpr int kMethodWidth = 10;  // "multi-head"
   std::string text;
   for (const Example& example : examples) {
-    text += AlignedLeft(example.name, name_width) + "  " + AlignedLeft(MethodName(example.method), kMethodWidth) +
-            "  " + example.title + "\n";
+    text += AlignedLeft(example.name, name_width) + "  " +
+            AlignedLeft(MethodName(example.method), kMethodWidth) + "  " + example.title + "\n";
   }
   return text;
 }
@@ -124,11 +129,12 @@ std::string FormatExample(const Example& example, const ExampleAnswer& answer, H
 
 std::string FormatComparison(const Comparison& comparison, double tolerance) {
   if (comparison.differences.empty()) {
-    return absl::StrFormat("matches: all %d expected numbers and words, to within %g\n", comparison.compared_count,
-                           tolerance);
+    return absl::StrFormat("matches: all %d expected numbers and words, to within %g\n",
+                           comparison.compared_count, tolerance);
   }
   std::string text;
-  for (const Difference& difference : comparison.differences) text += "differs: " + DifferenceText(difference) + "\n";
+  for (const Difference& difference : comparison.differences)
+    text += "differs: " + DifferenceText(difference) + "\n";
   return text;
 }
 

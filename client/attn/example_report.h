@@ -19,7 +19,8 @@ namespace attention::client {
 [[nodiscard]] std::string FormatExampleList(const std::vector<Example>& examples);
 
 // The words, then scores, weights, the strongest keys of each query, output and heat map.
-[[nodiscard]] std::string FormatExample(const Example& example, const ExampleAnswer& answer, HeatMapStyle style);
+[[nodiscard]] std::string FormatExample(const Example& example, const ExampleAnswer& answer,
+                                        HeatMapStyle style);
 
 // "matches: ..." or a line for each difference.
 [[nodiscard]] std::string FormatComparison(const Comparison& comparison, double tolerance);

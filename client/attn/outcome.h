@@ -33,7 +33,8 @@ using Command = std::function<Outcome()>;
 
 // "UNAVAILABLE: ..."; the code's name tells what to do about it.
 [[nodiscard]] inline Outcome ServerError(const absl::Status& status) {
-  return {.code = ExitCode::kServer, .sentence = status.ToString(absl::StatusToStringMode::kDefault)};
+  return {.code = ExitCode::kServer,
+          .sentence = status.ToString(absl::StatusToStringMode::kDefault)};
 }
 
 }  // namespace attention::client

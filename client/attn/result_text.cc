@@ -62,26 +62,33 @@ nlohmann::ordered_json ExecutionJson(const Execution& execution) {
           {"request_id", execution.request_id}};
 }
 
-std::string Milliseconds(int64_t nanoseconds) { return NumberText(static_cast<double>(nanoseconds) / 1e6, 3) + " ms"; }
+std::string Milliseconds(int64_t nanoseconds) {
+  return NumberText(static_cast<double>(nanoseconds) / 1e6, 3) + " ms";
+}
 
 }  // namespace
 
 std::string FormatResult(const AttentionResult& result, const ResultNames& names, bool heat_map,
                          const MatrixStyle& style) {
   const std::vector<std::string> numbered;
-  const auto table = [&](const LabelledMatrix& matrix) { return FormatTable(matrix, style.decimals, style.shown); };
+  const auto table = [&](const LabelledMatrix& matrix) {
+    return FormatTable(matrix, style.decimals, style.shown);
+  };
   const auto picture = [&](const LabelledMatrix& matrix) {
     return FormatHeatMap(matrix, style.heat_map_style, style.shown);
   };
-  const std::vector<std::string>& output_rows = names.output_rows_are_queries ? names.query_labels : numbered;
+  const std::vector<std::string>& output_rows =
+      names.output_rows_are_queries ? names.query_labels : numbered;
   std::string text = FormatMatrices({"output", result.output, output_rows, numbered}, table);
   if (result.scores) {
     text += FormatMatrices({"scores", *result.scores, names.query_labels, names.key_labels}, table);
   }
   if (result.weights) {
-    text += FormatMatrices({"weights", *result.weights, names.query_labels, names.key_labels}, table);
+    text +=
+        FormatMatrices({"weights", *result.weights, names.query_labels, names.key_labels}, table);
     if (heat_map) {
-      text += FormatMatrices({"heat map of weights", *result.weights, names.query_labels, names.key_labels}, picture);
+      text += FormatMatrices(
+          {"heat map of weights", *result.weights, names.query_labels, names.key_labels}, picture);
     }
   }
   return text + ExecutionText(result.execution) + "\n";
@@ -97,16 +104,19 @@ std::string ResultJson(const AttentionResult& result) {
 
 absl::StatusOr<std::string> ResultNpy(const AttentionResult& result, ResultTensor tensor) {
   if (tensor == ResultTensor::kOutput) return ToNpy(result.output);
-  const std::optional<TensorValue>& wanted = tensor == ResultTensor::kWeights ? result.weights : result.scores;
-  if (!wanted) return absl::InternalError("the server answered without the tensor it was asked for");
+  const std::optional<TensorValue>& wanted =
+      tensor == ResultTensor::kWeights ? result.weights : result.scores;
+  if (!wanted)
+    return absl::InternalError("the server answered without the tensor it was asked for");
   return ToNpy(*wanted);
 }
 
 std::string ExecutionText(const Execution& execution) {
-  return Printable("computed by " + execution.implementation + " in " + execution.precision + " on " +
-                   std::to_string(execution.thread_count) + (execution.thread_count == 1 ? " thread" : " threads") +
-                   " in " + Milliseconds(execution.compute_ns) + ", after " + Milliseconds(execution.queue_ns) +
-                   " in the queue");
+  return Printable("computed by " + execution.implementation + " in " + execution.precision +
+                   " on " + std::to_string(execution.thread_count) +
+                   (execution.thread_count == 1 ? " thread" : " threads") + " in " +
+                   Milliseconds(execution.compute_ns) + ", after " +
+                   Milliseconds(execution.queue_ns) + " in the queue");
 }
 
 }  // namespace attention::client

@@ -25,16 +25,17 @@ struct MatrixStyle {
   ShownCounts shown;
 };
 
-// Every tensor as one titled table for each of its matrices, pictures of the weights if asked for, and a line about
-// the execution.
-[[nodiscard]] std::string FormatResult(const AttentionResult& result, const ResultNames& names, bool heat_map,
-                                       const MatrixStyle& style);
+// Every tensor as one titled table for each of its matrices, pictures of the weights if asked for,
+// and a line about the execution.
+[[nodiscard]] std::string FormatResult(const AttentionResult& result, const ResultNames& names,
+                                       bool heat_map, const MatrixStyle& style);
 
 // {"output": [...], "weights": [...], "scores": [...], "execution": {...}} on one line.
 [[nodiscard]] std::string ResultJson(const AttentionResult& result);
 
 // The bytes of one tensor. INTERNAL if the result lacks it.
-[[nodiscard]] absl::StatusOr<std::string> ResultNpy(const AttentionResult& result, ResultTensor tensor);
+[[nodiscard]] absl::StatusOr<std::string> ResultNpy(const AttentionResult& result,
+                                                    ResultTensor tensor);
 
 // "computed by NAME in f32 on 2 threads in 0.310 ms, after 0.012 ms in the queue".
 [[nodiscard]] std::string ExecutionText(const Execution& execution);

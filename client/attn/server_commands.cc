@@ -31,8 +31,10 @@ std::string InfoTable(const ServerInfo& info) {
       {"compute threads", absl::StrCat(info.compute_thread_count)},
       {"request limit", absl::StrCat(info.max_request_bytes, " bytes")},
       {"response limit", absl::StrCat(info.max_response_bytes, " bytes")},
-      {"arithmetic limit", absl::StrFormat("%.4g floating point operations", info.max_request_flops)},
-      {"float64 limit", absl::StrFormat("%.4g floating point operations", info.max_request_float64_flops)},
+      {"arithmetic limit",
+       absl::StrFormat("%.4g floating point operations", info.max_request_flops)},
+      {"float64 limit",
+       absl::StrFormat("%.4g floating point operations", info.max_request_float64_flops)},
       {"queue capacity", absl::StrCat(info.queue_capacity, " requests")},
   });
 }
@@ -78,7 +80,8 @@ Outcome RunHealth(const ServerFlags& flags, const std::string& service, const Co
   if (!status.ok()) return ServerError(status.status());
   console.out << StatusName(*status) << "\n";
   if (*status == ServingStatus::kServing) return {};
-  return {ExitCode::kServer, absl::StrCat("the server at ", flags.server, " is ", StatusName(*status))};
+  return {ExitCode::kServer,
+          absl::StrCat("the server at ", flags.server, " is ", StatusName(*status))};
 }
 
 Outcome RunVersion(const ServerFlags& flags, bool ask_server, const Console& console) {
@@ -97,12 +100,15 @@ void AddInfo(CLI::App* app, const Console& console, Command* chosen) {
                     "How it is written (default table)");
   AddServerFlags(command, &flags->server);
   command->footer("Example:\n  attn info --server 127.0.0.1:8001 --output json");
-  command->callback([&console, chosen, flags] { *chosen = [&console, flags] { return RunInfo(*flags, console); }; });
+  command->callback([&console, chosen, flags] {
+    *chosen = [&console, flags] { return RunInfo(*flags, console); };
+  });
 }
 
 void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
   constexpr int64_t kHealthDeadlineMs = 2000;  // a probe that takes longer has told enough
-  CLI::App* command = app->add_subcommand("health", "Whether the server is serving; exit code 0 only if so");
+  CLI::App* command =
+      app->add_subcommand("health", "Whether the server is serving; exit code 0 only if so");
   command->group("Server");
   const auto flags = std::make_shared<ServerFlags>();
   flags->deadline_ms = kHealthDeadlineMs;
@@ -117,7 +123,8 @@ void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
 }
 
 void AddVersion(CLI::App* app, const Console& console, Command* chosen) {
-  CLI::App* command = app->add_subcommand("version", "This program's version, and with --server the server's");
+  CLI::App* command =
+      app->add_subcommand("version", "This program's version, and with --server the server's");
   command->group("Server");
   const auto flags = std::make_shared<ServerFlags>();
   AddServerFlags(command, flags.get());

@@ -11,7 +11,9 @@ void AddServerFlags(CLI::App* command, ServerFlags* flags) {
       ->type_name("HOST:PORT")
       ->capture_default_str()
       ->group("Server");
-  command->add_option("--deadline-ms", flags->deadline_ms, "Give up after this many milliseconds, retries included")
+  command
+      ->add_option("--deadline-ms", flags->deadline_ms,
+                   "Give up after this many milliseconds, retries included")
       ->check(CLI::Range(int64_t{1}, kMaxDeadlineMs).description(""))
       ->type_name("N")
       ->capture_default_str()

@@ -26,7 +26,8 @@ TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, Da
   return Keep(*std::move(tensor));
 }
 
-std::optional<TensorRef> TensorFiles::ReadOptional(const std::string& flag, const std::string& path, DataType type) {
+std::optional<TensorRef> TensorFiles::ReadOptional(const std::string& flag, const std::string& path,
+                                                   DataType type) {
   return path.empty() ? std::nullopt : std::optional<TensorRef>(Read(flag, path, type));
 }
 

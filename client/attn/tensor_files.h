@@ -14,16 +14,20 @@
 
 namespace attention::client {
 
-// Reads tensors, keeps them, and remembers the first problem; after one, all further reads do nothing.
+// Reads tensors, keeps them, and remembers the first problem; after one, all further reads do
+// nothing.
 class TensorFiles {
  public:
-  TensorFiles(ArrayFormat format, std::istream& standard_input) : format_(format), standard_input_(standard_input) {}
+  TensorFiles(ArrayFormat format, std::istream& standard_input)
+      : format_(format), standard_input_(standard_input) {}
 
-  // The tensor in a file, as `type`. `flag` names it in errors. Standard input can be read for one flag only.
+  // The tensor in a file, as `type`. `flag` names it in errors. Standard input can be read for one
+  // flag only.
   [[nodiscard]] TensorRef Read(const std::string& flag, const std::string& path, DataType type);
 
   // The same where the path is not empty.
-  [[nodiscard]] std::optional<TensorRef> ReadOptional(const std::string& flag, const std::string& path, DataType type);
+  [[nodiscard]] std::optional<TensorRef> ReadOptional(const std::string& flag,
+                                                      const std::string& path, DataType type);
 
   // Keeps a tensor that came from elsewhere.
   [[nodiscard]] TensorRef Keep(TensorValue tensor);

@@ -12,10 +12,12 @@
 
 namespace attention::client {
 
-// Sets `*value`, which outlives the command, to the meaning of the word given. Other words are refused.
+// Sets `*value`, which outlives the command, to the meaning of the word given. Other words are
+// refused.
 template <typename Meaning, typename Value>
 CLI::Option* AddWordFlag(CLI::App* command, const std::string& name, Value* value,
-                         std::initializer_list<std::pair<std::string, Meaning>> words, const std::string& help) {
+                         std::initializer_list<std::pair<std::string, Meaning>> words,
+                         const std::string& help) {
   const std::vector<std::pair<std::string, Meaning>> meanings(words);
   std::vector<std::string> choices;
   std::string type_name;

@@ -14,8 +14,11 @@ namespace {
 using nlohmann::json;
 
 constexpr std::pair<std::string_view, Method> kMethods[] = {
-    {"self", Method::kSelf},   {"masked", Method::kMasked},          {"multi-head", Method::kMultiHead},
-    {"cross", Method::kCross}, {"sdpa", Method::kScaledDotProduct},
+    {"self", Method::kSelf},
+    {"masked", Method::kMasked},
+    {"multi-head", Method::kMultiHead},
+    {"cross", Method::kCross},
+    {"sdpa", Method::kScaledDotProduct},
 };
 constexpr std::pair<std::string_view, Normalization> kNormalizations[] = {
     {"softmax-over-keys", Normalization::kSoftmaxOverKeys},
@@ -140,8 +143,8 @@ absl::Status ReadExpected(const json& object, Example* example) {
   return fields.Finish();
 }
 
-absl::Status ReadNested(Fields* fields, const char* name, absl::Status (*read)(const json&, Example*),
-                        Example* example) {
+absl::Status ReadNested(Fields* fields, const char* name,
+                        absl::Status (*read)(const json&, Example*), Example* example) {
   const json* object = fields->Find(name);
   return object == nullptr ? absl::OkStatus() : read(*object, example);
 }
@@ -166,12 +169,14 @@ void ReadInputs(Fields* fields, Example* example) {
 }
 
 // Absent labels are numbered; present ones must be as many as the rows they name.
-absl::Status CompleteLabels(const Array& rows, const std::string& prefix, std::vector<std::string>* labels) {
+absl::Status CompleteLabels(const Array& rows, const std::string& prefix,
+                            std::vector<std::string>* labels) {
   if (rows.shape.size() != 2) return absl::InvalidArgumentError(prefix + "inputs are not a matrix");
   const auto count = static_cast<size_t>(rows.shape[0]);
   if (labels->empty()) *labels = NumberedLabels(prefix, count);
   if (labels->size() == count) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(labels->size(), " ", prefix, "labels for ", count, " rows"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(labels->size(), " ", prefix, "labels for ", count, " rows"));
 }
 
 // Each query's strongest key, and its three strongest, for all queries or for none.
@@ -183,7 +188,8 @@ absl::Status CheckExpectedLabels(const Example& example) {
   for (const std::vector<std::string>& labels : top3) {
     complete = complete && labels.size() == 3 && example.key_labels.size() >= 3;
   }
-  return complete ? absl::OkStatus() : absl::InvalidArgumentError("expected.strongest or expected.top3 is incomplete");
+  return complete ? absl::OkStatus()
+                  : absl::InvalidArgumentError("expected.strongest or expected.top3 is incomplete");
 }
 
 absl::Status ReadExample(const json& object, Example* example) {

@@ -1,4 +1,5 @@
-// One worked example: an input, the call it goes to, and the numbers that must come back. README.md has the schema.
+// One worked example: an input, the call it goes to, and the numbers that must come back. README.md
+// has the schema.
 
 #ifndef ATTENTION_CLIENT_EXAMPLES_EXAMPLE_H_
 #define ATTENTION_CLIENT_EXAMPLES_EXAMPLE_H_
@@ -52,9 +53,9 @@ struct Example {
   Expected expected;
 };
 
-// INVALID_ARGUMENT if the text is not an example as README.md describes it; an unknown field is an error, so that a
-// misspelt expectation cannot go unchecked. An example that expects nothing is an error too, and so are labels that are
-// not one for each query or key.
+// INVALID_ARGUMENT if the text is not an example as README.md describes it; an unknown field is an
+// error, so that a misspelt expectation cannot go unchecked. An example that expects nothing is an
+// error too, and so are labels that are not one for each query or key.
 [[nodiscard]] absl::StatusOr<Example> ParseExample(std::string_view json);
 
 }  // namespace attention::client

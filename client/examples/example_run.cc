@@ -66,7 +66,8 @@ AttentionOptions MakeOptions(const Example& example, Tensors* tensors) {
   return options;
 }
 
-absl::StatusOr<AttentionResult> Call(const Example& example, Tensors* tensors, AttentionClient* client) {
+absl::StatusOr<AttentionResult> Call(const Example& example, Tensors* tensors,
+                                     AttentionClient* client) {
   const AttentionOptions options = MakeOptions(example, tensors);
   Projections projections;
   projections.query = tensors->MakeProjection(example.query_projection);
@@ -104,13 +105,16 @@ absl::StatusOr<AttentionResult> Call(const Example& example, Tensors* tensors, A
                                             .value = tensors->MakeWithHeadAxis(*example.value),
                                             .layout = Layout::kHeadsFirst,
                                             .head_count = std::nullopt,
-                                               .options = options});
+                                            .options = options});
 }
 
-Array ToArray(const TensorValue& tensor) { return {.shape = tensor.shape(), .numbers = tensor.ToDoubles()}; }
+Array ToArray(const TensorValue& tensor) {
+  return {.shape = tensor.shape(), .numbers = tensor.ToDoubles()};
+}
 
 Array WithoutLeadingOne(Array array, size_t axis_count) {
-  if (array.shape.size() == axis_count + 1 && array.shape[0] == 1) array.shape.erase(array.shape.begin());
+  if (array.shape.size() == axis_count + 1 && array.shape[0] == 1)
+    array.shape.erase(array.shape.begin());
   return array;
 }
 
@@ -149,17 +153,20 @@ void CompareLabel(std::string place, const std::string& expected, const std::str
                   Comparison* comparison) {
   ++comparison->compared_count;
   if (expected == actual) return;
-  comparison->differences.push_back({.place = std::move(place), .expected = expected, .actual = actual});
+  comparison->differences.push_back(
+      {.place = std::move(place), .expected = expected, .actual = actual});
 }
 
 }  // namespace
 
-absl::StatusOr<ExampleAnswer> RunExample(const Example& example, DataType type, AttentionClient* client) {
+absl::StatusOr<ExampleAnswer> RunExample(const Example& example, DataType type,
+                                         AttentionClient* client) {
   Tensors tensors(type);
   const absl::StatusOr<AttentionResult> result = Call(example, &tensors, client);
   if (!result.ok()) return result.status();
   if (!result->weights || !result->scores) {
-    return absl::InternalError("the server answered without the weights or scores it was asked for");
+    return absl::InternalError(
+        "the server answered without the weights or scores it was asked for");
   }
   ExampleAnswer answer = {
       .weights = ToArray(*result->weights),
@@ -167,17 +174,20 @@ absl::StatusOr<ExampleAnswer> RunExample(const Example& example, DataType type, 
       .output = WithoutLeadingOne(ToArray(result->output), 2),
       .execution = result->execution,
   };
-  const Shape wanted = {example.head_count, std::ssize(example.query_labels), std::ssize(example.key_labels)};
-  if (answer.weights.shape != wanted || answer.scores.shape != wanted || answer.output.shape.size() != 2) {
+  const Shape wanted = {example.head_count, std::ssize(example.query_labels),
+                        std::ssize(example.key_labels)};
+  if (answer.weights.shape != wanted || answer.scores.shape != wanted ||
+      answer.output.shape.size() != 2) {
     return absl::InternalError("the server answered with tensors of the wrong shape");
   }
   return answer;
 }
 
-std::vector<size_t> StrongestKeys(const ExampleAnswer& answer, size_t head, size_t query, size_t count) {
+std::vector<size_t> StrongestKeys(const ExampleAnswer& answer, size_t head, size_t query,
+                                  size_t count) {
   const auto key_count = static_cast<size_t>(answer.weights.shape[2]);
-  const double* weights =
-      answer.weights.numbers.data() + (head * static_cast<size_t>(answer.weights.shape[1]) + query) * key_count;
+  const double* weights = answer.weights.numbers.data() +
+                          (head * static_cast<size_t>(answer.weights.shape[1]) + query) * key_count;
   std::vector<size_t> keys(key_count);
   std::iota(keys.begin(), keys.end(), size_t{0});
   std::ranges::stable_sort(keys, std::greater(), [&](size_t key) { return weights[key]; });
@@ -196,7 +206,8 @@ Comparison CompareExample(const Example& example, const ExampleAnswer& answer, d
                  example.key_labels[StrongestKeys(answer, 0, query, 1)[0]], &comparison);
   }
   for (size_t query = 0; query < expected.top3.size(); ++query) {
-    const std::vector<size_t> strongest = StrongestKeys(answer, 0, query, expected.top3[query].size());
+    const std::vector<size_t> strongest =
+        StrongestKeys(answer, 0, query, expected.top3[query].size());
     for (size_t place = 0; place < strongest.size(); ++place) {
       CompareLabel(absl::StrCat("top3[", query, "][", place, "]"), expected.top3[query][place],
                    example.key_labels[strongest[place]], &comparison);

@@ -20,12 +20,15 @@ struct ExampleAnswer {
   Execution execution;
 };
 
-// Calls the example's method with tensors of `type` (a floating point type). Errors are the client's.
+// Calls the example's method with tensors of `type` (a floating point type). Errors are the
+// client's.
 [[nodiscard]] absl::StatusOr<ExampleAnswer> RunExample(const Example& example, DataType type,
                                                        AttentionClient* client);
 
-// The indices of the keys with the largest weights of one query, the largest first; of equal ones the first.
-[[nodiscard]] std::vector<size_t> StrongestKeys(const ExampleAnswer& answer, size_t head, size_t query, size_t count);
+// The indices of the keys with the largest weights of one query, the largest first; of equal ones
+// the first.
+[[nodiscard]] std::vector<size_t> StrongestKeys(const ExampleAnswer& answer, size_t head,
+                                                size_t query, size_t count);
 
 struct Difference {
   std::string place;  // "output[0][2]"
@@ -39,7 +42,8 @@ struct Comparison {
 };
 
 // Every expected number within an absolute `tolerance` (NaN never is), every expected label equal.
-[[nodiscard]] Comparison CompareExample(const Example& example, const ExampleAnswer& answer, double tolerance);
+[[nodiscard]] Comparison CompareExample(const Example& example, const ExampleAnswer& answer,
+                                        double tolerance);
 
 }  // namespace attention::client
 

@@ -18,8 +18,8 @@ struct Character {
   size_t byte_count;
 };
 
-// The first character of a text that is not empty. Overlong forms, surrogates and stray bytes are not UTF-8; one
-// byte is consumed for each.
+// The first character of a text that is not empty. Overlong forms, surrogates and stray bytes are
+// not UTF-8; one byte is consumed for each.
 Character FirstCharacter(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   constexpr Character kInvalid{kReplacement, 1};

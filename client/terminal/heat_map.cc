@@ -21,7 +21,8 @@ struct Colour {
   double red, green, blue;
 };
 
-// Five points of the viridis colour map (Smith and van der Walt, 2015), which stays in order without colour vision.
+// Five points of the viridis colour map (Smith and van der Walt, 2015), which stays in order
+// without colour vision.
 constexpr std::array<Colour, 5> kColours = {
     Colour{68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}};
 
@@ -50,7 +51,7 @@ Colour ColourAt(double place) {
   const double position = place * (kColours.size() - 1);
   const size_t lower = std::min(static_cast<size_t>(position), kColours.size() - 2);
   const double share = position - static_cast<double>(lower);
-  const auto mix = [&](double Colour::*part) {
+  const auto mix = [&](double Colour::* part) {
     return std::round(kColours[lower].*part * (1 - share) + kColours[lower + 1].*part * share);
   };
   return {mix(&Colour::red), mix(&Colour::green), mix(&Colour::blue)};
@@ -59,11 +60,13 @@ Colour ColourAt(double place) {
 std::string Background(Colour colour, HeatMapStyle style) {
   const auto text = [](double part) { return std::to_string(static_cast<int>(part)); };
   if (style == HeatMapStyle::kTrueColour) {
-    return "\x1b[48;2;" + text(colour.red) + ";" + text(colour.green) + ";" + text(colour.blue) + "m";
+    return "\x1b[48;2;" + text(colour.red) + ";" + text(colour.green) + ";" + text(colour.blue) +
+           "m";
   }
   // The cube's six levels of each part, and its first index.
   const auto level = [](double part) { return std::round(part / 255 * 5); };
-  return "\x1b[48;5;" + text(16 + 36 * level(colour.red) + 6 * level(colour.green) + level(colour.blue)) + "m";
+  return "\x1b[48;5;" +
+         text(16 + 36 * level(colour.red) + 6 * level(colour.green) + level(colour.blue)) + "m";
 }
 
 std::string ColourCell(std::string_view text, double place, HeatMapStyle style) {
@@ -104,19 +107,23 @@ std::string Label(const std::vector<std::string>& labels, size_t index, int widt
   return index == kOmitted ? "..." : Shortened(Printable(labels[index]), width);
 }
 
-int LabelWidth(const std::vector<std::string>& labels, const std::vector<size_t>& indices, int max_width) {
+int LabelWidth(const std::vector<std::string>& labels, const std::vector<size_t>& indices,
+               int max_width) {
   int width = 0;
-  for (const size_t index : indices) width = std::max(width, DisplayWidth(Label(labels, index, max_width)));
+  for (const size_t index : indices)
+    width = std::max(width, DisplayWidth(Label(labels, index, max_width)));
   return width;
 }
 
 }  // namespace
 
-std::string FormatHeatMap(const LabelledMatrix& matrix, HeatMapStyle style, const ShownCounts& shown) {
+std::string FormatHeatMap(const LabelledMatrix& matrix, HeatMapStyle style,
+                          const ShownCounts& shown) {
   const std::vector<size_t> rows = HeadAndTail(matrix.row_labels.size(), shown.rows);
   const std::vector<size_t> columns = HeadAndTail(matrix.column_labels.size(), shown.columns);
   const int label_width = LabelWidth(matrix.row_labels, rows, kMaxRowLabelWidth);
-  const int cell_width = std::max(kMinCellWidth, LabelWidth(matrix.column_labels, columns, kMaxCellWidth));
+  const int cell_width =
+      std::max(kMinCellWidth, LabelWidth(matrix.column_labels, columns, kMaxCellWidth));
   const Range range = RangeOf(matrix.numbers);
 
   std::string header(label_width, ' ');
@@ -130,7 +137,8 @@ std::string FormatHeatMap(const LabelledMatrix& matrix, HeatMapStyle style, cons
     for (const size_t column : columns) {
       const bool omitted = row == kOmitted || column == kOmitted;
       line += " ";
-      line += omitted ? Centred("...", cell_width) : Cell(matrix.At(row, column), range, cell_width, style);
+      line += omitted ? Centred("...", cell_width)
+                      : Cell(matrix.At(row, column), range, cell_width, style);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     picture += line + "\n";

@@ -1,4 +1,5 @@
-// Matrices as pictures made of text: one filled cell for each number, between the lowest and the highest of them.
+// Matrices as pictures made of text: one filled cell for each number, between the lowest and the
+// highest of them.
 
 #ifndef ATTENTION_CLIENT_TERMINAL_HEAT_MAP_H_
 #define ATTENTION_CLIENT_TERMINAL_HEAT_MAP_H_
@@ -16,9 +17,10 @@ enum class HeatMapStyle : uint8_t {
   kTrueColour,  // 24 bits, with the number in the cell
 };
 
-// A line of column labels, a line for each row, and a legend. "?" stands for NaN and "." for an infinite number,
-// which have no place between the lowest and the highest.
-[[nodiscard]] std::string FormatHeatMap(const LabelledMatrix& matrix, HeatMapStyle style, const ShownCounts& shown);
+// A line of column labels, a line for each row, and a legend. "?" stands for NaN and "." for an
+// infinite number, which have no place between the lowest and the highest.
+[[nodiscard]] std::string FormatHeatMap(const LabelledMatrix& matrix, HeatMapStyle style,
+                                        const ShownCounts& shown);
 
 }  // namespace attention::client
 

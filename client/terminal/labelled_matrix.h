@@ -16,7 +16,9 @@ struct LabelledMatrix {
   std::vector<std::string> column_labels;
   std::span<const double> numbers = {};
 
-  [[nodiscard]] double At(size_t row, size_t column) const { return numbers[row * column_labels.size() + column]; }
+  [[nodiscard]] double At(size_t row, size_t column) const {
+    return numbers[row * column_labels.size() + column];
+  }
 };
 
 // How much of a matrix is shown: from a longer axis only the first and last entries.

@@ -31,7 +31,8 @@ TextColumn LabelColumn(const LabelledMatrix& matrix, const std::vector<size_t>& 
   return column;
 }
 
-TextColumn NumberColumn(const LabelledMatrix& matrix, const std::vector<size_t>& rows, size_t index, int decimals) {
+TextColumn NumberColumn(const LabelledMatrix& matrix, const std::vector<size_t>& rows, size_t index,
+                        int decimals) {
   TextColumn column = {Label(matrix.column_labels, index)};
   for (const size_t row : rows) {
     const bool omitted = row == kOmitted || index == kOmitted;
@@ -46,8 +47,10 @@ std::string NumberText(double number, int decimals) {
   if (std::isnan(number)) return "nan";
   if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
   std::array<char, 128> text;
-  const auto format = std::abs(number) < 1e9 ? std::chars_format::fixed : std::chars_format::scientific;
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), number, format, decimals);
+  const auto format =
+      std::abs(number) < 1e9 ? std::chars_format::fixed : std::chars_format::scientific;
+  const auto written =
+      std::to_chars(text.data(), text.data() + text.size(), number, format, decimals);
   std::string result(text.data(), written.ptr);
   const bool rounded_to_zero = result.find_first_of("123456789") == std::string::npos;
   if (rounded_to_zero && result.starts_with('-')) result.erase(0, 1);
@@ -63,7 +66,8 @@ std::string FormatTable(const LabelledMatrix& matrix, int decimals, const ShownC
   for (const size_t index : HeadAndTail(matrix.column_labels.size(), shown.columns)) {
     const TextColumn column = NumberColumn(matrix, rows, index, decimals);
     const int width = Width(column);
-    for (size_t line = 0; line < lines.size(); ++line) lines[line] += " " + AlignedRight(column[line], width);
+    for (size_t line = 0; line < lines.size(); ++line)
+      lines[line] += " " + AlignedRight(column[line], width);
   }
   std::string table;
   for (std::string& line : lines) {
@@ -77,7 +81,8 @@ std::string FormatPairs(const std::vector<std::pair<std::string, std::string>>& 
   int width = 0;
   for (const auto& [name, value] : pairs) width = std::max(width, DisplayWidth(name));
   std::string text;
-  for (const auto& [name, value] : pairs) text += AlignedLeft(name, width) + "  " + Printable(value) + "\n";
+  for (const auto& [name, value] : pairs)
+    text += AlignedLeft(name, width) + "  " + Printable(value) + "\n";
   return text;
 }
 
