@@ -9,8 +9,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// The value of a binary format with `exponent_bits` and `mantissa_bits`, straight from its definition (IEEE 754
-// section 3.4).
+// The value of a binary format with `exponent_bits` and `mantissa_bits`, straight from its
+// definition (IEEE 754 section 3.4).
 double Decode(uint16_t bits, int exponent_bits, int mantissa_bits) {
   const int exponent = bits >> mantissa_bits & ((1 << exponent_bits) - 1);
   const int mantissa = bits & ((1 << mantissa_bits) - 1);
@@ -33,14 +33,20 @@ T Bits(const std::byte* address) {
 
 // Element (batch, head, row, column) as a double.
 double At(const TensorView& view, int64_t batch, int64_t head, int64_t row, int64_t column) {
-  const std::byte* address = RowAddress(view, batch, head, row) +
-                             column * view.strides[3] * static_cast<int64_t>(ElementBytes(view.type));
+  const std::byte* address =
+      RowAddress(view, batch, head, row) +
+      column * view.strides[3] * static_cast<int64_t>(ElementBytes(view.type));
   switch (view.type) {
-    case DataType::kF32: return static_cast<double>(Bits<float>(address));
-    case DataType::kF16: return Decode(Bits<uint16_t>(address), 5, 10);
-    case DataType::kBF16: return Decode(Bits<uint16_t>(address), 8, 7);
-    case DataType::kF64: return Bits<double>(address);
-    case DataType::kBool: return Bits<uint8_t>(address) == 0 ? 0.0 : 1.0;
+    case DataType::kF32:
+      return static_cast<double>(Bits<float>(address));
+    case DataType::kF16:
+      return Decode(Bits<uint16_t>(address), 5, 10);
+    case DataType::kBF16:
+      return Decode(Bits<uint16_t>(address), 8, 7);
+    case DataType::kF64:
+      return Bits<double>(address);
+    case DataType::kBool:
+      return Bits<uint8_t>(address) == 0 ? 0.0 : 1.0;
   }
   return std::numeric_limits<double>::quiet_NaN();
 }
@@ -49,7 +55,8 @@ using Vector = std::vector<double>;
 
 Vector Row(const TensorView& view, int64_t batch, int64_t head, int64_t row) {
   Vector values;
-  for (int64_t column = 0; column < view.extents[3]; ++column) values.push_back(At(view, batch, head, row, column));
+  for (int64_t column = 0; column < view.extents[3]; ++column)
+    values.push_back(At(view, batch, head, row, column));
   return values;
 }
 
@@ -64,7 +71,8 @@ Vector Product(const Vector& row, const TensorView& matrix) {
   Vector product;
   for (int64_t column = 0; column < matrix.extents[3]; ++column) {
     double sum = 0.0;
-    for (size_t i = 0; i < row.size(); ++i) sum += row[i] * At(matrix, 0, 0, static_cast<int64_t>(i), column);
+    for (size_t i = 0; i < row.size(); ++i)
+      sum += row[i] * At(matrix, 0, 0, static_cast<int64_t>(i), column);
     product.push_back(sum);
   }
   return product;
@@ -102,17 +110,22 @@ std::vector<Vector> RawScores(const AttentionProblem& problem, const AttentionOp
   return scores;
 }
 
-bool IsHidden(const AttentionProblem& problem, int64_t batch, int64_t head, int64_t query, int64_t key) {
+bool IsHidden(const AttentionProblem& problem, int64_t batch, int64_t head, int64_t query,
+              int64_t key) {
   // key - query cannot overflow, query + offset can.
   if (problem.causal_offset.has_value() && key - query > *problem.causal_offset) return true;
-  if (!problem.key_lengths.empty() && key >= problem.key_lengths[static_cast<size_t>(batch)]) return true;
-  if (problem.boolean_mask.present() && At(problem.boolean_mask, batch, head, query, key) == 0.0) return true;
-  return problem.additive_mask.present() && At(problem.additive_mask, batch, head, query, key) == -kInfinity;
+  if (!problem.key_lengths.empty() && key >= problem.key_lengths[static_cast<size_t>(batch)])
+    return true;
+  if (problem.boolean_mask.present() && At(problem.boolean_mask, batch, head, query, key) == 0.0)
+    return true;
+  return problem.additive_mask.present() &&
+         At(problem.additive_mask, batch, head, query, key) == -kInfinity;
 }
 
-// Two passes over a row or a column of scores: its largest visible one, then the exponentials. Zeros where
-// hidden. Entry `i` is scores[first + i * step].
-void Softmax(const std::vector<bool>& hidden, size_t first, size_t step, size_t count, Vector& scores) {
+// Two passes over a row or a column of scores: its largest visible one, then the exponentials.
+// Zeros where hidden. Entry `i` is scores[first + i * step].
+void Softmax(const std::vector<bool>& hidden, size_t first, size_t step, size_t count,
+             Vector& scores) {
   double maximum = -kInfinity;
   for (size_t i = 0; i < count; ++i) {
     const size_t at = first + i * step;
@@ -136,13 +149,14 @@ struct MaskedScores {
   std::vector<bool> hidden;
 };
 
-MaskedScores ApplyMasks(const AttentionProblem& problem, const std::vector<Vector>& raw, int64_t batch,
-                        int64_t head) {
+MaskedScores ApplyMasks(const AttentionProblem& problem, const std::vector<Vector>& raw,
+                        int64_t batch, int64_t head) {
   MaskedScores result;
   for (int64_t i = 0; i < problem.query.extents[2]; ++i) {
     for (int64_t j = 0; j < problem.key.extents[2]; ++j) {
       double score = raw[static_cast<size_t>(i)][static_cast<size_t>(j)];
-      if (problem.multiplicative_mask.present()) score *= At(problem.multiplicative_mask, batch, head, i, j);
+      if (problem.multiplicative_mask.present())
+        score *= At(problem.multiplicative_mask, batch, head, i, j);
       if (problem.additive_mask.present()) score += At(problem.additive_mask, batch, head, i, j);
       const bool hidden = IsHidden(problem, batch, head, i, j);
       result.scores.push_back(hidden ? 0.0 : score);
@@ -152,13 +166,14 @@ MaskedScores ApplyMasks(const AttentionProblem& problem, const std::vector<Vecto
   return result;
 }
 
-void AppendHead(const AttentionProblem& problem, const AttentionOptions& options, int64_t batch, int64_t head,
-                ReferenceResult& result) {
+void AppendHead(const AttentionProblem& problem, const AttentionOptions& options, int64_t batch,
+                int64_t head, ReferenceResult& result) {
   const int64_t key_value_head = head / (problem.query.extents[1] / problem.key.extents[1]);
   const auto query_count = static_cast<size_t>(problem.query.extents[2]);
   const auto key_count = static_cast<size_t>(problem.key.extents[2]);
   std::vector<Vector> queries, keys, values;
-  for (size_t i = 0; i < query_count; ++i) queries.push_back(Row(problem.query, batch, head, static_cast<int64_t>(i)));
+  for (size_t i = 0; i < query_count; ++i)
+    queries.push_back(Row(problem.query, batch, head, static_cast<int64_t>(i)));
   for (size_t j = 0; j < key_count; ++j) {
     keys.push_back(Row(problem.key, batch, key_value_head, static_cast<int64_t>(j)));
     values.push_back(Row(problem.value, batch, key_value_head, static_cast<int64_t>(j)));
@@ -177,9 +192,11 @@ void AppendHead(const AttentionProblem& problem, const AttentionOptions& options
 
   Vector& weights = masked.scores;
   if (options.normalization == Normalization::kSoftmaxOverKeys) {
-    for (size_t i = 0; i < query_count; ++i) Softmax(masked.hidden, i * key_count, 1, key_count, weights);
+    for (size_t i = 0; i < query_count; ++i)
+      Softmax(masked.hidden, i * key_count, 1, key_count, weights);
   } else if (options.normalization == Normalization::kSoftmaxOverQueries) {
-    for (size_t j = 0; j < key_count; ++j) Softmax(masked.hidden, j, key_count, query_count, weights);
+    for (size_t j = 0; j < key_count; ++j)
+      Softmax(masked.hidden, j, key_count, query_count, weights);
   }
   result.weights.insert(result.weights.end(), weights.begin(), weights.end());
 
@@ -196,7 +213,8 @@ void AppendHead(const AttentionProblem& problem, const AttentionOptions& options
 
 }  // namespace
 
-ReferenceResult ReferenceAttention(const AttentionProblem& problem, const AttentionOptions& options) {
+ReferenceResult ReferenceAttention(const AttentionProblem& problem,
+                                   const AttentionOptions& options) {
   ReferenceResult result;
   for (int64_t batch = 0; batch < problem.query.extents[0]; ++batch) {
     for (int64_t head = 0; head < problem.query.extents[1]; ++head) {

@@ -1,7 +1,7 @@
 // The oracle: attention in float64, two passes, obviously right and slow. For tests only.
 //
-// Computes exactly the formula of kernels/attend.h, all kinds and options, on float64 copies of the operands,
-// single-threaded, and without any code shared with the implementations it judges.
+// Computes exactly the formula of kernels/attend.h, all kinds and options, on float64 copies of the
+// operands, single-threaded, and without any code shared with the implementations it judges.
 
 #ifndef ATTENTION_KERNELS_REFERENCE_REFERENCE_ATTENTION_H_
 #define ATTENTION_KERNELS_REFERENCE_REFERENCE_ATTENTION_H_

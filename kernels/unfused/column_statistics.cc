@@ -14,7 +14,8 @@ void Include(double score, ColumnStatistics& column) {
     column.sum = column.sum * std::exp(column.maximum - score) + 1.0;
     column.maximum = score;
   } else {
-    column.sum += std::exp(score - column.maximum);  // a NaN score comes here, too, and stays in the sum
+    column.sum +=
+        std::exp(score - column.maximum);  // a NaN score comes here, too, and stays in the sum
   }
 }
 
@@ -23,12 +24,14 @@ bool AccumulateColumns(const UnfusedTask& task, Block block, ColumnStatistics* c
   const int64_t query_count = task.problem.query.extents[2];
   const int64_t queries_per_block = QueriesPerBlock(block.key_count);
   BlockScores scores;
-  for (block.first_query = 0; block.first_query < query_count; block.first_query += queries_per_block) {
+  for (block.first_query = 0; block.first_query < query_count;
+       block.first_query += queries_per_block) {
     block.query_count = std::min(queries_per_block, query_count - block.first_query);
     if (!ComputeScores(task, block, scores)) return false;
     for (int64_t pair = 0; pair < block.query_count * block.key_count; ++pair) {
       const auto index = static_cast<size_t>(pair);
-      if (scores.visible[index] != 0) Include(scores.masked[index], columns[pair % block.key_count]);
+      if (scores.visible[index] != 0)
+        Include(scores.masked[index], columns[pair % block.key_count]);
     }
   }
   return true;
@@ -36,7 +39,8 @@ bool AccumulateColumns(const UnfusedTask& task, Block block, ColumnStatistics* c
 
 }  // namespace
 
-ColumnStatisticsResult ComputeColumnStatistics(const UnfusedTask& task, int64_t batch, int64_t head) {
+ColumnStatisticsResult ComputeColumnStatistics(const UnfusedTask& task, int64_t batch,
+                                               int64_t head) {
   const int64_t key_count = task.problem.key.extents[2];
   const int64_t item_count = (key_count + kKeysPerItem - 1) / kKeysPerItem;
   ColumnStatisticsResult result;

@@ -20,12 +20,13 @@ struct ColumnStatistics {
 struct ColumnStatisticsResult {
   std::vector<ColumnStatistics> columns;  // [keys]
   int thread_count = 1;                   // that took part
-  bool complete = false;                  // false if a stop was requested; the columns are then unusable
+  bool complete = false;  // false if a stop was requested; the columns are then unusable
 };
 
-// Those of one query head. Runs on the task's executor, an item for each range of keys, in one pass over the
-// queries that rescales the sum whenever the maximum grows.
-[[nodiscard]] ColumnStatisticsResult ComputeColumnStatistics(const UnfusedTask& task, int64_t batch, int64_t head);
+// Those of one query head. Runs on the task's executor, an item for each range of keys, in one pass
+// over the queries that rescales the sum whenever the maximum grows.
+[[nodiscard]] ColumnStatisticsResult ComputeColumnStatistics(const UnfusedTask& task, int64_t batch,
+                                                             int64_t head);
 
 }  // namespace attention::kernels
 

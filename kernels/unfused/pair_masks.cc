@@ -9,22 +9,26 @@ namespace {
 
 double At(const TensorView& mask, const Pair& pair) {
   const std::byte* row = RowAddress(mask, pair.batch, pair.head, pair.query);
-  return LoadElement(mask.type,
-                     row + static_cast<ptrdiff_t>(ElementBytes(mask.type)) * pair.key * mask.strides[3]);
+  return LoadElement(mask.type, row + static_cast<ptrdiff_t>(ElementBytes(mask.type)) * pair.key *
+                                          mask.strides[3]);
 }
 
 // Whether key > query + offset, for any offset: the sum saturates.
 bool HiddenByCausality(const Pair& pair, int64_t offset) {
   int64_t last_visible_key;
-  if (__builtin_add_overflow(pair.query, offset, &last_visible_key)) return false;  // query >= 0, so only upwards
+  if (__builtin_add_overflow(pair.query, offset, &last_visible_key))
+    return false;  // query >= 0, so only upwards
   return pair.key > last_visible_key;
 }
 
 }  // namespace
 
 bool Visible(const AttentionProblem& problem, const Pair& pair) {
-  if (problem.causal_offset.has_value() && HiddenByCausality(pair, *problem.causal_offset)) return false;
-  if (!problem.key_lengths.empty() && pair.key >= problem.key_lengths[static_cast<size_t>(pair.batch)]) return false;
+  if (problem.causal_offset.has_value() && HiddenByCausality(pair, *problem.causal_offset))
+    return false;
+  if (!problem.key_lengths.empty() &&
+      pair.key >= problem.key_lengths[static_cast<size_t>(pair.batch)])
+    return false;
   if (problem.boolean_mask.present() && At(problem.boolean_mask, pair) == 0.0) return false;
   return !problem.additive_mask.present() ||
          At(problem.additive_mask, pair) != -std::numeric_limits<double>::infinity();

@@ -20,7 +20,8 @@ struct Pair {
 [[nodiscard]] bool Visible(const AttentionProblem& problem, const Pair& pair);
 
 // raw_score * multiplicative_mask + additive_mask, for a visible pair.
-[[nodiscard]] double MaskedScore(const AttentionProblem& problem, const Pair& pair, double raw_score);
+[[nodiscard]] double MaskedScore(const AttentionProblem& problem, const Pair& pair,
+                                 double raw_score);
 
 }  // namespace attention::kernels
 

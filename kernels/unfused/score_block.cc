@@ -11,7 +11,8 @@ constexpr int64_t kKeysBetweenStopChecks = 64;
 constexpr int64_t kBlockPairs = int64_t{1} << 18;  // raw and masked scores: 4 MiB
 constexpr int64_t kMaxQueriesPerBlock = 16;        // amortizes the reading of each key and value
 
-std::vector<double> PrepareQueries(const UnfusedTask& task, const Block& block, std::vector<double>& scratch) {
+std::vector<double> PrepareQueries(const UnfusedTask& task, const Block& block,
+                                   std::vector<double>& scratch) {
   const int64_t width = task.score_function.prepared_width();
   std::vector<double> prepared(static_cast<size_t>(block.query_count * width));
   for (int64_t i = 0; i < block.query_count; ++i) {
@@ -22,7 +23,8 @@ std::vector<double> PrepareQueries(const UnfusedTask& task, const Block& block, 
 }
 
 // Marks which rows see key block.first_key + j. Returns whether any does.
-bool MarkVisible(const AttentionProblem& problem, const Block& block, int64_t j, BlockScores& scores) {
+bool MarkVisible(const AttentionProblem& problem, const Block& block, int64_t j,
+                 BlockScores& scores) {
   bool any = false;
   for (int64_t i = 0; i < block.query_count; ++i) {
     const bool visible =
@@ -66,7 +68,8 @@ bool ComputeScores(const UnfusedTask& task, const Block& block, BlockScores& sco
       scores.raw[pair] = function.Score(queries.data() + i * function.prepared_width(), key.data());
       if (!visible) continue;
       scores.masked[pair] = MaskedScore(
-          task.problem, {block.batch, block.head, block.first_query + i, block.first_key + j}, scores.raw[pair]);
+          task.problem, {block.batch, block.head, block.first_query + i, block.first_key + j},
+          scores.raw[pair]);
     }
   }
   return true;

@@ -32,7 +32,8 @@ struct Block {
 
 // Each [query_count, key_count].
 struct BlockScores {
-  std::vector<double> raw;       // of all pairs, if options.scores is kRaw; otherwise of visible pairs only
+  std::vector<double>
+      raw;  // of all pairs, if options.scores is kRaw; otherwise of visible pairs only
   std::vector<double> masked;    // of visible pairs; hidden ones hold 0
   std::vector<uint8_t> visible;  // 1 or 0
 };
@@ -40,7 +41,8 @@ struct BlockScores {
 // Fills `scores`. Returns false, with it unusable, if a stop was requested.
 [[nodiscard]] bool ComputeScores(const UnfusedTask& task, const Block& block, BlockScores& scores);
 
-// Rows that a block of all keys should have, so that its scores stay within a fixed number of bytes.
+// Rows that a block of all keys should have, so that its scores stay within a fixed number of
+// bytes.
 [[nodiscard]] int64_t QueriesPerBlock(int64_t key_count);
 
 // The head of keys and values that query head `head` reads.

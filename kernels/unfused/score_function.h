@@ -1,5 +1,5 @@
-// The score of a query against a key in float64, split so that what depends on the query alone, or on the key
-// alone, is computed once:
+// The score of a query against a key in float64, split so that what depends on the query alone, or
+// on the key alone, is computed once:
 //
 //   dot product   scale * q . k                     prepared query q        prepared key k
 //   general       scale * (q W) . k                 prepared query q W      prepared key k

@@ -15,8 +15,8 @@ struct Progress {
   bool complete = false;  // false if a stop was requested
 };
 
-// Computes all rows of `head_count` heads from `first_head` on, counted over all batch entries. `columns` are
-// those of the one head, for softmax over queries.
+// Computes all rows of `head_count` heads from `first_head` on, counted over all batch entries.
+// `columns` are those of the one head, for softmax over queries.
 Progress ComputeHeads(const UnfusedTask& task, int64_t first_head, int64_t head_count,
                       const ColumnStatistics* columns) {
   const Extents& query = task.problem.query.extents;
@@ -44,11 +44,13 @@ Progress ComputeWithSoftmaxOverQueries(const UnfusedTask& task) {
   const Extents& query = task.problem.query.extents;
   Progress progress = {.thread_count = 1, .complete = true};
   for (int64_t head = 0; head < query[0] * query[1] && progress.complete; ++head) {
-    const ColumnStatisticsResult statistics = ComputeColumnStatistics(task, head / query[1], head % query[1]);
+    const ColumnStatisticsResult statistics =
+        ComputeColumnStatistics(task, head / query[1], head % query[1]);
     if (!statistics.complete) return {};
     const Progress rows = ComputeHeads(task, head, 1, statistics.columns.data());
     progress.complete = rows.complete;
-    progress.thread_count = std::max({progress.thread_count, statistics.thread_count, rows.thread_count});
+    progress.thread_count =
+        std::max({progress.thread_count, statistics.thread_count, rows.thread_count});
   }
   return progress;
 }
@@ -56,16 +58,20 @@ Progress ComputeWithSoftmaxOverQueries(const UnfusedTask& task) {
 class UnfusedFloat64Implementation final : public Implementation {
  public:
   std::string_view name() const override { return "unfused-float64"; }
-  std::string_view description() const override { return "every option, in float64, on any machine"; }
+  std::string_view description() const override {
+    return "every option, in float64, on any machine";
+  }
   bool supported_by_runtime_system() const override { return true; }
   bool Offers(const AttentionProblem&, const AttentionOptions&) const override { return true; }
 
-  absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem, const AttentionOptions& options,
+  absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,
+                                      const AttentionOptions& options,
                                       const AttentionOutputs& outputs,
                                       const Execution& execution) const override {
     AttentionReport report = {.implementation = name(), .precision = "f64", .thread_count = 1};
     const Extents& query = problem.query.extents;
-    if (query[0] == 0 || query[2] == 0) return report;  // nothing to write, however many heads there are
+    if (query[0] == 0 || query[2] == 0)
+      return report;  // nothing to write, however many heads there are
     const ScoreFunction score_function(problem, options);
     const UnfusedTask task = {problem, options, outputs, execution, score_function};
     const Progress progress = options.normalization == Normalization::kSoftmaxOverQueries
@@ -80,7 +86,8 @@ class UnfusedFloat64Implementation final : public Implementation {
 }  // namespace
 
 const Implementation& UnfusedFloat64() {
-  static const UnfusedFloat64Implementation* const implementation = new UnfusedFloat64Implementation;
+  static const UnfusedFloat64Implementation* const implementation =
+      new UnfusedFloat64Implementation;
   return *implementation;
 }
 

@@ -1,9 +1,11 @@
-// "unfused-float64": every option of attend.h, in float64, on any machine, with the products, the normalization
-// and the sum over values one after the other. Reads any type and rounds each result once, to nearest even.
+// "unfused-float64": every option of attend.h, in float64, on any machine, with the products, the
+// normalization and the sum over values one after the other. Reads any type and rounds each result
+// once, to nearest even.
 //
-// It exists for what the fused implementations do not offer and for F64, and is much slower than they are.
-// Memory: the scores of at most 16 rows a thread, and two doubles a key for softmax over queries.
-// Stops between ranges of keys. The bits of a row depend on nothing but the row's own operands.
+// It exists for what the fused implementations do not offer and for F64, and is much slower than
+// they are. Memory: the scores of at most 16 rows a thread, and two doubles a key for softmax over
+// queries. Stops between ranges of keys. The bits of a row depend on nothing but the row's own
+// operands.
 
 #ifndef ATTENTION_KERNELS_UNFUSED_UNFUSED_FLOAT64_H_
 #define ATTENTION_KERNELS_UNFUSED_UNFUSED_FLOAT64_H_

@@ -2,12 +2,14 @@
 """Writes the golden vectors: attention problems with their results, computed by numpy in float64.
 
     generate.py            writes the files beside this program
-    generate.py --check    compares them with what would be written: inputs exactly, results to the last few
-                           bits, since numpy's sums and exponentials differ that much between processors.
-                           Exit code 0: the same; 1: they differ; 77: there is no numpy.
+    generate.py --check    compares them with what would be written: inputs exactly, results to the
+                           last few bits, since numpy's sums and exponentials differ that much
+                           between processors. Exit code 0: the same; 1: they differ; 77: there is
+                           no numpy.
 
-It knows the formula of kernels/attend.h and shares no code with any implementation. All inputs are multiples of
-1/8 of small magnitude, which every element type holds exactly, so the results are right for all of them.
+It knows the formula of kernels/attend.h and shares no code with any implementation. All inputs are
+multiples of 1/8 of small magnitude, which every element type holds exactly, so the results are
+right for all of them.
 """
 
 import json
@@ -77,8 +79,10 @@ def mask(stored, shape):
 
 def attention(case):
     heads, groups = case["query"]["extents"][1], case["key"]["extents"][1]
-    query, key, value = (np.array(case[name]["values"], dtype=np.float64).reshape(case[name]["extents"])
-                         for name in ("query", "key", "value"))
+    query, key, value = (
+        np.array(case[name]["values"], dtype=np.float64).reshape(case[name]["extents"])
+        for name in ("query", "key", "value")
+    )
     key = np.repeat(key, heads // groups, axis=1)
     value = np.repeat(value, heads // groups, axis=1)
     raw = raw_scores(case, query, key)
@@ -93,7 +97,12 @@ def attention(case):
     else:
         masked = np.where(hidden, -np.inf, scores)
         weights = softmax(scores, hidden, axis=3 if case["normalization"] == "keys" else 2)
-    return {"output": weights @ value, "weights": weights, "raw_scores": raw, "masked_scores": masked}
+    return {
+        "output": weights @ value,
+        "weights": weights,
+        "raw_scores": raw,
+        "masked_scores": masked,
+    }
 
 
 class Maker:
@@ -106,7 +115,10 @@ class Maker:
         return (self.random.randint(-12, 13, size=extents) / 8.0).tolist()
 
     def tensor(self, *extents):
-        return {"extents": list(extents), "values": np.array(self.eighths(*extents)).reshape(-1).tolist()}
+        return {
+            "extents": list(extents),
+            "values": np.array(self.eighths(*extents)).reshape(-1).tolist(),
+        }
 
     def mask(self, extents, kind):
         count = int(np.prod(extents))
@@ -122,11 +134,17 @@ class Maker:
     def case(self, name, extents, score="dot", normalization="keys", masks=None, **options):
         """extents: batch, query heads, key-value heads, queries, keys, key width, value width."""
         batch, heads, groups, queries, keys, width, value_width = extents
-        case = {"name": name, "score": score, "normalization": normalization, "scale": None,
-                "causal_offset": None, "key_lengths": None,
-                "query": self.tensor(batch, heads, queries, width),
-                "key": self.tensor(batch, groups, keys, width),
-                "value": self.tensor(batch, groups, keys, value_width)}
+        case = {
+            "name": name,
+            "score": score,
+            "normalization": normalization,
+            "scale": None,
+            "causal_offset": None,
+            "key_lengths": None,
+            "query": self.tensor(batch, heads, queries, width),
+            "key": self.tensor(batch, groups, keys, width),
+            "value": self.tensor(batch, groups, keys, value_width),
+        }
         for kind in ("boolean", "additive", "multiplicative"):
             mask_extents = (masks or {}).get(kind)
             case[kind + "_mask"] = self.mask(mask_extents, kind) if mask_extents else None
@@ -171,8 +189,15 @@ def mask_cases():
         extents = [1 if bits >> axis & 1 else full for axis, full in enumerate((2, 2, 3, 4))]
         kind = "boolean" if bits % 2 else "additive"
         cases.append(make(f"{kind} mask {extents}", (2, 2, 1, 3, 4, 4, 2), masks={kind: extents}))
-    cases.append(make("both masks, causal and lengths", (2, 2, 2, 5, 6, 4, 3), causal_offset=2, key_lengths=[5, 3],
-                      masks={"boolean": (2, 1, 5, 6), "additive": (1, 2, 5, 6)}))
+    cases.append(
+        make(
+            "both masks, causal and lengths",
+            (2, 2, 2, 5, 6, 4, 3),
+            causal_offset=2,
+            key_lengths=[5, 3],
+            masks={"boolean": (2, 1, 5, 6), "additive": (1, 2, 5, 6)},
+        )
+    )
     return cases
 
 
@@ -181,45 +206,90 @@ def other_cases():
     return [
         make("softmax over queries", (2, 2, 1, 4, 5, 4, 3), normalization="queries"),
         make("softmax over many queries", (1, 1, 1, 40, 3, 4, 2), normalization="queries"),
-        make("softmax over queries, masked", (1, 2, 2, 5, 5, 4, 3), normalization="queries", causal_offset=0,
-             masks={"boolean": (1, 2, 5, 5)}),
-        make("softmax over queries, additive mask and lengths", (2, 1, 1, 4, 5, 4, 3), normalization="queries",
-             key_lengths=[0, 3], masks={"additive": (1, 1, 4, 5)}),
+        make(
+            "softmax over queries, masked",
+            (1, 2, 2, 5, 5, 4, 3),
+            normalization="queries",
+            causal_offset=0,
+            masks={"boolean": (1, 2, 5, 5)},
+        ),
+        make(
+            "softmax over queries, additive mask and lengths",
+            (2, 1, 1, 4, 5, 4, 3),
+            normalization="queries",
+            key_lengths=[0, 3],
+            masks={"additive": (1, 1, 4, 5)},
+        ),
         make("no normalization", (1, 2, 2, 4, 4, 4, 3), normalization="none"),
-        make("no normalization, multiplied", (2, 2, 1, 4, 5, 4, 3), normalization="none",
-             masks={"multiplicative": (1, 1, 1, 5)}),
-        make("no normalization, all masks", (1, 2, 1, 4, 5, 4, 3), normalization="none", causal_offset=1,
-             key_lengths=[4], masks={"multiplicative": (1, 2, 4, 5), "additive": (1, 1, 4, 5),
-                                     "boolean": (1, 1, 1, 5)}),
+        make(
+            "no normalization, multiplied",
+            (2, 2, 1, 4, 5, 4, 3),
+            normalization="none",
+            masks={"multiplicative": (1, 1, 1, 5)},
+        ),
+        make(
+            "no normalization, all masks",
+            (1, 2, 1, 4, 5, 4, 3),
+            normalization="none",
+            causal_offset=1,
+            key_lengths=[4],
+            masks={
+                "multiplicative": (1, 2, 4, 5),
+                "additive": (1, 1, 4, 5),
+                "boolean": (1, 1, 1, 5),
+            },
+        ),
         make("general score", (1, 2, 1, 3, 4, 4, 3), score="general"),
-        make("general score over queries", (1, 1, 1, 3, 4, 4, 3), score="general", normalization="queries"),
+        make(
+            "general score over queries",
+            (1, 1, 1, 3, 4, 4, 3),
+            score="general",
+            normalization="queries",
+        ),
         make("additive score", (2, 2, 1, 3, 4, 4, 3), score="additive"),
-        make("additive score, scaled and masked", (1, 2, 2, 3, 4, 4, 3), score="additive", scale=2.5,
-             masks={"boolean": (1, 1, 3, 4)}),
-        make("additive score, no normalization", (1, 1, 1, 3, 4, 4, 3), score="additive", normalization="none",
-             masks={"multiplicative": (1, 1, 3, 4)}),
+        make(
+            "additive score, scaled and masked",
+            (1, 2, 2, 3, 4, 4, 3),
+            score="additive",
+            scale=2.5,
+            masks={"boolean": (1, 1, 3, 4)},
+        ),
+        make(
+            "additive score, no normalization",
+            (1, 1, 1, 3, 4, 4, 3),
+            score="additive",
+            normalization="none",
+            masks={"multiplicative": (1, 1, 3, 4)},
+        ),
     ]
 
 
 def flat(array):
-    """Numbers in the order of indices; JSON has no infinities, so hidden scores are written as "hide"."""
+    """Numbers in the order of indices; "hide" for minus infinity, which JSON does not have."""
     return ["hide" if np.isneginf(number) else float(number) for number in array.reshape(-1)]
 
 
 def documents():
-    for file_name, cases in (("softmax.json", softmax_cases()), ("masks.json", mask_cases()),
-                             ("other.json", other_cases())):
+    for file_name, cases in (
+        ("softmax.json", softmax_cases()),
+        ("masks.json", mask_cases()),
+        ("other.json", other_cases()),
+    ):
         for case in cases:
             case["expected"] = {name: flat(array) for name, array in attention(case).items()}
-        yield FOLDER / file_name, {"generator": {"python": platform.python_version(), "numpy": np.__version__},
-                                   "cases": cases}
+        yield FOLDER / file_name, {
+            "generator": {"python": platform.python_version(), "numpy": np.__version__},
+            "cases": cases,
+        }
 
 
 def write():
     for path, document in documents():
         lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in document["cases"])
         generator = json.dumps(document["generator"])
-        path.write_text(f'{{"generator": {generator},\n"cases": [\n{lines}\n]}}\n', encoding="utf-8")
+        path.write_text(
+            f'{{"generator": {generator},\n"cases": [\n{lines}\n]}}\n', encoding="utf-8"
+        )
         print(f"{path.name}: {len(document['cases'])} cases, {path.stat().st_size} bytes")
 
 

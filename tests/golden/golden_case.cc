@@ -17,7 +17,8 @@ using nlohmann::json;
 std::vector<double> Numbers(const json& values) {
   std::vector<double> numbers;
   for (const json& value : values) {
-    numbers.push_back(value.is_string() ? -std::numeric_limits<double>::infinity() : value.get<double>());
+    numbers.push_back(value.is_string() ? -std::numeric_limits<double>::infinity()
+                                        : value.get<double>());
   }
   return numbers;
 }
@@ -54,7 +55,8 @@ TestTensor ReadParameter(const json& stored, const char* name, DataType type) {
   if (!stored.contains(name)) return {};
   json rows = stored.at(name);
   if (!rows.at(0).is_array()) rows = json::array({rows});
-  TestTensor matrix(type, {1, 1, static_cast<int64_t>(rows.size()), static_cast<int64_t>(rows.at(0).size())});
+  TestTensor matrix(
+      type, {1, 1, static_cast<int64_t>(rows.size()), static_cast<int64_t>(rows.at(0).size())});
   std::vector<double> numbers;
   for (const json& row : rows) {
     for (const json& number : row) numbers.push_back(number.get<double>());
@@ -91,7 +93,8 @@ TestProblem ReadProblem(const json& stored, DataType type) {
   recipe.type = type;
   recipe.options = ReadOptions(stored);
   recipe.weights = true;
-  if (!stored.at("causal_offset").is_null()) recipe.causal_offset = stored.at("causal_offset").get<int64_t>();
+  if (!stored.at("causal_offset").is_null())
+    recipe.causal_offset = stored.at("causal_offset").get<int64_t>();
 
   TestProblem problem(recipe);
   FillFrom(stored.at("query").at("values"), problem.query);
@@ -104,7 +107,8 @@ TestProblem ReadProblem(const json& stored, DataType type) {
   problem.score_first_weight = ReadParameter(stored, "first_weight", type);
   problem.score_second_weight = ReadParameter(stored, "second_weight", type);
   problem.score_vector = ReadParameter(stored, "vector", type);
-  if (!stored.at("key_lengths").is_null()) problem.key_lengths = stored.at("key_lengths").get<std::vector<int64_t>>();
+  if (!stored.at("key_lengths").is_null())
+    problem.key_lengths = stored.at("key_lengths").get<std::vector<int64_t>>();
   return problem;
 }
 

@@ -17,8 +17,8 @@ struct GoldenCase {
   kernels::ReferenceResult expected;  // in float64, by numpy
 };
 
-// All cases of all files, with operands of this type. Inputs are exact in every type. Aborts if a file cannot be
-// read.
+// All cases of all files, with operands of this type. Inputs are exact in every type. Aborts if a
+// file cannot be read.
 [[nodiscard]] std::vector<GoldenCase> ReadGoldenCases(kernels::DataType type);
 
 }  // namespace attention::test

@@ -22,16 +22,18 @@ TEST_P(GoldenTest, AttendGivesTheGoldenNumbers) {
     SCOPED_TRACE(golden.name);
     const Tolerance tolerance =
         DeriveTolerance(golden.problem.View(), golden.problem.recipe.options, golden.expected);
-    for (const ScoresOutput scores : {ScoresOutput::kNone, ScoresOutput::kRaw, ScoresOutput::kMasked}) {
+    for (const ScoresOutput scores :
+         {ScoresOutput::kNone, ScoresOutput::kRaw, ScoresOutput::kMasked}) {
       TestProblem problem = golden.problem;
       problem.recipe.options.scores = scores;
       const TestOutputs outputs = MustAttend(problem);
       EXPECT_TRUE(IsWithin(outputs.output.Values(), golden.expected.output, tolerance.output));
       EXPECT_TRUE(IsWithin(outputs.weights.Values(), golden.expected.weights, tolerance.weights));
       if (scores == ScoresOutput::kNone) continue;
-      EXPECT_TRUE(IsWithin(outputs.scores.Values(),
-                           scores == ScoresOutput::kRaw ? golden.expected.raw_scores : golden.expected.masked_scores,
-                           tolerance.scores));
+      EXPECT_TRUE(IsWithin(
+          outputs.scores.Values(),
+          scores == ScoresOutput::kRaw ? golden.expected.raw_scores : golden.expected.masked_scores,
+          tolerance.scores));
     }
   }
 }
@@ -42,7 +44,8 @@ TEST_P(GoldenTest, TheOracleGivesTheGoldenNumbers) {
     const kernels::AttentionProblem view = golden.problem.View();
     const kernels::AttentionOptions& options = golden.problem.recipe.options;
     const kernels::ReferenceResult oracle = kernels::ReferenceAttention(view, options);
-    // Both are computed in float64, whatever the type of the operands: a few thousand roundings at most.
+    // Both are computed in float64, whatever the type of the operands: a few thousand roundings at
+    // most.
     const auto matches = [](const std::vector<double>& got, const std::vector<double>& want) {
       std::vector<double> tolerance;
       for (const double number : want) tolerance.push_back(1e-12 * std::max(1.0, std::abs(number)));
@@ -56,7 +59,8 @@ TEST_P(GoldenTest, TheOracleGivesTheGoldenNumbers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, GoldenTest,
-                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64),
+                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16,
+                                         DataType::kF64),
                          [](const auto& type) { return std::string(kernels::Name(type.param)); });
 
 }  // namespace

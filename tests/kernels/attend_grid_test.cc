@@ -1,4 +1,5 @@
-// Every implementation against the oracle, over boundary shapes, types and options, sampled pairwise.
+// Every implementation against the oracle, over boundary shapes, types and options, sampled
+// pairwise.
 
 #include <algorithm>
 #include <array>
@@ -19,7 +20,8 @@ using kernels::ScoreKind;
 using kernels::ScoresOutput;
 
 // Around the edges of tiles and vectors.
-constexpr int64_t kCounts[] = {0, 1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 257, 511, 513, 1031};
+constexpr int64_t kCounts[] = {0,  1,  2,   15,  16,  17,  31,  33,  63,
+                               64, 65, 127, 128, 129, 257, 511, 513, 1031};
 constexpr int64_t kWidths[] = {1, 2, 3, 7, 16, 31, 32, 33, 64, 65, 80, 128, 129, 256};
 
 struct Heads {
@@ -30,16 +32,27 @@ constexpr Heads kHeads[] = {{1, 1}, {2, 2}, {2, 1}, {4, 1}, {8, 1}, {8, 4}, {6, 
 constexpr int64_t kBatches[] = {1, 2, 3};
 constexpr DataType kTypes[] = {DataType::kF32, DataType::kF16, DataType::kBF16};
 constexpr Layout kLayouts[] = {Layout::kDense, Layout::kSequenceFirst, Layout::kPadded};
-constexpr ScoresOutput kScoresOutputs[] = {ScoresOutput::kNone, ScoresOutput::kRaw, ScoresOutput::kMasked};
+constexpr ScoresOutput kScoresOutputs[] = {ScoresOutput::kNone, ScoresOutput::kRaw,
+                                           ScoresOutput::kMasked};
 
 // 0 stands for the default.
 constexpr double kDefaultScale = 0.0;
 constexpr double kScales[] = {kDefaultScale, kDefaultScale, 1.0, -0.5, 1e-30, 8.0};
 
-enum class Causality { kNone, kTopLeft, kBottomRight, kNegative, kBeyond, kAllHidden, kLeast, kMost };
-constexpr Causality kCausalities[] = {Causality::kNone,     Causality::kNone,   Causality::kTopLeft,
-                                      Causality::kBottomRight, Causality::kNegative, Causality::kBeyond,
-                                      Causality::kAllHidden, Causality::kLeast,  Causality::kMost};
+enum class Causality {
+  kNone,
+  kTopLeft,
+  kBottomRight,
+  kNegative,
+  kBeyond,
+  kAllHidden,
+  kLeast,
+  kMost
+};
+constexpr Causality kCausalities[] = {
+    Causality::kNone,        Causality::kNone,     Causality::kTopLeft,
+    Causality::kBottomRight, Causality::kNegative, Causality::kBeyond,
+    Causality::kAllHidden,   Causality::kLeast,    Causality::kMost};
 
 // Index 0: no mask; 1 + i: broadcast along the axes whose bits are set in i.
 constexpr int kMaskChoices = 17;
@@ -55,14 +68,22 @@ constexpr int Size(const T (&)[kSize]) {
 
 std::optional<int64_t> CausalOffset(Causality causality, int64_t query_count, int64_t key_count) {
   switch (causality) {
-    case Causality::kNone: return std::nullopt;
-    case Causality::kTopLeft: return 0;
-    case Causality::kBottomRight: return key_count - query_count;
-    case Causality::kNegative: return -query_count / 2 - 1;
-    case Causality::kBeyond: return key_count + 3;
-    case Causality::kAllHidden: return -query_count - 5;
-    case Causality::kLeast: return std::numeric_limits<int64_t>::min();
-    case Causality::kMost: return std::numeric_limits<int64_t>::max();
+    case Causality::kNone:
+      return std::nullopt;
+    case Causality::kTopLeft:
+      return 0;
+    case Causality::kBottomRight:
+      return key_count - query_count;
+    case Causality::kNegative:
+      return -query_count / 2 - 1;
+    case Causality::kBeyond:
+      return key_count + 3;
+    case Causality::kAllHidden:
+      return -query_count - 5;
+    case Causality::kLeast:
+      return std::numeric_limits<int64_t>::min();
+    case Causality::kMost:
+      return std::numeric_limits<int64_t>::max();
   }
   return std::nullopt;
 }
@@ -70,19 +91,39 @@ std::optional<int64_t> CausalOffset(Causality causality, int64_t query_count, in
 std::optional<MaskRecipe> Mask(int choice, DataType type) {
   if (choice == 0) return std::nullopt;
   const int bits = choice - 1;
-  return MaskRecipe{.broadcast = {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0}, .type = type};
+  return MaskRecipe{
+      .broadcast = {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0},
+      .type = type};
 }
 
 int64_t Work(const ProblemRecipe& recipe) {
-  const int64_t pairs = recipe.batch * recipe.query_head_count * recipe.query_count * recipe.key_count;
-  const int64_t width = recipe.options.score == ScoreKind::kAdditive ? 20 * recipe.hidden_width : recipe.key_width;
+  const int64_t pairs =
+      recipe.batch * recipe.query_head_count * recipe.query_count * recipe.key_count;
+  const int64_t width =
+      recipe.options.score == ScoreKind::kAdditive ? 20 * recipe.hidden_width : recipe.key_width;
   return pairs * (width + recipe.value_width);
 }
 
 // The order of factors in a combination.
 enum Factor {
-  kQueryCount, kKeyCount, kKeyWidth, kValueWidth, kHeadsFactor, kBatch, kType, kLayout, kScale, kCausalityFactor,
-  kLengths, kBooleanMask, kAdditiveMask, kAdditiveType, kScores, kWeights, kSpecial, kFactorCount
+  kQueryCount,
+  kKeyCount,
+  kKeyWidth,
+  kValueWidth,
+  kHeadsFactor,
+  kBatch,
+  kType,
+  kLayout,
+  kScale,
+  kCausalityFactor,
+  kLengths,
+  kBooleanMask,
+  kAdditiveMask,
+  kAdditiveType,
+  kScores,
+  kWeights,
+  kSpecial,
+  kFactorCount
 };
 
 ProblemRecipe CommonRecipe(const Combination& values) {
@@ -98,7 +139,8 @@ ProblemRecipe CommonRecipe(const Combination& values) {
   recipe.layout = kLayouts[values[kLayout]];
   const double scale = kScales[values[kScale]];
   if (scale != kDefaultScale) recipe.options.scale = scale;
-  recipe.causal_offset = CausalOffset(kCausalities[values[kCausalityFactor]], recipe.query_count, recipe.key_count);
+  recipe.causal_offset =
+      CausalOffset(kCausalities[values[kCausalityFactor]], recipe.query_count, recipe.key_count);
   recipe.key_lengths = values[kLengths] != 0;
   recipe.boolean_mask = Mask(values[kBooleanMask], DataType::kBool);
   recipe.additive_mask = Mask(values[kAdditiveMask], kMaskTypes[values[kAdditiveType]]);
@@ -132,12 +174,14 @@ ProblemRecipe SpecialRecipe(const Combination& values) {
   const SpecialOptions& special = kSpecialOptions[values[kSpecial]];
   recipe.options.score = special.score;
   recipe.options.normalization = special.normalization;
-  if (special.multiplicative_mask) recipe.multiplicative_mask = Mask(1 + values[kBooleanMask] % 16, recipe.type);
+  if (special.multiplicative_mask)
+    recipe.multiplicative_mask = Mask(1 + values[kBooleanMask] % 16, recipe.type);
   if (special.float64) recipe.type = DataType::kF64;
   return recipe;
 }
 
-std::vector<ProblemRecipe> Recipes(ProblemRecipe (*make)(const Combination&), int special_count, uint64_t seed) {
+std::vector<ProblemRecipe> Recipes(ProblemRecipe (*make)(const Combination&), int special_count,
+                                   uint64_t seed) {
   std::vector<int> value_counts(kFactorCount);
   value_counts[kQueryCount] = value_counts[kKeyCount] = Size(kCounts);
   value_counts[kKeyWidth] = value_counts[kValueWidth] = Size(kWidths);
@@ -169,7 +213,8 @@ void CheckPart(const std::vector<ProblemRecipe>& recipes, int part) {
   for (size_t i = static_cast<size_t>(part); i < recipes.size(); i += kPartCount) {
     const TestProblem problem(recipes[i]);
     const TestOutputs outputs = MustAttend(problem);
-    EXPECT_TRUE(MatchesReference(problem, outputs)) << "computed by " << outputs.report.implementation;
+    EXPECT_TRUE(MatchesReference(problem, outputs))
+        << "computed by " << outputs.report.implementation;
   }
 }
 
@@ -182,7 +227,8 @@ TEST_P(AttendGridTest, MatchesTheOracleOverShapesTypesAndMasks) {
 }
 
 TEST_P(AttendGridTest, MatchesTheOracleOverScoresAndNormalizations) {
-  if (ForcedToFused()) GTEST_SKIP() << "computed by unfused-float64, whatever fused implementation is forced";
+  if (ForcedToFused())
+    GTEST_SKIP() << "computed by unfused-float64, whatever fused implementation is forced";
   const std::vector<ProblemRecipe> recipes = Recipes(SpecialRecipe, Size(kSpecialOptions), 2);
   ASSERT_GT(recipes.size(), 300u);
   CheckPart(recipes, GetParam());

@@ -42,7 +42,8 @@ TEST_P(ConvertTest, WidensEveryFiniteNumberExactly) {
   for (uint16_t bits = 0; bits < format.infinity(); ++bits) {
     ASSERT_EQ(static_cast<double>(format.widen(bits)), format.Value(bits)) << bits;
     const float negative = format.widen(static_cast<uint16_t>(bits | 0x8000));
-    ASSERT_EQ(std::bit_cast<uint32_t>(negative), std::bit_cast<uint32_t>(-format.widen(bits))) << bits;
+    ASSERT_EQ(std::bit_cast<uint32_t>(negative), std::bit_cast<uint32_t>(-format.widen(bits)))
+        << bits;
   }
 }
 
@@ -66,8 +67,8 @@ TEST_P(ConvertTest, NarrowingWhatWasWidenedGivesTheSameBits) {
   }
 }
 
-// Between any two neighbours: just below the middle, the middle, and just above it, in doubles. The neighbours of
-// the middle are lost in a float, so rounding by way of float fails here.
+// Between any two neighbours: just below the middle, the middle, and just above it, in doubles. The
+// neighbours of the middle are lost in a float, so rounding by way of float fails here.
 TEST_P(ConvertTest, RoundsOnceToNearestWithTiesToEven) {
   const Format& format = GetParam();
   for (uint16_t bits = 0; bits < format.infinity() - 1; ++bits) {
@@ -116,7 +117,9 @@ TEST_P(ConvertTest, KeepsNaNWithALowPayload) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, ConvertTest, testing::Values(kHalf, kBfloat16),
-                         [](const auto& format) { return format.param.exponent_bits == 5 ? "Half" : "Bfloat16"; });
+                         [](const auto& format) {
+                           return format.param.exponent_bits == 5 ? "Half" : "Bfloat16";
+                         });
 
 TEST(ConvertElementsTest, StoresAndLoadsEveryFloatingType) {
   const std::vector<double> numbers = {0.0, -1.5, 0.25, 3.0, kInfinity};  // exact in all types

@@ -23,12 +23,14 @@ using testing::HasSubstr;
 
 std::vector<std::string> Names(std::span<const Implementation* const> implementations) {
   std::vector<std::string> names;
-  for (const Implementation* implementation : implementations) names.emplace_back(implementation->name());
+  for (const Implementation* implementation : implementations)
+    names.emplace_back(implementation->name());
   return names;
 }
 
 TEST(ImplementationTest, AllAreListedInOrderOfPreference) {
-  EXPECT_THAT(Names(AllImplementations()), ElementsAre("fused-amx", "fused-avx512", "fused-avx2", "unfused-float64"));
+  EXPECT_THAT(Names(AllImplementations()),
+              ElementsAre("fused-amx", "fused-avx512", "fused-avx2", "unfused-float64"));
   for (const Implementation* implementation : AllImplementations()) {
     EXPECT_FALSE(implementation->description().empty()) << implementation->name();
   }
@@ -47,7 +49,9 @@ TEST(ImplementationTest, UnfusedFloat64IsAlwaysUsable) {
   EXPECT_EQ(UsableImplementations().back()->name(), "unfused-float64");
 }
 
-TEST(ImplementationTest, AtMostOneFusedImplementationIsUsable) { EXPECT_LE(UsableImplementations().size(), 2u); }
+TEST(ImplementationTest, AtMostOneFusedImplementationIsUsable) {
+  EXPECT_LE(UsableImplementations().size(), 2u);
+}
 
 // Plain attention in the types that every fused implementation offers.
 TEST(ImplementationTest, TheReportNamesTheOneThatRan) {
@@ -61,8 +65,11 @@ TEST(ImplementationTest, TheReportNamesTheOneThatRan) {
       const Implementation* preferred = UsableImplementations().front();
       EXPECT_EQ(report.implementation, preferred->name());
       const bool float64 = preferred->name() == "unfused-float64";
-      const bool tiles = preferred->name() == "fused-amx" && type == DataType::kBF16 && query_count > 1;
-      EXPECT_TRUE(report.precision == (float64 ? "f64" : tiles ? "bf16" : "f32") ||
+      const bool tiles =
+          preferred->name() == "fused-amx" && type == DataType::kBF16 && query_count > 1;
+      EXPECT_TRUE(report.precision == (float64 ? "f64"
+                                       : tiles ? "bf16"
+                                               : "f32") ||
                   (query_count == 1 && report.precision == "bf16"))
           << report.precision;
     }
@@ -84,15 +91,17 @@ TEST(ImplementationTest, AForcedOneIsTheOnlyOneOrHasOnlyFloat64Beside) {
   if (ForcedToFloat64()) {
     EXPECT_THAT(Names(UsableImplementations()), ElementsAre("unfused-float64"));
   } else {
-    EXPECT_THAT(Names(UsableImplementations()), ElementsAre(std::string(forced->name()), "unfused-float64"));
+    EXPECT_THAT(Names(UsableImplementations()),
+                ElementsAre(std::string(forced->name()), "unfused-float64"));
   }
 }
 
 TEST(ImplementationTest, AForcedFusedOneCapsTheInstructionSet) {
   if (!ForcedToFused()) GTEST_SKIP() << "no fused implementation is forced";
   const std::string name(ForcedImplementation()->name());
-  EXPECT_EQ(kernels::InstructionSet(),
-            name == "fused-amx" ? "avx512_amx" : name == "fused-avx512" ? "avx512" : "avx2");
+  EXPECT_EQ(kernels::InstructionSet(), name == "fused-amx"      ? "avx512_amx"
+                                       : name == "fused-avx512" ? "avx512"
+                                                                : "avx2");
 }
 
 TEST(ImplementationTest, ForcingAnotherFusedOneAfterAComputationIsRefused) {
@@ -100,7 +109,8 @@ TEST(ImplementationTest, ForcingAnotherFusedOneAfterAComputationIsRefused) {
   if (used == "unfused-float64") GTEST_SKIP() << "no fused implementation ran";
   for (const Implementation* other : AllImplementations()) {
     if (other->name() == used || other->name() == "unfused-float64") continue;
-    EXPECT_THAT(UseImplementation(other->name()), HasCode(absl::StatusCode::kFailedPrecondition)) << other->name();
+    EXPECT_THAT(UseImplementation(other->name()), HasCode(absl::StatusCode::kFailedPrecondition))
+        << other->name();
   }
   EXPECT_EQ(MustAttend(TestProblem(ProblemRecipe{})).report.implementation, used);
 }

@@ -23,7 +23,8 @@ using testing::HasSubstr;
 
 // A projection with storage of its own. Tensors are [1, 1, rows, columns].
 struct TestProjection {
-  TestProjection(DataType type_in, int64_t row_count, int64_t input_width, int64_t output_width, bool with_bias)
+  TestProjection(DataType type_in, int64_t row_count, int64_t input_width, int64_t output_width,
+                 bool with_bias)
       : type(type_in),
         input(type, {1, 1, row_count, input_width}),
         weight(type, {1, 1, input_width, output_width}),
@@ -60,18 +61,23 @@ struct TestProjection {
 double ArithmeticUnit(DataType type) { return type == DataType::kF64 ? 0x1p-53 : 0x1p-24; }
 double ResultUnit(DataType type) {
   switch (type) {
-    case DataType::kF64: return 0x1p-53;
-    case DataType::kF16: return 0x1p-11;
-    case DataType::kBF16: return 0x1p-9;
-    default: return 0x1p-24;
+    case DataType::kF64:
+      return 0x1p-53;
+    case DataType::kF16:
+      return 0x1p-11;
+    case DataType::kBF16:
+      return 0x1p-9;
+    default:
+      return 0x1p-24;
   }
 }
 
 // What a result may lose because it is too small for a relative error: denormals have a fixed unit.
 double Underflow(DataType type) { return type == DataType::kF16 ? 0x1p-24 : 0x1p-126; }
 
-// Compares with the product in float64. Each addition rounds by a random part of a unit of the sum so far, and
-// independent errors add up as the root of their number: four standard deviations are allowed.
+// Compares with the product in float64. Each addition rounds by a random part of a unit of the sum
+// so far, and independent errors add up as the root of their number: four standard deviations are
+// allowed.
 testing::AssertionResult MatchesFloat64(const TestProjection& test) {
   const int64_t input_width = test.input.extents()[3];
   const double roundings = 4.0 * std::sqrt(static_cast<double>(input_width + 1));
@@ -87,8 +93,8 @@ testing::AssertionResult MatchesFloat64(const TestProjection& test) {
                                2.0 * ResultUnit(test.type) * std::abs(want) + Underflow(test.type);
       const double got = test.output.At(0, 0, i, j);
       if (!(std::abs(got - want) <= tolerance)) {
-        return testing::AssertionFailure() << "row " << i << ", column " << j << ": got " << got << ", want " << want
-                                           << " within " << tolerance;
+        return testing::AssertionFailure() << "row " << i << ", column " << j << ": got " << got
+                                           << ", want " << want << " within " << tolerance;
       }
     }
   }
@@ -103,10 +109,12 @@ TEST_P(ProjectionTest, MatchesTheProductInFloat64) {
   const auto combinations =
       PairwiseCombinations({12, 15, 15, 2}, [](const Combination&) { return true; }, 3);
   for (const Combination& values : combinations) {
-    TestProjection test(GetParam(), kRows[values[0]], kWidths[values[1]], kWidths[values[2]], values[3] != 0);
+    TestProjection test(GetParam(), kRows[values[0]], kWidths[values[1]], kWidths[values[2]],
+                        values[3] != 0);
     ASSERT_THAT(Project(test.View()), IsOk());
-    ASSERT_TRUE(MatchesFloat64(test)) << test.input.extents()[2] << " rows, " << test.input.extents()[3] << " to "
-                                      << test.output.extents()[3];
+    ASSERT_TRUE(MatchesFloat64(test))
+        << test.input.extents()[2] << " rows, " << test.input.extents()[3] << " to "
+        << test.output.extents()[3];
     ASSERT_TRUE(test.output.GuardsIntact());
   }
 }
@@ -162,7 +170,8 @@ TEST_P(ProjectionTest, RejectsBadExtents) {
   TestProjection test(GetParam(), 2, 3, 4, false);
   const TestTensor untouched = test.output;
   const auto expect_rejected = [&](const Projection& projection, const char* message) {
-    EXPECT_THAT(Project(projection), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
+    EXPECT_THAT(Project(projection),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
   };
   Projection bad = test.View();
   bad.row_count = -1;
@@ -180,7 +189,8 @@ TEST_P(ProjectionTest, RejectsBadExtents) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, ProjectionTest,
-                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64),
+                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16,
+                                         DataType::kF64),
                          [](const auto& type) { return std::string(kernels::Name(type.param)); });
 
 }  // namespace

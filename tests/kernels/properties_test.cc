@@ -42,7 +42,8 @@ double NextUp(DataType type, double value) {
 void CopyRow(const TestTensor& source, int64_t from, int64_t to, TestTensor& target) {
   for (int64_t batch = 0; batch < source.extents()[0]; ++batch) {
     for (int64_t head = 0; head < source.extents()[1]; ++head) {
-      for (int64_t i = 0; i < source.extents()[3]; ++i) target.Set(batch, head, to, i, source.At(batch, head, from, i));
+      for (int64_t i = 0; i < source.extents()[3]; ++i)
+        target.Set(batch, head, to, i, source.At(batch, head, from, i));
     }
   }
 }
@@ -97,7 +98,8 @@ TEST_P(PropertiesTest, OutputsStayBetweenTheSmallestAndTheLargestValue) {
         }
         for (int64_t i = 0; i < problem.recipe.query_count; ++i) {
           const double output = outputs.output.At(batch, head, i, d);
-          ASSERT_GE(output, smallest - (NextUp(GetParam(), std::abs(smallest)) - std::abs(smallest)));
+          ASSERT_GE(output,
+                    smallest - (NextUp(GetParam(), std::abs(smallest)) - std::abs(smallest)));
           ASSERT_LE(output, NextUp(GetParam(), largest));
         }
       }
@@ -124,9 +126,11 @@ TEST_P(PropertiesTest, LaterKeysDoNotChangeTheBitsOfCausalRows) {
   for (int64_t batch = 0; batch < 2; ++batch) {
     for (int64_t head = 0; head < 4; ++head) {
       for (int64_t i = 0; i < kPrefix; ++i) {
-        ASSERT_EQ(before.output.RowBytes(batch, head, i), after.output.RowBytes(batch, head, i)) << "row " << i;
+        ASSERT_EQ(before.output.RowBytes(batch, head, i), after.output.RowBytes(batch, head, i))
+            << "row " << i;
       }
-      ASSERT_NE(before.output.RowBytes(batch, head, kPrefix), after.output.RowBytes(batch, head, kPrefix));
+      ASSERT_NE(before.output.RowBytes(batch, head, kPrefix),
+                after.output.RowBytes(batch, head, kPrefix));
     }
   }
 }
@@ -139,20 +143,24 @@ TestProblem HidingProblem(DataType type, Hiding hiding) {
   ProblemRecipe recipe = LargeRecipe(type);
   recipe.weights = true;
   recipe.options.scores = kernels::ScoresOutput::kMasked;
-  if (hiding == Hiding::kBoolean) recipe.boolean_mask = MaskRecipe{.broadcast = {true, true, true, false}};
-  if (hiding == Hiding::kAdditive) recipe.additive_mask = MaskRecipe{.broadcast = {true, true, true, false}};
+  if (hiding == Hiding::kBoolean)
+    recipe.boolean_mask = MaskRecipe{.broadcast = {true, true, true, false}};
+  if (hiding == Hiding::kAdditive)
+    recipe.additive_mask = MaskRecipe{.broadcast = {true, true, true, false}};
   if (hiding == Hiding::kCausal) recipe.causal_offset = kVisible - recipe.query_count;
   TestProblem problem(recipe);
   for (int64_t j = 0; j < recipe.key_count; ++j) {
     if (hiding == Hiding::kBoolean) problem.boolean_mask.Set(0, 0, 0, j, j < kVisible ? 1.0 : 0.0);
-    if (hiding == Hiding::kAdditive) problem.additive_mask.Set(0, 0, 0, j, j < kVisible ? 0.5 : -kInfinity);
+    if (hiding == Hiding::kAdditive)
+      problem.additive_mask.Set(0, 0, 0, j, j < kVisible ? 0.5 : -kInfinity);
   }
   if (hiding == Hiding::kLengths) problem.key_lengths = {kVisible, kVisible};
   return problem;
 }
 
 TEST_P(PropertiesTest, WhatIsHiddenChangesNoBit) {
-  for (const Hiding hiding : {Hiding::kBoolean, Hiding::kAdditive, Hiding::kCausal, Hiding::kLengths}) {
+  for (const Hiding hiding :
+       {Hiding::kBoolean, Hiding::kAdditive, Hiding::kCausal, Hiding::kLengths}) {
     const TestProblem problem = HidingProblem(GetParam(), hiding);
     const TestOutputs want = MustAttend(problem);
     EXPECT_TRUE(MatchesReference(problem, want));
@@ -165,7 +173,8 @@ TEST_P(PropertiesTest, WhatIsHiddenChangesNoBit) {
           FillRow(1, j, garbage, tensor);
         }
         EXPECT_TRUE(MustAttend(poisoned).SameBitsAs(want))
-            << "hiding " << static_cast<int>(hiding) << ", " << garbage << (in_keys ? " in keys" : " in values");
+            << "hiding " << static_cast<int>(hiding) << ", " << garbage
+            << (in_keys ? " in keys" : " in values");
       }
     }
   }
@@ -188,9 +197,11 @@ TEST_P(PropertiesTest, NaNReachesThoseWhoAttendAndNobodyElse) {
           if (batch == 1 && problem.boolean_mask.At(batch, head, i, 150) != 0.0) {
             ++attending;
             ASSERT_TRUE(std::isnan(got.output.At(batch, head, i, 0))) << head << " " << i;
-            ASSERT_TRUE(std::isnan(got.output.At(batch, head, i, recipe.value_width - 1))) << head << " " << i;
+            ASSERT_TRUE(std::isnan(got.output.At(batch, head, i, recipe.value_width - 1)))
+                << head << " " << i;
           } else {
-            ASSERT_EQ(got.output.RowBytes(batch, head, i), want.output.RowBytes(batch, head, i)) << head << " " << i;
+            ASSERT_EQ(got.output.RowBytes(batch, head, i), want.output.RowBytes(batch, head, i))
+                << head << " " << i;
           }
         }
       }
@@ -247,7 +258,8 @@ TEST_P(PropertiesTest, ScoresOfTenThousandEitherWayAreFine) {
     for (int64_t j = 0; j < recipe.key_count; ++j) {
       for (const int64_t batch : {0, 1}) {
         FillRow(batch, j, 0.0, problem.key);
-        for (const int64_t head : {0, 1}) problem.key.Set(batch, head, j, 0, j % 2 == 0 ? 1.0 : -1.0);
+        for (const int64_t head : {0, 1})
+          problem.key.Set(batch, head, j, 0, j % 2 == 0 ? 1.0 : -1.0);
       }
     }
     const TestOutputs outputs = MustAttend(problem);
@@ -264,15 +276,17 @@ TEST_P(PropertiesTest, ScoresThatAllLieFarBelowZeroAreNormalizedAllTheSame) {
   EXPECT_TRUE(MatchesReference(problem, MustAttend(problem)));
 }
 
-// Many models mask with the lowest finite number. A row that has nothing else attends to all its keys alike.
+// Many models mask with the lowest finite number. A row that has nothing else attends to all its
+// keys alike.
 TEST_P(PropertiesTest, ALowestFiniteAdditiveMaskDoesNotHide) {
   for (const DataType mask_type : {DataType::kF32, DataType::kF64}) {
     ProblemRecipe recipe = LargeRecipe(GetParam());
     recipe.weights = true;
     recipe.additive_mask = MaskRecipe{.type = mask_type, .hidden_share = 0.0};
     TestProblem problem(recipe);
-    const double lowest = mask_type == DataType::kF32 ? static_cast<double>(std::numeric_limits<float>::lowest())
-                                                      : std::numeric_limits<double>::lowest();
+    const double lowest = mask_type == DataType::kF32
+                              ? static_cast<double>(std::numeric_limits<float>::lowest())
+                              : std::numeric_limits<double>::lowest();
     problem.additive_mask.Fill([&] { return lowest; });
     for (int64_t j = 0; j < 100; ++j) problem.additive_mask.Set(0, 1, 2, j, 0.0);
     const TestOutputs outputs = MustAttend(problem);
@@ -305,7 +319,8 @@ TEST_P(PropertiesTest, RowsThatSeeNothingGiveZeros) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, PropertiesTest,
-                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64),
+                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16,
+                                         DataType::kF64),
                          [](const auto& type) { return std::string(kernels::Name(type.param)); });
 
 }  // namespace

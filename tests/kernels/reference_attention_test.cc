@@ -21,10 +21,12 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Equal but for the rounding of a handful of operations on numbers near 1.
 MATCHER(Agrees, "") {
   const auto [got, want] = arg;
-  return got == want || std::abs(got - want) <= 8 * std::numeric_limits<double>::epsilon() * (1 + std::abs(want));
+  return got == want ||
+         std::abs(got - want) <= 8 * std::numeric_limits<double>::epsilon() * (1 + std::abs(want));
 }
 
-// One head of float64 operands, with one-column queries and keys and values unless a test changes them.
+// One head of float64 operands, with one-column queries and keys and values unless a test changes
+// them.
 struct HandProblem {
   std::vector<double> query = {1.0, 2.0};
   std::vector<double> key = {0.0, std::log(3.0)};
@@ -100,7 +102,8 @@ TEST(ReferenceAttentionTest, AnAdditiveMaskAddsAndItsMinusInfinityHides) {
   const std::vector<float> mask = {0.0f, -std::numeric_limits<float>::infinity(), 1.0f, 1.0f};
   hand.problem.additive_mask = DenseView(mask.data(), DataType::kF32, {1, 1, 2, 2});
   const ReferenceResult result = hand.Compute();
-  EXPECT_THAT(result.masked_scores, Pointwise(Agrees(), {0.0, -kInfinity, 1.0, 1.0 + std::log(9.0)}));
+  EXPECT_THAT(result.masked_scores,
+              Pointwise(Agrees(), {0.0, -kInfinity, 1.0, 1.0 + std::log(9.0)}));
   EXPECT_THAT(result.output, Pointwise(Agrees(), {8.0, 15.2}));
 }
 
@@ -122,7 +125,8 @@ TEST(ReferenceAttentionTest, CausalOffsetAndKeyLengthsHide) {
 
 TEST(ReferenceAttentionTest, WhatSeesNothingGivesZeros) {
   for (const Normalization normalization :
-       {Normalization::kSoftmaxOverKeys, Normalization::kSoftmaxOverQueries, Normalization::kNone}) {
+       {Normalization::kSoftmaxOverKeys, Normalization::kSoftmaxOverQueries,
+        Normalization::kNone}) {
     HandProblem hand;
     hand.options.normalization = normalization;
     const std::vector<int64_t> lengths = {0};
@@ -131,7 +135,8 @@ TEST(ReferenceAttentionTest, WhatSeesNothingGivesZeros) {
     EXPECT_THAT(result.weights, ElementsAre(0.0, 0.0, 0.0, 0.0));
     EXPECT_THAT(result.output, ElementsAre(0.0, 0.0));
     const double hidden_score = normalization == Normalization::kNone ? 0.0 : -kInfinity;
-    EXPECT_THAT(result.masked_scores, ElementsAre(hidden_score, hidden_score, hidden_score, hidden_score));
+    EXPECT_THAT(result.masked_scores,
+                ElementsAre(hidden_score, hidden_score, hidden_score, hidden_score));
   }
 }
 
@@ -157,9 +162,10 @@ TEST(ReferenceAttentionTest, AdditiveScore) {
   hand.problem.score_vector = DenseView(vector.data(), DataType::kF64, {1, 1, 1, 2});
   hand.options.score = ScoreKind::kAdditive;
   hand.key = {0.0, 0.5};
-  EXPECT_THAT(hand.Compute().raw_scores,
-              Pointwise(Agrees(), {10 * std::tanh(1.0), 10 * std::tanh(1.0) + 100 * std::tanh(1.0),
-                                   10 * std::tanh(2.0), 10 * std::tanh(2.0) + 100 * std::tanh(1.0)}));
+  EXPECT_THAT(
+      hand.Compute().raw_scores,
+      Pointwise(Agrees(), {10 * std::tanh(1.0), 10 * std::tanh(1.0) + 100 * std::tanh(1.0),
+                           10 * std::tanh(2.0), 10 * std::tanh(2.0) + 100 * std::tanh(1.0)}));
 }
 
 TEST(ReferenceAttentionTest, GroupedHeadsShareKeysAndValues) {

@@ -66,7 +66,8 @@ TEST(ReproducibilityTest, AnEntryAloneHasTheBitsThatItHasInABatch) {
       const auto copy = [&](const TestTensor& source, TestTensor& target) {
         for (int64_t h = 0; h < target.extents()[1]; ++h) {
           for (int64_t r = 0; r < target.extents()[2]; ++r) {
-            for (int64_t c = 0; c < target.extents()[3]; ++c) target.Set(0, h, r, c, source.At(batch, h, r, c));
+            for (int64_t c = 0; c < target.extents()[3]; ++c)
+              target.Set(0, h, r, c, source.At(batch, h, r, c));
           }
         }
       };
@@ -77,7 +78,8 @@ TEST(ReproducibilityTest, AnEntryAloneHasTheBitsThatItHasInABatch) {
       const TestOutputs got = MustAttend(alone);
       for (int64_t head = 0; head < recipe.query_head_count; ++head) {
         for (int64_t i = 0; i < recipe.query_count; ++i) {
-          ASSERT_EQ(got.output.RowBytes(0, head, i), want.output.RowBytes(batch, head, i)) << recipe;
+          ASSERT_EQ(got.output.RowBytes(0, head, i), want.output.RowBytes(batch, head, i))
+              << recipe;
         }
       }
     }

@@ -7,7 +7,8 @@
 
 namespace attention::test {
 
-// The one that the environment variable ATTENTION_IMPLEMENTATION names, or null if it is unset or empty.
+// The one that the environment variable ATTENTION_IMPLEMENTATION names, or null if it is unset or
+// empty.
 [[nodiscard]] const kernels::Implementation* ForcedImplementation();
 
 // Whether only unfused-float64 may run.

@@ -1,7 +1,7 @@
 // The main function of test programs that run once for each implementation of the kernels.
 //
-// ATTENTION_IMPLEMENTATION names the one to force. Where the machine cannot run it, every test is skipped with a
-// message; an unknown name fails.
+// ATTENTION_IMPLEMENTATION names the one to force. Where the machine cannot run it, every test is
+// skipped with a message; an unknown name fails.
 
 #include <cstdio>
 #include <cstdlib>

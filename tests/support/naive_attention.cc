@@ -48,7 +48,8 @@ class Naive {
 
   static Row ReadRow(const TensorView& view, int64_t batch, int64_t head, int64_t row) {
     Row values(static_cast<size_t>(view.extents[3]));
-    for (size_t i = 0; i < values.size(); ++i) values[i] = At(view, batch, head, row, static_cast<int64_t>(i));
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = At(view, batch, head, row, static_cast<int64_t>(i));
     return values;
   }
 
@@ -66,23 +67,29 @@ class Naive {
     Real sum = 0;
     for (size_t i = 0; i < query.size(); ++i) {
       sum += options_.score == ScoreKind::kAdditive
-                 ? At(problem_.score_vector, 0, 0, 0, static_cast<int64_t>(i)) * std::tanh(query[i] + key[i])
+                 ? At(problem_.score_vector, 0, 0, 0, static_cast<int64_t>(i)) *
+                       std::tanh(query[i] + key[i])
                  : query[i] * key[i];
     }
     const double width = static_cast<double>(problem_.key.extents[3]);
-    const double usual_scale = options_.score == ScoreKind::kDotProduct ? 1.0 / std::sqrt(width) : 1.0;
+    const double usual_scale =
+        options_.score == ScoreKind::kDotProduct ? 1.0 / std::sqrt(width) : 1.0;
     return static_cast<Real>(options_.scale.value_or(usual_scale)) * sum;
   }
 
   [[nodiscard]] bool Hidden(int64_t batch, int64_t head, int64_t query, int64_t key) const {
     if (problem_.causal_offset.has_value() && key - query > *problem_.causal_offset) return true;
-    if (!problem_.key_lengths.empty() && key >= problem_.key_lengths[static_cast<size_t>(batch)]) return true;
-    if (problem_.boolean_mask.present() && At(problem_.boolean_mask, batch, head, query, key) == 0) return true;
-    return problem_.additive_mask.present() && At(problem_.additive_mask, batch, head, query, key) == -kInfinity;
+    if (!problem_.key_lengths.empty() && key >= problem_.key_lengths[static_cast<size_t>(batch)])
+      return true;
+    if (problem_.boolean_mask.present() && At(problem_.boolean_mask, batch, head, query, key) == 0)
+      return true;
+    return problem_.additive_mask.present() &&
+           At(problem_.additive_mask, batch, head, query, key) == -kInfinity;
   }
 
   // Fills scores_ and hidden_ with one head's matrix and appends the scores to the result.
-  void ComputeScores(int64_t batch, int64_t head, const std::vector<Row>& queries, const std::vector<Row>& keys) {
+  void ComputeScores(int64_t batch, int64_t head, const std::vector<Row>& queries,
+                     const std::vector<Row>& keys) {
     scores_.clear();
     hidden_.clear();
     const bool none = options_.normalization == Normalization::kNone;
@@ -92,8 +99,10 @@ class Naive {
         const auto key = static_cast<int64_t>(j);
         Real score = Score(queries[i], keys[j]);
         result_.raw_scores.push_back(RoundTo(type_, static_cast<double>(score)));
-        if (problem_.multiplicative_mask.present()) score *= At(problem_.multiplicative_mask, batch, head, query, key);
-        if (problem_.additive_mask.present()) score += At(problem_.additive_mask, batch, head, query, key);
+        if (problem_.multiplicative_mask.present())
+          score *= At(problem_.multiplicative_mask, batch, head, query, key);
+        if (problem_.additive_mask.present())
+          score += At(problem_.additive_mask, batch, head, query, key);
         const bool hidden = Hidden(batch, head, query, key);
         if (hidden) score = none ? Real{0} : -kInfinity;
         result_.masked_scores.push_back(RoundTo(type_, static_cast<double>(score)));
@@ -121,7 +130,8 @@ class Naive {
   void ComputeHead(int64_t batch, int64_t head) {
     const int64_t key_value_head = head / (problem_.query.extents[1] / problem_.key.extents[1]);
     std::vector<Row> queries, keys, values;
-    for (int64_t i = 0; i < problem_.query.extents[2]; ++i) queries.push_back(ReadRow(problem_.query, batch, head, i));
+    for (int64_t i = 0; i < problem_.query.extents[2]; ++i)
+      queries.push_back(ReadRow(problem_.query, batch, head, i));
     for (int64_t j = 0; j < problem_.key.extents[2]; ++j) {
       keys.push_back(ReadRow(problem_.key, batch, key_value_head, j));
       values.push_back(ReadRow(problem_.value, batch, key_value_head, j));
@@ -169,7 +179,8 @@ class Naive {
 
 }  // namespace
 
-kernels::ReferenceResult NaiveAttention(const AttentionProblem& problem, const AttentionOptions& options) {
+kernels::ReferenceResult NaiveAttention(const AttentionProblem& problem,
+                                        const AttentionOptions& options) {
   if (problem.query.type == DataType::kF64) return Naive<double>(problem, options).Compute();
   return Naive<float>(problem, options).Compute();
 }

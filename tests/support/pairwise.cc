@@ -47,9 +47,9 @@ Combination RandomWith(const Pair& pair, const std::vector<int>& value_counts, R
 
 }  // namespace
 
-std::vector<Combination> PairwiseCombinations(const std::vector<int>& value_counts,
-                                              const std::function<bool(const Combination&)>& allowed,
-                                              uint64_t seed) {
+std::vector<Combination> PairwiseCombinations(
+    const std::vector<int>& value_counts, const std::function<bool(const Combination&)>& allowed,
+    uint64_t seed) {
   Random random(seed);
   std::set<Pair> open = AllPairs(value_counts);
   std::vector<Combination> combinations;

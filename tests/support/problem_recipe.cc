@@ -16,8 +16,9 @@ std::ostream& operator<<(std::ostream& stream, const ProblemRecipe& recipe) {
   stream << "seed=" << recipe.seed << " type=" << kernels::Name(recipe.type)
          << " batch=" << recipe.batch << " heads=" << recipe.query_head_count << "/"
          << recipe.key_value_head_count << " queries=" << recipe.query_count
-         << " keys=" << recipe.key_count << " widths=" << recipe.key_width << "/" << recipe.value_width
-         << " hidden_width=" << recipe.hidden_width << " layout=" << static_cast<int>(recipe.layout)
+         << " keys=" << recipe.key_count << " widths=" << recipe.key_width << "/"
+         << recipe.value_width << " hidden_width=" << recipe.hidden_width
+         << " layout=" << static_cast<int>(recipe.layout)
          << " score=" << static_cast<int>(recipe.options.score)
          << " normalization=" << static_cast<int>(recipe.options.normalization)
          << " scores=" << static_cast<int>(recipe.options.scores) << " weights=" << recipe.weights

@@ -1,4 +1,5 @@
-// GoogleMock matchers for absl::Status and absl::StatusOr; Debian's Abseil does not package its own.
+// GoogleMock matchers for absl::Status and absl::StatusOr; Debian's Abseil does not package its
+// own.
 
 #ifndef ATTENTION_TESTS_SUPPORT_STATUS_MATCHERS_H_
 #define ATTENTION_TESTS_SUPPORT_STATUS_MATCHERS_H_
@@ -26,7 +27,8 @@ MATCHER_P(HasCode, code, "has code " + absl::StatusCodeToString(code)) {
 }
 
 // `message` is a matcher of strings.
-MATCHER_P2(StatusIs, code, message, "has code " + absl::StatusCodeToString(code) + " and a message that fits") {
+MATCHER_P2(StatusIs, code, message,
+           "has code " + absl::StatusCodeToString(code) + " and a message that fits") {
   const absl::Status& status = StatusOf(arg);
   *result_listener << status.ToString() << " ";
   const std::string text(status.message().data(), status.message().size());

@@ -61,7 +61,8 @@ void MakeKeyLengths(Random& random, TestProblem& problem) {
   if (!problem.recipe.key_lengths) return;
   const int64_t key_count = problem.recipe.key_count;
   for (int64_t batch = 0; batch < problem.recipe.batch; ++batch) {
-    const int64_t choices[] = {key_count, 0, random.Index(key_count + 1), random.Index(key_count + 1)};
+    const int64_t choices[] = {key_count, 0, random.Index(key_count + 1),
+                               random.Index(key_count + 1)};
     problem.key_lengths.push_back(choices[random.Index(4)]);
   }
 }
@@ -70,15 +71,18 @@ void MakeKeyLengths(Random& random, TestProblem& problem) {
 
 TestProblem::TestProblem(const ProblemRecipe& recipe_in)
     : recipe(recipe_in),
-      query(recipe.type, {recipe.batch, recipe.query_head_count, recipe.query_count, recipe.key_width},
+      query(recipe.type,
+            {recipe.batch, recipe.query_head_count, recipe.query_count, recipe.key_width},
             recipe.layout),
-      key(recipe.type, {recipe.batch, recipe.key_value_head_count, recipe.key_count, recipe.key_width},
+      key(recipe.type,
+          {recipe.batch, recipe.key_value_head_count, recipe.key_count, recipe.key_width},
           recipe.layout),
       value(recipe.type,
             {recipe.batch, recipe.key_value_head_count, recipe.key_count, recipe.value_width},
             recipe.layout) {
   Random random(recipe.seed);
-  for (TestTensor* tensor : {&query, &key, &value}) tensor->Fill(NormalNumbers(random, recipe.magnitude));
+  for (TestTensor* tensor : {&query, &key, &value})
+    tensor->Fill(NormalNumbers(random, recipe.magnitude));
   MakeScoreParameters(random, *this);
   MakeMasks(random, *this);
   MakeKeyLengths(random, *this);
@@ -119,8 +123,8 @@ bool TestOutputs::GuardsIntact() const {
 }
 
 bool TestOutputs::SameBitsAs(const TestOutputs& other) const {
-  return output.storage() == other.output.storage() && weights.storage() == other.weights.storage() &&
-         scores.storage() == other.scores.storage();
+  return output.storage() == other.output.storage() &&
+         weights.storage() == other.weights.storage() && scores.storage() == other.scores.storage();
 }
 
 TestOutputs MustAttend(const TestProblem& problem, const kernels::Execution& execution) {

@@ -46,9 +46,10 @@ struct TestOutputs {
   kernels::AttentionReport report;
 };
 
-// Calls Attend, which must succeed, must write nothing but the outputs and, if an implementation was forced that
-// offers the problem, must have used it. Failures are GoogleTest's.
-[[nodiscard]] TestOutputs MustAttend(const TestProblem& problem, const kernels::Execution& execution = {});
+// Calls Attend, which must succeed, must write nothing but the outputs and, if an implementation
+// was forced that offers the problem, must have used it. Failures are GoogleTest's.
+[[nodiscard]] TestOutputs MustAttend(const TestProblem& problem,
+                                     const kernels::Execution& execution = {});
 
 }  // namespace attention::test
 

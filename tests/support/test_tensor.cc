@@ -17,7 +17,8 @@ constexpr int64_t kPaddingElements = 3;
 
 Extents Strides(const Extents& extents, Layout layout) {
   switch (layout) {
-    case Layout::kDense: return kernels::DenseStrides(extents);
+    case Layout::kDense:
+      return kernels::DenseStrides(extents);
     case Layout::kSequenceFirst:
       return {extents[1] * extents[2] * extents[3], extents[3], extents[1] * extents[3], 1};
     case Layout::kPadded:
@@ -33,7 +34,8 @@ int64_t StorageElements(Extents extents, Layout layout) {
   return kernels::ElementCount(extents);
 }
 
-// The guard before the data is odd in elements, so that the data is never better aligned than it must be.
+// The guard before the data is odd in elements, so that the data is never better aligned than it
+// must be.
 size_t FirstByte(DataType type) { return kGuardBytes + ElementBytes(type); }
 
 // Calls visit(batch, head, row, column) for every element.
@@ -55,13 +57,15 @@ TestTensor::TestTensor(DataType type, const Extents& extents, const Extents& str
     : type_(type),
       extents_(extents),
       strides_(strides),
-      storage_(FirstByte(type) + static_cast<size_t>(element_count) * ElementBytes(type) + kGuardBytes,
-               kUntouched) {}
+      storage_(
+          FirstByte(type) + static_cast<size_t>(element_count) * ElementBytes(type) + kGuardBytes,
+          kUntouched) {}
 
 TestTensor::TestTensor(DataType type, const Extents& extents, Layout layout)
     : TestTensor(type, extents, Strides(extents, layout), StorageElements(extents, layout)) {}
 
-TestTensor TestTensor::Mask(DataType type, const Extents& extents, const std::array<bool, 4>& broadcast) {
+TestTensor TestTensor::Mask(DataType type, const Extents& extents,
+                            const std::array<bool, 4>& broadcast) {
   Extents stored = extents;
   for (size_t axis = 0; axis < 4; ++axis) {
     if (broadcast[axis]) stored[axis] = 1;
@@ -98,7 +102,8 @@ void TestTensor::Fill(const std::function<double()>& next) {
 
 std::vector<double> TestTensor::Values() const {
   std::vector<double> values;
-  ForEach(extents_, [&](int64_t b, int64_t h, int64_t r, int64_t c) { values.push_back(At(b, h, r, c)); });
+  ForEach(extents_,
+          [&](int64_t b, int64_t h, int64_t r, int64_t c) { values.push_back(At(b, h, r, c)); });
   return values;
 }
 

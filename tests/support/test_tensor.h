@@ -1,4 +1,5 @@
-// Tensors that own their storage, for tests: any type and layout, with guards that notice stray writes.
+// Tensors that own their storage, for tests: any type and layout, with guards that notice stray
+// writes.
 
 #ifndef ATTENTION_TESTS_SUPPORT_TEST_TENSOR_H_
 #define ATTENTION_TESTS_SUPPORT_TEST_TENSOR_H_
@@ -18,12 +19,13 @@ enum class Layout : uint8_t {
   kPadded,         // dense, with unused elements after each row
 };
 
-// Copies are deep. The data is aligned to its element's size and to nothing more. All bytes, those of unused
-// elements included, start as 0xA5.
+// Copies are deep. The data is aligned to its element's size and to nothing more. All bytes, those
+// of unused elements included, start as 0xA5.
 class TestTensor {
  public:
   TestTensor() = default;  // absent
-  TestTensor(kernels::DataType type, const kernels::Extents& extents, Layout layout = Layout::kDense);
+  TestTensor(kernels::DataType type, const kernels::Extents& extents,
+             Layout layout = Layout::kDense);
 
   // A mask that is the same along the axes for which `broadcast` is true.
   static TestTensor Mask(kernels::DataType type, const kernels::Extents& extents,
@@ -55,8 +57,8 @@ class TestTensor {
   [[nodiscard]] kernels::MutableTensorView mutable_view();
 
  private:
-  TestTensor(kernels::DataType type, const kernels::Extents& extents, const kernels::Extents& strides,
-             int64_t element_count);
+  TestTensor(kernels::DataType type, const kernels::Extents& extents,
+             const kernels::Extents& strides, int64_t element_count);
   [[nodiscard]] size_t ByteOffset(int64_t batch, int64_t head, int64_t row, int64_t column) const;
 
   kernels::DataType type_ = kernels::DataType::kF32;

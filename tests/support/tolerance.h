@@ -1,11 +1,13 @@
 // How far from the oracle a result may be, derived from the operands:
 //
 //   2 * (largest error of the naive computation in the same precision on the same head's operands)
-//   + a few roundings of the terms that make up the element, as independent errors: 4 * sqrt(sum of their squares)
+//   + a few roundings of the terms that make up the element, as independent errors: 4 * sqrt(sum of
+//   their squares)
 //   + a rounding of the result.
 //
-// The first part follows the real growth of errors; the second covers heads where the naive computation happens
-// to be exact. For F64, where naive and oracle do nearly the same, the second grows with the number of terms.
+// The first part follows the real growth of errors; the second covers heads where the naive
+// computation happens to be exact. For F64, where naive and oracle do nearly the same, the second
+// grows with the number of terms.
 
 #ifndef ATTENTION_TESTS_SUPPORT_TOLERANCE_H_
 #define ATTENTION_TESTS_SUPPORT_TOLERANCE_H_
@@ -29,12 +31,15 @@ struct Tolerance {
                                         const kernels::AttentionOptions& options,
                                         const kernels::ReferenceResult& reference);
 
-// Whether all of `got` is within `tolerance` of `want`; infinities and NaN must be where they are wanted.
-[[nodiscard]] testing::AssertionResult IsWithin(const std::vector<double>& got, const std::vector<double>& want,
+// Whether all of `got` is within `tolerance` of `want`; infinities and NaN must be where they are
+// wanted.
+[[nodiscard]] testing::AssertionResult IsWithin(const std::vector<double>& got,
+                                                const std::vector<double>& want,
                                                 const std::vector<double>& tolerance);
 
 // Whether everything that the recipe asks for is right.
-[[nodiscard]] testing::AssertionResult MatchesReference(const TestProblem& problem, const TestOutputs& outputs);
+[[nodiscard]] testing::AssertionResult MatchesReference(const TestProblem& problem,
+                                                        const TestOutputs& outputs);
 
 }  // namespace attention::test
 
