@@ -53,8 +53,8 @@ struct FailedAttempt {
   std::vector<std::string> pushbacks = {};  // all values of kPushbackTrailer
 };
 
-// The wait before the next attempt, or nothing if there must be none. `random` is uniform in [0,
-// 1).
+// The wait before the next attempt, or nothing if there must be none. `random` is uniform in
+// [0, 1).
 [[nodiscard]] std::optional<std::chrono::milliseconds> WaitBeforeRetry(const FailedAttempt& failed,
                                                                        const RetryOptions& options,
                                                                        double random);

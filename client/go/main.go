@@ -1,4 +1,5 @@
-// Attention in ten lines of Go: three words attend to each other. README.md says how to make the stubs.
+// Attention in ten lines of Go: three words attend to each other. README.md says how to make the
+// stubs.
 package main
 
 import (
@@ -18,7 +19,8 @@ func main() {
 	if len(os.Args) > 1 {
 		address = os.Args[1]
 	}
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	credentials := grpc.WithTransportCredentials(insecure.NewCredentials())
+	connection, err := grpc.NewClient(address, credentials)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,7 +28,8 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 
-	response, err := attentionv1.NewAttentionServiceClient(connection).SelfAttention(ctx, &attentionv1.SelfAttentionRequest{
+	client := attentionv1.NewAttentionServiceClient(connection)
+	response, err := client.SelfAttention(ctx, &attentionv1.SelfAttentionRequest{
 		Embeddings: &attentionv1.Tensor{Shape: []int64{3, 2}, Floats: []float32{1, 0, 0, 1, 1, 1}},
 		Options:    &attentionv1.AttentionOptions{ReturnWeights: true},
 	})
@@ -36,6 +39,6 @@ func main() {
 	for row := 0; row < 3; row++ {
 		output := response.Output.Floats[2*row : 2*row+2]
 		weights := response.Weights.Floats[3*row : 3*row+3]
-		fmt.Printf("output %.6f %.6f weights %.6f %.6f %.6f\n", output[0], output[1], weights[0], weights[1], weights[2])
+		fmt.Printf("output %.6f weights %.6f\n", output, weights)
 	}
 }

@@ -51,7 +51,7 @@ Colour ColourAt(double place) {
   const double position = place * (kColours.size() - 1);
   const size_t lower = std::min(static_cast<size_t>(position), kColours.size() - 2);
   const double share = position - static_cast<double>(lower);
-  const auto mix = [&](double Colour::* part) {
+  const auto mix = [&](double Colour::*part) {
     return std::round(kColours[lower].*part * (1 - share) + kColours[lower + 1].*part * share);
   };
   return {mix(&Colour::red), mix(&Colour::green), mix(&Colour::blue)};

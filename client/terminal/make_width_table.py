@@ -3,10 +3,10 @@
 
 Usage: make_width_table.py > width_table.cc
 
-Source: the Unicode Character Database as this Python knows it. Wide are the code points with East_Asian_Width W or F;
-of no width are those of the categories Mn, Me and Cf, and the Hangul vowels and final consonants that join the
-syllable before them. Unassigned code points between two of the same width count with them, which shortens the
-table and takes in many later additions.
+Source: the Unicode Character Database as this Python knows it. Wide are the code points with
+East_Asian_Width W or F; of no width are those of the categories Mn, Me and Cf, and the Hangul
+vowels and final consonants that join the syllable before them. Unassigned code points between two
+of the same width count with them, which shortens the table and takes in many later additions.
 """
 
 import unicodedata
@@ -23,7 +23,9 @@ def is_zero_width(code_point):
 
 
 def is_wide(code_point):
-    return unicodedata.east_asian_width(chr(code_point)) in ("W", "F") and not is_zero_width(code_point)
+    if is_zero_width(code_point):
+        return False
+    return unicodedata.east_asian_width(chr(code_point)) in ("W", "F")
 
 
 def is_unassigned(code_point):
@@ -66,7 +68,8 @@ def print_array(name, found):
 
 
 def main():
-    print(f"// Made by make_width_table.py from Unicode {unicodedata.unidata_version}. Do not edit.\n")
+    version = unicodedata.unidata_version
+    print(f"// Made by make_width_table.py from Unicode {version}. Do not edit.\n")
     print('#include "client/terminal/width_table.h"\n')
     print("namespace attention::client {\nnamespace {\n\n// clang-format off")
     print_array("kZeroWidth", ranges(is_zero_width))
