@@ -6,12 +6,13 @@ project_folder=${environment_folder%/deploy/environment}
 # shellcheck source=messages.sh
 source "$environment_folder/messages.sh"
 
-# enter_environment SCRIPT [ARGUMENT...]: starts SCRIPT again inside deploy/env; does nothing the second time.
+# enter_environment SCRIPT [ARGUMENT...]: starts deploy/SCRIPT again inside deploy/env; does nothing the
+# second time.
 enter_environment() {
   if [[ ${ATTENTION_ENVIRONMENT_ENTERED:-} == yes ]]; then
     unset ATTENTION_ENVIRONMENT_ENTERED
   else
-    ATTENTION_ENVIRONMENT_ENTERED=yes exec "$project_folder/deploy/env" "$@"
+    ATTENTION_ENVIRONMENT_ENTERED=yes exec "$project_folder/deploy/env" "$project_folder/deploy/$1" "${@:2}"
   fi
 }
 
