@@ -156,6 +156,19 @@ class AttentionTest(NumericTestCase):
             query_embeddings=self.tensor(2, 3, 4), memory_embeddings=self.tensor(2, 0, 4)))
         numpy.testing.assert_array_equal(to_array(response.output), numpy.zeros((2, 3, 4)))
 
+    def test_what_is_exactly_at_a_limit_is_allowed(self):
+        for name, queries, memory, heads in (
+                ("batch", (65536, 1, 1), (65536, 1, 1), 1),
+                ("queries", (1048576, 1), (1, 1), 1),
+                ("keys", (1, 1), (1048576, 1), 1),
+                ("width", (1, 65536), (1, 65536), 64),
+                ("head width", (2, 1024), (3, 1024), 1),
+                ("heads", (2, 1024), (3, 1024), 1024)):
+            with self.subTest(name):
+                self.check(service.CrossAttentionRequest(
+                    query_embeddings=self.tensor(*queries), memory_embeddings=self.tensor(*memory),
+                    head_count=heads))
+
     def test_a_long_sequence_in_every_type(self):
         for name, data_type in TYPES.items():
             with self.subTest(type=name):

@@ -14,6 +14,15 @@ from tensors import F32, to_array, to_tensor
 README = pathlib.Path(__file__).resolve().parents[2] / "proto" / "README.md"
 
 
+def limits_of_flags():
+    """{flag: number} of the table rows that name a flag."""
+    rows = re.findall(r"^\|.*\| ([\d^]+) ([\w ]+)\| `(--[\w-]+)` \|$", README.read_text(), re.M)
+    units = {"MiB": 2**20, "floating point operations": 1}
+    return {
+        flag: float(number.replace("10^", "1e")) * units[unit.strip()]
+        for number, unit, flag in rows}
+
+
 def blocks():
     """The fenced blocks without a language, in order: the bytes, then the answer."""
     return re.findall(r"^```\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S)
@@ -47,6 +56,16 @@ class WireExampleTest(unittest.TestCase):
         self.assertEqual(service.MaskedAttentionRequest.FromString(payload), described)
         self.assertEqual(payload, described.SerializeToString(deterministic=True))
         self.assertIn(f"of {len(payload)} bytes", README.read_text(encoding="utf-8"))
+
+    def test_the_limits_shown_are_the_defaults_of_the_server(self):
+        with ServerProcess() as server:
+            info = server.stub.GetServerInfo(service.GetServerInfoRequest(), timeout=10)
+        self.assertEqual(limits_of_flags(), {
+            "--max-request-bytes": info.max_request_bytes,
+            "--max-response-bytes": info.max_response_bytes,
+            "--max-request-flops": info.max_request_flops,
+            "--max-request-float64-flops": info.max_request_float64_flops,
+        })
 
     def test_a_server_answers_the_bytes_with_the_numbers_shown(self):
         with ServerProcess() as server:
