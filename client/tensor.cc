@@ -41,10 +41,8 @@ auto VisitElementType(DataType type, Visitor visit) {
 double Widen(Float16 value) { return WidenF16(value); }
 double Widen(BFloat16 value) { return WidenBF16(value); }
 template <typename T>
-  requires std::is_arithmetic_v<T>
-double Widen(T value) {
-  return static_cast<double>(value);
-}
+requires std::is_arithmetic_v<T>
+double Widen(T value) { return static_cast<double>(value); }
 
 // Whether `number` can become a T; every number can become a floating point one.
 template <Element T>
@@ -76,9 +74,9 @@ absl::Status CheckByteCount(DataType type, const Shape& shape, size_t byte_count
   if (!element_count.ok()) return element_count.status();
   if (byte_count % ElementBytes(type) != 0 ||
       byte_count / ElementBytes(type) != static_cast<size_t>(*element_count)) {
-    return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(shape), " has ", *element_count, " elements of ",
-                                                   ElementBytes(type), " bytes, but ", byte_count,
-                                                   " bytes were given"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("shape ", ToString(shape), " has ", *element_count, " elements of ",
+                     ElementBytes(type), " bytes, but ", byte_count, " bytes were given"));
   }
   return absl::OkStatus();
 }
@@ -109,13 +107,16 @@ std::string_view Name(DataType type) {
   return "INT64";
 }
 
-std::string ToString(const Shape& shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+std::string ToString(const Shape& shape) {
+  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+}
 
 absl::StatusOr<int64_t> ElementCount(const Shape& shape) {
   bool has_zero = false;
   for (const int64_t extent : shape) {
     if (extent < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(shape), " has a negative extent"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("shape ", ToString(shape), " has a negative extent"));
     }
     has_zero = has_zero || extent == 0;
   }
@@ -123,7 +124,8 @@ absl::StatusOr<int64_t> ElementCount(const Shape& shape) {
   int64_t count = 1;
   for (const int64_t extent : shape) {
     if (__builtin_mul_overflow(count, extent, &count)) {
-      return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(shape), " has too many elements to count"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("shape ", ToString(shape), " has too many elements to count"));
     }
   }
   return count;
@@ -133,24 +135,27 @@ absl::Status TensorRef::Validate() const { return CheckByteCount(type_, shape_, 
 
 absl::StatusOr<TensorValue> TensorValue::Create(DataType type, Shape shape, std::string bytes) {
   if (absl::Status status = CheckByteCount(type, shape, bytes.size()); !status.ok()) return status;
-  const bool all_bool = type != DataType::kBool || std::ranges::all_of(bytes, [](char byte) { return (byte & ~1) == 0; });
+  const bool all_bool = type != DataType::kBool ||
+                        std::ranges::all_of(bytes, [](char byte) { return (byte & ~1) == 0; });
   if (!all_bool) return absl::InvalidArgumentError("a byte of a BOOL is neither 0 nor 1");
   return TensorValue(type, std::move(shape), std::move(bytes));
 }
 
-absl::StatusOr<TensorValue> TensorValue::FromDoubles(DataType type, Shape shape, std::span<const double> numbers) {
+absl::StatusOr<TensorValue> TensorValue::FromDoubles(DataType type, Shape shape,
+                                                     std::span<const double> numbers) {
   const absl::StatusOr<int64_t> element_count = ElementCount(shape);
   if (!element_count.ok()) return element_count.status();
   if (static_cast<size_t>(*element_count) != numbers.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(shape), " has ", *element_count,
-                                                   " elements, but ", numbers.size(), " numbers were given"));
+    return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(shape), " has ",
+                                                   *element_count, " elements, but ",
+                                                   numbers.size(), " numbers were given"));
   }
   std::string bytes(numbers.size() * ElementBytes(type), '\0');
   absl::Status status = VisitElementType(type, [&]<typename T>(T) -> absl::Status {
     for (size_t i = 0; i < numbers.size(); ++i) {
       if (!Fits<T>(numbers[i])) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("element ", i, " is ", numbers[i], ", which ", View(Name(type)), " cannot hold"));
+        return absl::InvalidArgumentError(absl::StrCat(
+            "element ", i, " is ", numbers[i], ", which ", View(Name(type)), " cannot hold"));
       }
       const T narrowed = Narrow<T>(numbers[i]);
       std::memcpy(&bytes[i * sizeof(T)], &narrowed, sizeof(T));

@@ -1,8 +1,10 @@
-// Tensors as the client library takes and returns them: an element type, a shape and dense row-major bytes.
+// Tensors as the client library takes and returns them: an element type, a shape and dense
+// row-major bytes.
 //
-// TensorRef borrows its elements and must not outlive them; TensorValue owns them. Neither has an opinion about
-// the other end: whether a shape fits a request is the server's to say, whether the bytes fit the shape is
-// checked when the request is built. Both are values: copies are independent, and threads may read one at once.
+// TensorRef borrows its elements and must not outlive them; TensorValue owns them. Neither has an
+// opinion about the other end: whether a shape fits a request is the server's to say, whether the
+// bytes fit the shape is checked when the request is built. Both are values: copies are
+// independent, and threads may read one at once.
 
 #ifndef ATTENTION_CLIENT_TENSOR_H_
 #define ATTENTION_CLIENT_TENSOR_H_
@@ -33,7 +35,8 @@ enum class DataType : uint8_t { kF32, kF16, kBF16, kF64, kBool, kInt32, kInt64 }
 // "F32", "F16", "BF16", "F64", "BOOL", "INT32", "INT64".
 [[nodiscard]] std::string_view Name(DataType type);
 
-// The bits of an IEEE 754 binary16, and of the upper half of a binary32. See small_float.h for conversions.
+// The bits of an IEEE 754 binary16, and of the upper half of a binary32. See small_float.h for
+// conversions.
 struct Float16 {
   uint16_t bits = 0;
   bool operator==(const Float16&) const = default;
@@ -76,7 +79,9 @@ struct ElementType<int64_t> {
 };
 
 template <typename T>
-concept Element = requires { ElementType<T>::kType; };
+concept Element = requires {
+  ElementType<T>::kType;
+};
 
 // Extents, outermost first.
 using Shape = std::vector<int64_t>;
@@ -84,7 +89,8 @@ using Shape = std::vector<int64_t>;
 // "[2, 3]".
 [[nodiscard]] std::string ToString(const Shape& shape);
 
-// The product of the extents, or INVALID_ARGUMENT if one is negative or the product exceeds 2^63 - 1.
+// The product of the extents, or INVALID_ARGUMENT if one is negative or the product exceeds 2^63
+// - 1.
 [[nodiscard]] absl::StatusOr<int64_t> ElementCount(const Shape& shape);
 
 // A borrowed tensor.
@@ -95,11 +101,11 @@ class TensorRef {
 
   // Any contiguous range of elements: a vector, an array, a span.
   template <std::ranges::contiguous_range Range>
-    requires Element<std::ranges::range_value_t<Range>>
-  TensorRef(const Range& elements, Shape shape)
+  requires Element<std::ranges::range_value_t<Range>> TensorRef(const Range& elements, Shape shape)
       : type_(ElementType<std::ranges::range_value_t<Range>>::kType),
         shape_(std::move(shape)),
-        bytes_(std::as_bytes(std::span(std::ranges::data(elements), std::ranges::size(elements)))) {}
+        bytes_(std::as_bytes(std::span(std::ranges::data(elements), std::ranges::size(elements)))) {
+  }
 
   // Elements whose type is known only at run time.
   TensorRef(DataType type, Shape shape, std::span<const std::byte> bytes)
@@ -123,21 +129,26 @@ class TensorValue {
  public:
   TensorValue() = default;
 
-  // INVALID_ARGUMENT if `bytes` is not as long as type and shape ask for, or one of a kBool is neither 0 nor 1.
-  [[nodiscard]] static absl::StatusOr<TensorValue> Create(DataType type, Shape shape, std::string bytes);
+  // INVALID_ARGUMENT if `bytes` is not as long as type and shape ask for, or one of a kBool is
+  // neither 0 nor 1.
+  [[nodiscard]] static absl::StatusOr<TensorValue> Create(DataType type, Shape shape,
+                                                          std::string bytes);
 
-  // Each number rounded to nearest, ties to even. INVALID_ARGUMENT if the count does not fit the shape, or a number
-  // is not 0 or 1 (kBool) or not a whole number of the type's range (kInt32, kInt64).
+  // Each number rounded to nearest, ties to even. INVALID_ARGUMENT if the count does not fit the
+  // shape, or a number is not 0 or 1 (kBool) or not a whole number of the type's range (kInt32,
+  // kInt64).
   [[nodiscard]] static absl::StatusOr<TensorValue> FromDoubles(DataType type, Shape shape,
                                                                std::span<const double> numbers);
 
   [[nodiscard]] DataType type() const { return type_; }
   [[nodiscard]] const Shape& shape() const { return shape_; }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return std::as_bytes(std::span(bytes_)); }
+  [[nodiscard]] std::span<const std::byte> bytes() const {
+    return std::as_bytes(std::span(bytes_));
+  }
   [[nodiscard]] TensorRef ref() const { return {type_, shape_, bytes()}; }
 
-  // The elements in place, valid while this value is neither changed, moved nor destroyed. INVALID_ARGUMENT if
-  // T is not their type.
+  // The elements in place, valid while this value is neither changed, moved nor destroyed.
+  // INVALID_ARGUMENT if T is not their type.
   template <Element T>
   [[nodiscard]] absl::StatusOr<std::span<const T>> As() const {
     if (ElementType<T>::kType != type_) return WrongElementType(ElementType<T>::kType);

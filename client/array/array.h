@@ -10,10 +10,8 @@
 
 namespace attention::client {
 
-// Readers accept no more axes and no more elements than this. A tensor of the service has at most 4
-// axes.
+// Readers accept no more axes than this: all that a tensor of the service can have.
 inline constexpr size_t kMaxAxes = 4;
-inline constexpr int64_t kMaxElements = int64_t{1} << 28;
 
 // numbers.size() is the product of shape.
 struct Array {

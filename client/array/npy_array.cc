@@ -15,6 +15,9 @@ constexpr size_t kPreambleAlignment = 64;  // the data starts at a multiple of i
 // NumPy itself writes headers of about a hundred bytes and asks before reading one over 10,000.
 constexpr size_t kMaxHeaderBytes = 10'000;
 
+// Of one file; four times what the largest message of the service holds as F32.
+constexpr int64_t kMaxElements = int64_t{1} << 28;
+
 absl::Status Error(absl::string_view problem) { return absl::InvalidArgumentError(problem); }
 
 // The element types of both directions, once.

@@ -25,8 +25,8 @@ struct ExampleFlags {
   ColourMode colour = ColourMode::kAuto;
 };
 
-// The expected numbers are rounded to 8 decimals, which is half of the first; the second is a few float32 roundings of
-// numbers up to 5.
+// The expected numbers are rounded to 8 decimals, which is half of the first; the second is a few
+// float32 roundings of numbers up to 5.
 constexpr double kFloat64Tolerance = 1e-8;
 constexpr double kFloat32Tolerance = 1e-6;
 
@@ -42,7 +42,8 @@ absl::StatusOr<std::vector<Example>> ChooseExamples(const std::string& name) {
   if (!examples.ok() || name == "all") return examples;
   std::erase_if(*examples, [&](const Example& example) { return example.name != name; });
   if (examples->empty()) {
-    return absl::NotFoundError(absl::StrCat("no example is named ", name, "; `attn examples` lists them"));
+    return absl::NotFoundError(
+        absl::StrCat("no example is named ", name, "; `attn examples` lists them"));
   }
   return examples;
 }
@@ -59,21 +60,23 @@ Outcome RunChosenExamples(const ExampleFlags& flags, const Console& console) {
   for (const Example& example : *examples) {
     const absl::StatusOr<ExampleAnswer> answer = RunExample(example, flags.type, client.get());
     if (!answer.ok()) {
-      return ServerError(absl::Status(answer.status().code(), absl::StrCat(example.name, ": ",
-                                                                           answer.status().message())));
+      return ServerError(absl::Status(answer.status().code(),
+                                      absl::StrCat(example.name, ": ", answer.status().message())));
     }
     const Comparison comparison = CompareExample(example, *answer, tolerance);
-    console.out << FormatExample(example, *answer, style) << FormatComparison(comparison, tolerance) << "\n"
+    console.out << FormatExample(example, *answer, style) << FormatComparison(comparison, tolerance)
+                << "\n"
                 << std::flush;
     if (comparison.differences.empty()) continue;
-    if (differing_count++ == 0) first_difference = example.name + ": " + DifferenceText(comparison.differences[0]);
+    if (differing_count++ == 0)
+      first_difference = example.name + ": " + DifferenceText(comparison.differences[0]);
   }
   const size_t count = examples->size();
   if (count > 1) console.out << count - differing_count << " of " << count << " examples match\n";
   if (differing_count == 0) return {};
   return {ExitCode::kExample,
-          absl::StrCat(differing_count, " of ", count, " examples differ by more than ", tolerance, ", first ",
-                       first_difference)};
+          absl::StrCat(differing_count, " of ", count, " examples differ by more than ", tolerance,
+                       ", first ", first_difference)};
 }
 
 }  // namespace
@@ -82,15 +85,19 @@ void AddExampleCommands(CLI::App* app, const Console& console, Command* chosen) 
   CLI::App* list = app->add_subcommand("examples", "List the worked examples")->group("Examples");
   list->callback([&console, chosen] { *chosen = [&console] { return RunExamples(console); }; });
 
-  CLI::App* run = app->add_subcommand("example", "Compute worked examples on the server, explain and check them");
+  CLI::App* run = app->add_subcommand(
+      "example", "Compute worked examples on the server, explain and check them");
   run->group("Examples");
   const auto flags = std::make_shared<ExampleFlags>();
   run->add_option("NAME", flags->name, "An example's name, or all")->required()->type_name("");
-  AddWordFlag<DataType>(run, "--type", &flags->type, {{"f64", DataType::kF64}, {"f32", DataType::kF32}},
-                        "Data type to compute in: f64 (default) is compared to within 1e-8, f32 to within 1e-6");
+  AddWordFlag<DataType>(
+      run, "--type", &flags->type, {{"f64", DataType::kF64}, {"f32", DataType::kF32}},
+      "Data type to compute in: f64 (default) is compared to within 1e-8, f32 to within 1e-6");
   AddColourFlag(run, &flags->colour);
   AddServerFlags(run, &flags->server);
-  run->footer("Exit code 3 if a number differs.\nExamples:\n  attn example friends\n  attn example all --type f32");
+  run->footer(
+      "Exit code 3 if a number differs.\nExamples:\n  attn example friends\n  attn example all "
+      "--type f32");
   run->callback([&console, chosen, flags] {
     *chosen = [&console, flags] { return RunChosenExamples(*flags, console); };
   });

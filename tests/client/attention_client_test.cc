@@ -114,7 +114,8 @@ TEST_F(AttentionClientTest, AllAttemptsShareOneDeadline) {
 }
 
 TEST_F(AttentionClientTest, OtherErrorsAreFinal) {
-  service_.FailNext({{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "query.shape[1]: got 0, want > 0"), {}}});
+  service_.FailNext(
+      {{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "query.shape[1]: got 0, want > 0"), {}}});
   EXPECT_EQ(Attend().status(), absl::InvalidArgumentError("query.shape[1]: got 0, want > 0"));
   EXPECT_EQ(service_.call_count(), 1);
 }
@@ -127,14 +128,16 @@ TEST_F(AttentionClientTest, AContradictoryTensorIsNotSent) {
 
 TEST_F(AttentionClientTest, ASlowAnswerRunsIntoTheDeadline) {
   service_.HoldCalls();
-  AttentionClient hasty(MakeChannel(service_.address()), {.deadline = milliseconds(50), .clock = &clock_});
+  AttentionClient hasty(MakeChannel(service_.address()),
+                        {.deadline = milliseconds(50), .clock = &clock_});
   EXPECT_EQ(hasty.SelfAttention({.embeddings = TensorRef(numbers_, {1, 1})}).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(service_.call_count(), 1);
 }
 
 TEST_F(AttentionClientTest, MessagesAboveTheLimitAreRefusedInBothDirections) {
-  AttentionClient small(MakeChannel(service_.address(), {.max_message_bytes = 1000}), {.clock = &clock_});
+  AttentionClient small(MakeChannel(service_.address(), {.max_message_bytes = 1000}),
+                        {.clock = &clock_});
   const std::vector<float> large(1000);
   EXPECT_EQ(small.SelfAttention({.embeddings = TensorRef(large, {1, 1000})}).status().code(),
             absl::StatusCode::kResourceExhausted);
@@ -174,7 +177,8 @@ TEST_F(AttentionClientTest, HealthFollowsTheServer) {
   EXPECT_EQ(client_.CheckHealth().value(), ServingStatus::kServing);
   service_.SetServing(false);
   EXPECT_EQ(client_.CheckHealth().value(), ServingStatus::kNotServing);
-  EXPECT_EQ(client_.CheckHealth("attention.v1.AttentionService").value(), ServingStatus::kNotServing);
+  EXPECT_EQ(client_.CheckHealth("attention.v1.AttentionService").value(),
+            ServingStatus::kNotServing);
   EXPECT_EQ(client_.CheckHealth("no.such.Service").status().code(), absl::StatusCode::kNotFound);
 }
 

@@ -66,19 +66,21 @@ std::chrono::milliseconds FakeService::last_remaining() const {
 }
 
 template <typename Request, typename Response>
-grpc::Status FakeService::Handle(const char* method, grpc::ServerContext* context, const Request& request,
-                                 Response* response) {
+grpc::Status FakeService::Handle(const char* method, grpc::ServerContext* context,
+                                 const Request& request, Response* response) {
   const std::lock_guard lock(mutex_);
   ++call_count_;
   last_method_ = method;
   last_request_ = request.SerializeAsString();
-  last_remaining_ = std::chrono::duration_cast<std::chrono::milliseconds>(context->deadline() -
-                                                                          std::chrono::system_clock::now());
-  while (hold_calls_ && !context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  last_remaining_ = std::chrono::duration_cast<std::chrono::milliseconds>(
+      context->deadline() - std::chrono::system_clock::now());
+  while (hold_calls_ && !context->IsCancelled())
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (!failures_.empty()) {
     const ScriptedFailure failure = std::move(failures_.front());
     failures_.pop_front();
-    for (const std::string& value : failure.pushbacks) context->AddTrailingMetadata("grpc-retry-pushback-ms", value);
+    for (const std::string& value : failure.pushbacks)
+      context->AddTrailingMetadata("grpc-retry-pushback-ms", value);
     return failure.status;
   }
   if constexpr (std::is_same_v<Response, v1::AttentionResponse>) {
@@ -98,12 +100,14 @@ grpc::Status FakeService::Handle(const char* method, grpc::ServerContext* contex
   return grpc::Status::OK;
 }
 
-grpc::Status FakeService::SelfAttention(grpc::ServerContext* context, const v1::SelfAttentionRequest* request,
+grpc::Status FakeService::SelfAttention(grpc::ServerContext* context,
+                                        const v1::SelfAttentionRequest* request,
                                         v1::AttentionResponse* response) {
   return Handle("SelfAttention", context, *request, response);
 }
 
-grpc::Status FakeService::MaskedAttention(grpc::ServerContext* context, const v1::MaskedAttentionRequest* request,
+grpc::Status FakeService::MaskedAttention(grpc::ServerContext* context,
+                                          const v1::MaskedAttentionRequest* request,
                                           v1::AttentionResponse* response) {
   return Handle("MaskedAttention", context, *request, response);
 }
@@ -114,18 +118,20 @@ grpc::Status FakeService::MultiHeadAttention(grpc::ServerContext* context,
   return Handle("MultiHeadAttention", context, *request, response);
 }
 
-grpc::Status FakeService::CrossAttention(grpc::ServerContext* context, const v1::CrossAttentionRequest* request,
+grpc::Status FakeService::CrossAttention(grpc::ServerContext* context,
+                                         const v1::CrossAttentionRequest* request,
                                          v1::AttentionResponse* response) {
   return Handle("CrossAttention", context, *request, response);
 }
 
-grpc::Status FakeService::ScaledDotProductAttention(grpc::ServerContext* context,
-                                                    const v1::ScaledDotProductAttentionRequest* request,
-                                                    v1::AttentionResponse* response) {
+grpc::Status FakeService::ScaledDotProductAttention(
+    grpc::ServerContext* context, const v1::ScaledDotProductAttentionRequest* request,
+    v1::AttentionResponse* response) {
   return Handle("ScaledDotProductAttention", context, *request, response);
 }
 
-grpc::Status FakeService::GetServerInfo(grpc::ServerContext* context, const v1::GetServerInfoRequest* request,
+grpc::Status FakeService::GetServerInfo(grpc::ServerContext* context,
+                                        const v1::GetServerInfoRequest* request,
                                         v1::GetServerInfoResponse* response) {
   return Handle("GetServerInfo", context, *request, response);
 }

@@ -31,13 +31,15 @@ class FakeService final : private v1::AttentionService::Service {
   // The next calls fail in this order.
   void FailNext(std::deque<ScriptedFailure> failures);
 
-  // What answers once the failures are used up. By default an output of shape [1, 1] that holds 1.0f.
+  // What answers once the failures are used up. By default an output of shape [1, 1] that
+  // holds 1.0f.
   void AnswerWith(v1::AttentionResponse response);
 
   // From now on calls are not answered before their caller has given up.
   void HoldCalls();
 
-  // What the health service says about the whole server and about attention.v1.AttentionService. At first: serving.
+  // What the health service says about the whole server and about attention.v1.AttentionService. At
+  // first: serving.
   void SetServing(bool serving);
 
   [[nodiscard]] int call_count() const;
@@ -57,15 +59,19 @@ class FakeService final : private v1::AttentionService::Service {
 
  private:
   template <typename Request, typename Response>
-  grpc::Status Handle(const char* method, grpc::ServerContext* context, const Request& request, Response* response);
+  grpc::Status Handle(const char* method, grpc::ServerContext* context, const Request& request,
+                      Response* response);
 
   grpc::Status SelfAttention(grpc::ServerContext* context, const v1::SelfAttentionRequest* request,
                              v1::AttentionResponse* response) override;
-  grpc::Status MaskedAttention(grpc::ServerContext* context, const v1::MaskedAttentionRequest* request,
+  grpc::Status MaskedAttention(grpc::ServerContext* context,
+                               const v1::MaskedAttentionRequest* request,
                                v1::AttentionResponse* response) override;
-  grpc::Status MultiHeadAttention(grpc::ServerContext* context, const v1::MultiHeadAttentionRequest* request,
+  grpc::Status MultiHeadAttention(grpc::ServerContext* context,
+                                  const v1::MultiHeadAttentionRequest* request,
                                   v1::AttentionResponse* response) override;
-  grpc::Status CrossAttention(grpc::ServerContext* context, const v1::CrossAttentionRequest* request,
+  grpc::Status CrossAttention(grpc::ServerContext* context,
+                              const v1::CrossAttentionRequest* request,
                               v1::AttentionResponse* response) override;
   grpc::Status ScaledDotProductAttention(grpc::ServerContext* context,
                                          const v1::ScaledDotProductAttentionRequest* request,

@@ -1,8 +1,8 @@
 #include "client/messages.h"
 
 #include "gmock/gmock.h"
-#include "google/protobuf/util/message_differencer.h"
 #include "google/protobuf/text_format.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
 
 namespace attention::client {
@@ -19,12 +19,17 @@ TensorRef Vector() { return TensorRef(kTwo, {2}); }
 
 // The number of bytes tells which of the two tensors above a message holds.
 bool IsMatrix(const v1::Tensor& tensor) {
-  return tensor.raw().size() == 16 && tensor.shape_size() == 2 && tensor.data_type() == v1::DATA_TYPE_F32;
+  return tensor.raw().size() == 16 && tensor.shape_size() == 2 &&
+         tensor.data_type() == v1::DATA_TYPE_F32;
 }
-bool IsVector(const v1::Tensor& tensor) { return tensor.raw().size() == 8 && tensor.shape_size() == 1; }
+bool IsVector(const v1::Tensor& tensor) {
+  return tensor.raw().size() == 8 && tensor.shape_size() == 1;
+}
 
 v1::AttentionOptions OptionsMessage(const AttentionOptions& options) {
-  return ToMessage(SelfAttentionRequest{.embeddings = Matrix(), .projections = {}, .head_count = 1, .options = options})
+  return ToMessage(
+             SelfAttentionRequest{
+                 .embeddings = Matrix(), .projections = {}, .head_count = 1, .options = options})
       .value()
       .options();
 }
@@ -46,7 +51,8 @@ TEST(MessagesTest, EveryElementTypeHasItsNumber) {
       {DataType::kInt64, v1::DATA_TYPE_INT64},
   };
   for (const auto& [type, number] : types) {
-    const TensorValue tensor = TensorValue::FromDoubles(type, {2}, std::vector<double>{0, 1}).value();
+    const TensorValue tensor =
+        TensorValue::FromDoubles(type, {2}, std::vector<double>{0, 1}).value();
     const auto message = ToMessage(SelfAttentionRequest{.embeddings = tensor.ref()}).value();
     EXPECT_EQ(message.embeddings().data_type(), number) << Name(type);
   }
@@ -55,12 +61,14 @@ TEST(MessagesTest, EveryElementTypeHasItsNumber) {
 TEST(MessagesTest, ProjectionsGoToTheirFields) {
   const Projection plain{.weight = Matrix(), .bias = std::nullopt};
   const Projection biased{.weight = Matrix(), .bias = Vector()};
-  const auto message = ToMessage(MaskedAttentionRequest{
-                                     .embeddings = Matrix(),
-                                     .projections = {.query = biased, .key = plain, .value = plain, .output = biased},
-                                     .head_count = 2,
-                                     .options = {}})
-                           .value();
+  const auto message =
+      ToMessage(
+          MaskedAttentionRequest{
+              .embeddings = Matrix(),
+              .projections = {.query = biased, .key = plain, .value = plain, .output = biased},
+              .head_count = 2,
+              .options = {}})
+          .value();
   EXPECT_EQ(message.head_count(), 2);
   EXPECT_TRUE(IsMatrix(message.projections().query().weight()));
   EXPECT_TRUE(IsVector(message.projections().query().bias()));
@@ -74,7 +82,8 @@ TEST(MessagesTest, UnsetOptionsAreNotSent) {
   const v1::AttentionOptions message = OptionsMessage({});
   v1::AttentionOptions expected;
   expected.set_normalization(v1::NORMALIZATION_SOFTMAX_OVER_KEYS);
-  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(message, expected)) << message.ShortDebugString();
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(message, expected))
+      << message.ShortDebugString();
 }
 
 TEST(MessagesTest, EveryOptionIsSent) {
@@ -107,7 +116,8 @@ TEST(MessagesTest, EveryOptionIsSent) {
 
 TEST(MessagesTest, AnAdditiveScoreHasThreeTensors) {
   const v1::AttentionOptions message =
-      OptionsMessage({.score = AdditiveScore{.query_weight = Matrix(), .key_weight = Matrix(), .vector = Vector()}});
+      OptionsMessage({.score = AdditiveScore{
+                          .query_weight = Matrix(), .key_weight = Matrix(), .vector = Vector()}});
   EXPECT_TRUE(IsMatrix(message.additive_score().query_weight()));
   EXPECT_TRUE(IsMatrix(message.additive_score().key_weight()));
   EXPECT_TRUE(IsVector(message.additive_score().vector()));
@@ -120,7 +130,8 @@ TEST(MessagesTest, OnlyAnOffsetAlignmentSendsAnOffset) {
       {Causal::Alignment::kBottomRight, v1::CAUSAL_ALIGNMENT_BOTTOM_RIGHT},
   };
   for (const auto& [alignment, number] : alignments) {
-    const v1::AttentionOptions message = OptionsMessage({.causal = Causal{.alignment = alignment, .offset = 7}});
+    const v1::AttentionOptions message =
+        OptionsMessage({.causal = Causal{.alignment = alignment, .offset = 7}});
     EXPECT_TRUE(message.has_causal());
     EXPECT_EQ(message.causal().alignment(), number);
     EXPECT_FALSE(message.causal().has_offset());
@@ -128,7 +139,8 @@ TEST(MessagesTest, OnlyAnOffsetAlignmentSendsAnOffset) {
 }
 
 TEST(MessagesTest, RawScoresAndTheOtherNormalizationsHaveTheirNumbers) {
-  EXPECT_EQ(OptionsMessage({.return_scores = ScoresKind::kRaw}).return_scores(), v1::SCORES_KIND_RAW);
+  EXPECT_EQ(OptionsMessage({.return_scores = ScoresKind::kRaw}).return_scores(),
+            v1::SCORES_KIND_RAW);
   EXPECT_EQ(OptionsMessage({.normalization = Normalization::kSoftmaxOverQueries}).normalization(),
             v1::NORMALIZATION_SOFTMAX_OVER_QUERIES);
 }
@@ -154,12 +166,14 @@ TEST(MessagesTest, MultiHeadLeavesOutWhatIsNotGiven) {
 
 TEST(MessagesTest, CrossAndScaledDotProductGoToTheirFields) {
   const auto cross =
-      ToMessage(CrossAttentionRequest{.query_embeddings = Matrix(), .memory_embeddings = Vector()}).value();
+      ToMessage(CrossAttentionRequest{.query_embeddings = Matrix(), .memory_embeddings = Vector()})
+          .value();
   EXPECT_TRUE(IsMatrix(cross.query_embeddings()));
   EXPECT_TRUE(IsVector(cross.memory_embeddings()));
-  const std::pair<Layout, v1::Layout> layouts[] = {{Layout::kHeadsFirst, v1::LAYOUT_HEADS_FIRST},
-                                                   {Layout::kSequenceFirst, v1::LAYOUT_SEQUENCE_FIRST},
-                                                   {Layout::kPacked, v1::LAYOUT_PACKED}};
+  const std::pair<Layout, v1::Layout> layouts[] = {
+      {Layout::kHeadsFirst, v1::LAYOUT_HEADS_FIRST},
+      {Layout::kSequenceFirst, v1::LAYOUT_SEQUENCE_FIRST},
+      {Layout::kPacked, v1::LAYOUT_PACKED}};
   for (const auto& [layout, number] : layouts) {
     const auto message = ToMessage(ScaledDotProductAttentionRequest{.query = Matrix(),
                                                                     .key = Vector(),
@@ -178,11 +192,15 @@ TEST(MessagesTest, CrossAndScaledDotProductGoToTheirFields) {
 
 TEST(MessagesTest, AContradictoryTensorIsNamed) {
   const TensorRef wrong(kFour, {3, 2});
-  const auto error = [](const auto& request) { return std::string(ToMessage(request).status().message()); };
+  const auto error = [](const auto& request) {
+    return std::string(ToMessage(request).status().message());
+  };
   EXPECT_THAT(error(SelfAttentionRequest{.embeddings = wrong}), HasSubstr("embeddings: "));
-  EXPECT_THAT(error(SelfAttentionRequest{.embeddings = Matrix(), .options = {.boolean_mask = wrong}}),
-              HasSubstr("options.boolean_mask: "));
-  const Projections projections = {.query = {}, .key = {}, .value = Projection{.weight = Matrix(), .bias = wrong}};
+  EXPECT_THAT(
+      error(SelfAttentionRequest{.embeddings = Matrix(), .options = {.boolean_mask = wrong}}),
+      HasSubstr("options.boolean_mask: "));
+  const Projections projections = {
+      .query = {}, .key = {}, .value = Projection{.weight = Matrix(), .bias = wrong}};
   EXPECT_THAT(error(SelfAttentionRequest{.embeddings = Matrix(), .projections = projections}),
               HasSubstr("projections.value.bias: "));
 }
@@ -192,7 +210,8 @@ TEST(MessagesTest, AnAnswerIsReadWhole) {
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
       R"(output { data_type: DATA_TYPE_F32 shape: [1, 2] raw: "\000\000\200\077\000\000\000\100" }
          weights { data_type: DATA_TYPE_F64 shape: [2] floats: [3, 4] }
-         execution { implementation: "fused" precision: "f32" thread_count: 2 queue_ns: 1 compute_ns: 2 total_ns: 3
+         execution { implementation: "fused" precision: "f32" thread_count: 2
+                     queue_ns: 1 compute_ns: 2 total_ns: 3
                      request_id: "id" })",
       &response));
   const AttentionResult result = FromMessage(std::move(response)).value();

@@ -34,8 +34,9 @@ TEST(SmallFloatTest, EveryBF16IsTheUpperHalfOfItsFloat) {
 }
 
 TEST(SmallFloatTest, RoundsF16AsTheCompilerDoes) {
-  const double numbers[] = {0.1,    1.0 / 3,  65504, 65519.99, 65520, 1e9,    6.0e-8,  2.98e-8, 2.9802322387695312e-8,
-                            2049.0, 2051.0,   1e-30, -0.7,     0.0,   -0.0,   6.1e-5,  0x1.ffdp-15, 0x1.ffffp-15};
+  const double numbers[] = {
+      0.1,    1.0 / 3, 65504, 65519.99, 65520, 1e9,  6.0e-8, 2.98e-8,     2.9802322387695312e-8,
+      2049.0, 2051.0,  1e-30, -0.7,     0.0,   -0.0, 6.1e-5, 0x1.ffdp-15, 0x1.ffffp-15};
   for (const double number : numbers) {
     const auto expected = std::bit_cast<uint16_t>(static_cast<_Float16>(number));
     EXPECT_EQ(RoundToF16(number).bits, expected) << number;
@@ -43,7 +44,8 @@ TEST(SmallFloatTest, RoundsF16AsTheCompilerDoes) {
 }
 
 TEST(SmallFloatTest, RoundsOnceAndNotByWayOfFloat) {
-  // Just above the middle of two neighbours: a float in between would land on the middle, and then on the even one.
+  // Just above the middle of two neighbours: a float in between would land on the middle, and then
+  // on the even one.
   const double number = 1 + 0x1p-11 + 0x1p-40;
   EXPECT_EQ(WidenF16(RoundToF16(number)), 1 + 0x1p-10);
   EXPECT_EQ(WidenBF16(RoundToBF16(1 + 0x1p-8 + 0x1p-40)), 1 + 0x1p-7);

@@ -36,7 +36,9 @@ TEST(TensorRefTest, RefusesAShapeThatItsElementsDoNotFill) {
   EXPECT_FALSE(TensorRef(elements, {-2, -3}).Validate().ok());
   const int64_t huge = int64_t{1} << 62;
   EXPECT_FALSE(TensorRef(elements, {huge, 4}).Validate().ok());
-  EXPECT_FALSE(TensorRef(DataType::kF32, {1}, std::as_bytes(std::span(elements)).subspan(0, 3)).Validate().ok());
+  EXPECT_FALSE(TensorRef(DataType::kF32, {1}, std::as_bytes(std::span(elements)).subspan(0, 3))
+                   .Validate()
+                   .ok());
 }
 
 TEST(ElementCountTest, AnEmptyAxisMakesAnyShapeEmpty) {
@@ -46,15 +48,17 @@ TEST(ElementCountTest, AnEmptyAxisMakesAnyShapeEmpty) {
 }
 
 TEST(TensorValueTest, GivesItsElementsInPlaceOnlyAsTheirType) {
-  const TensorValue tensor = TensorValue::FromDoubles(DataType::kF32, {3}, std::vector<double>{1, 2, 3}).value();
+  const TensorValue tensor =
+      TensorValue::FromDoubles(DataType::kF32, {3}, std::vector<double>{1, 2, 3}).value();
   EXPECT_THAT(tensor.As<float>().value(), ElementsAre(1, 2, 3));
   EXPECT_THAT(tensor.As<double>().status().message(), HasSubstr("F32, not F64"));
 }
 
 TEST(TensorValueTest, WidensEveryType) {
-  for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64, DataType::kBool,
-                              DataType::kInt32, DataType::kInt64}) {
-    const TensorValue tensor = TensorValue::FromDoubles(type, {2}, std::vector<double>{1, 0}).value();
+  for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64,
+                              DataType::kBool, DataType::kInt32, DataType::kInt64}) {
+    const TensorValue tensor =
+        TensorValue::FromDoubles(type, {2}, std::vector<double>{1, 0}).value();
     EXPECT_EQ(tensor.bytes().size(), 2 * ElementBytes(type)) << Name(type);
     EXPECT_THAT(tensor.ToDoubles(), ElementsAre(1, 0)) << Name(type);
   }

@@ -1,5 +1,7 @@
 #include "client/array/array_file.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -35,11 +37,12 @@ TEST(ArrayFileTest, ADashIsStandardInput) {
   std::istringstream input("1,2\n");
   EXPECT_EQ(ReadArray("-", ArrayFormat::kSniffed, input).value(), kRow);
   std::istringstream wrong("x");
-  EXPECT_THAT(ReadArray("-", ArrayFormat::kSniffed, wrong).status().message(), HasSubstr("standard input: line 1"));
+  EXPECT_THAT(ReadArray("-", ArrayFormat::kSniffed, wrong).status().message(),
+              HasSubstr("standard input: line 1"));
 }
 
 TEST(ArrayFileTest, FilesAreReadWholeAndNamedInErrors) {
-  const std::string path = ::testing::TempDir() + "array_file_test.npy";
+  const std::string path = ::testing::TempDir() + "array_file_" + std::to_string(getpid()) + ".npy";
   std::ofstream(path, std::ios::binary) << NpyRow();
   std::istringstream unused;
   EXPECT_EQ(ReadArray(path, ArrayFormat::kSniffed, unused).value(), kRow);
@@ -47,7 +50,8 @@ TEST(ArrayFileTest, FilesAreReadWholeAndNamedInErrors) {
   const absl::Status missing = ReadArray(path, ArrayFormat::kSniffed, unused).status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(missing.message(), HasSubstr(path));
-  EXPECT_FALSE(ReadArray(::testing::TempDir(), ArrayFormat::kSniffed, unused).ok()) << "a folder is no file";
+  EXPECT_FALSE(ReadArray(::testing::TempDir(), ArrayFormat::kSniffed, unused).ok())
+      << "a folder is no file";
 }
 
 }  // namespace

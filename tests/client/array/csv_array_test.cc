@@ -12,7 +12,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string Error(std::string_view text) { return std::string(ParseCsvArray(text).status().message()); }
+std::string Error(std::string_view text) {
+  return std::string(ParseCsvArray(text).status().message());
+}
 
 TEST(CsvArrayTest, ReadsRowsOfNumbers) {
   const Array array = ParseCsvArray("1,2.5,-3e2\n+4, 5 ,\t6\n").value();
@@ -41,7 +43,8 @@ TEST(CsvArrayTest, RefusesRaggedRowsByTheirLine) {
 
 TEST(CsvArrayTest, RefusesWhatIsNoNumberByItsPlace) {
   EXPECT_EQ(Error("1,2\n3,x\n"), "line 2, column 2: \"x\" is not a number");
-  for (const char* field : {"", "1 2", "1;2", "0x10", "1e999", "--1", "+-1", "\"1\"", "1.2.3", "nanx", "1,"}) {
+  for (const char* field :
+       {"", "1 2", "1;2", "0x10", "1e999", "--1", "+-1", "\"1\"", "1.2.3", "nanx", "1,"}) {
     EXPECT_THAT(Error("7," + std::string(field)), HasSubstr("is not a number")) << field;
   }
 }

@@ -13,11 +13,14 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string Error(std::string_view text) { return std::string(ParseJsonArray(text).status().message()); }
+std::string Error(std::string_view text) {
+  return std::string(ParseJsonArray(text).status().message());
+}
 
 TEST(JsonArrayTest, NestingIsTheShape) {
   EXPECT_EQ(ParseJsonArray("[1, 2]").value(), (Array{.shape = {2}, .numbers = {1, 2}}));
-  EXPECT_EQ(ParseJsonArray(" [[[1], [2]]]\n").value(), (Array{.shape = {1, 2, 1}, .numbers = {1, 2}}));
+  EXPECT_EQ(ParseJsonArray(" [[[1], [2]]]\n").value(),
+            (Array{.shape = {1, 2, 1}, .numbers = {1, 2}}));
   EXPECT_EQ(ParseJsonArray("[[true, false]]").value(), (Array{.shape = {1, 2}, .numbers = {1, 0}}));
 }
 
@@ -36,7 +39,8 @@ TEST(JsonArrayTest, NumbersThatJsonLacksAreWords) {
 }
 
 TEST(JsonArrayTest, RefusesRaggedLists) {
-  EXPECT_EQ(Error("[[1, 2], [3]]"), "the JSON at [1] has 1 entries where the lists before it have 2");
+  EXPECT_EQ(Error("[[1, 2], [3]]"),
+            "the JSON at [1] has 1 entries where the lists before it have 2");
   EXPECT_THAT(Error("[1, [2]]"), HasSubstr("[1]"));
   EXPECT_THAT(Error("[[1], 2]"), HasSubstr("[1] has a number beside lists"));
   EXPECT_THAT(Error("[[], 2]"), HasSubstr("[1]"));
@@ -44,7 +48,8 @@ TEST(JsonArrayTest, RefusesRaggedLists) {
 }
 
 TEST(JsonArrayTest, RefusesWhatIsNoNumber) {
-  for (const char* text : {"", "1", "{}", "[null]", "[\"1\"]", "[{}]", "[1,]", "[1] 2", "[[1]", "[1e999]"}) {
+  for (const char* text :
+       {"", "1", "{}", "[null]", "[\"1\"]", "[{}]", "[1,]", "[1] 2", "[[1]", "[1e999]"}) {
     EXPECT_NE(Error(text), "") << text;
   }
 }
@@ -57,7 +62,8 @@ TEST(JsonArrayTest, RefusesDeepNesting) {
 }
 
 TEST(JsonArrayTest, WritesWhatItReads) {
-  for (const char* text : {"[]", "[[],[]]", "[1.0,2.0]", "[[[1.0],[2.5]],[[3.0],[\"NaN\"]]]", "[[\"-Infinity\",0.1]]"}) {
+  for (const char* text : {"[]", "[[],[]]", "[1.0,2.0]", "[[[1.0],[2.5]],[[3.0],[\"NaN\"]]]",
+                           "[[\"-Infinity\",0.1]]"}) {
     EXPECT_EQ(ArrayToJson(ParseJsonArray(text).value()).dump(), text);
   }
 }

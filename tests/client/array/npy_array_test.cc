@@ -10,14 +10,17 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr std::string_view kGoodHeader = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
+constexpr std::string_view kGoodHeader =
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
 
-// A file whose header's length is given in `length_bytes` bytes, as versions 1 (two) and 2 and 3 (four) do.
+// A file whose header's length is given in `length_bytes` bytes, as versions 1 (two) and 2 and 3
+// (four) do.
 std::string File(int version, std::string_view header, std::string_view data) {
   std::string file = "\x93NUMPY";
   file += static_cast<char>(version);
   file += '\0';
-  for (int byte = 0; byte < (version == 1 ? 2 : 4); ++byte) file += static_cast<char>(header.size() >> (8 * byte));
+  for (int byte = 0; byte < (version == 1 ? 2 : 4); ++byte)
+    file += static_cast<char>(header.size() >> (8 * byte));
   return file.append(header).append(data);
 }
 
@@ -25,9 +28,13 @@ std::string FloatBytes(std::vector<float> numbers) {
   return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)};
 }
 
-std::string Error(const std::string& file) { return std::string(ParseNpyArray(file).status().message()); }
+std::string Error(const std::string& file) {
+  return std::string(ParseNpyArray(file).status().message());
+}
 
-std::string ErrorOfHeader(std::string_view header) { return Error(File(1, header, FloatBytes({1, 2}))); }
+std::string ErrorOfHeader(std::string_view header) {
+  return Error(File(1, header, FloatBytes({1, 2})));
+}
 
 TEST(NpyArrayTest, ReadsAllThreeVersions) {
   for (const int version : {1, 2, 3}) {
@@ -39,8 +46,8 @@ TEST(NpyArrayTest, ReadsAllThreeVersions) {
 }
 
 TEST(NpyArrayTest, ReadsWhatItWritesForEveryType) {
-  for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64, DataType::kBool,
-                              DataType::kInt32, DataType::kInt64}) {
+  for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64,
+                              DataType::kBool, DataType::kInt32, DataType::kInt64}) {
     const std::vector<double> numbers = {1, 0, 1, 1, 0, 0};
     const TensorValue tensor = TensorValue::FromDoubles(type, {1, 2, 3}, numbers).value();
     const std::string file = ToNpy(tensor);
@@ -53,8 +60,10 @@ TEST(NpyArrayTest, ReadsWhatItWritesForEveryType) {
 }
 
 TEST(NpyArrayTest, WritesTheHeaderOfNumPy) {
-  const TensorValue vector = TensorValue::FromDoubles(DataType::kF64, {3}, std::vector<double>{1, 2, 3}).value();
-  EXPECT_THAT(ToNpy(vector), HasSubstr("{'descr': '<f8', 'fortran_order': False, 'shape': (3, ), }"));
+  const TensorValue vector =
+      TensorValue::FromDoubles(DataType::kF64, {3}, std::vector<double>{1, 2, 3}).value();
+  EXPECT_THAT(ToNpy(vector),
+              HasSubstr("{'descr': '<f8', 'fortran_order': False, 'shape': (3, ), }"));
 }
 
 TEST(NpyArrayTest, RefusesWhatIsNoNpyFile) {
@@ -80,7 +89,8 @@ TEST(NpyArrayTest, RefusesAHugeHeaderWithoutReadingIt) {
 
 TEST(NpyArrayTest, RefusesShapesThatOverflowOrDoNotFit) {
   const auto shape = [](std::string_view extents) {
-    return ErrorOfHeader("{'descr': '<f4', 'fortran_order': False, 'shape': " + std::string(extents) + "}");
+    return ErrorOfHeader(
+        "{'descr': '<f4', 'fortran_order': False, 'shape': " + std::string(extents) + "}");
   };
   EXPECT_THAT(shape("(4611686018427387904, 4)"), HasSubstr("too many elements"));
   EXPECT_THAT(shape("(4611686018427387905,)"), HasSubstr("tuple"));
@@ -94,14 +104,16 @@ TEST(NpyArrayTest, RefusesShapesThatOverflowOrDoNotFit) {
 
 TEST(NpyArrayTest, RefusesTypesItDoesNotKnow) {
   for (const char* descr : {">f4", "=f4", "<c8", "|O", "<U3", "<u4", "|i1", "f4", ""}) {
-    EXPECT_THAT(ErrorOfHeader("{'descr': '" + std::string(descr) + "', 'fortran_order': False, 'shape': (2,)}"),
+    EXPECT_THAT(ErrorOfHeader("{'descr': '" + std::string(descr) +
+                              "', 'fortran_order': False, 'shape': (2,)}"),
                 HasSubstr("element type"))
         << descr;
   }
 }
 
 TEST(NpyArrayTest, RefusesFortranOrder) {
-  EXPECT_THAT(ErrorOfHeader("{'descr': '<f4', 'fortran_order': True, 'shape': (2,)}"), HasSubstr("Fortran"));
+  EXPECT_THAT(ErrorOfHeader("{'descr': '<f4', 'fortran_order': True, 'shape': (2,)}"),
+              HasSubstr("Fortran"));
 }
 
 TEST(NpyArrayTest, RefusesHeadersThatAreNotTheOneDictionary) {
@@ -128,14 +140,16 @@ TEST(NpyArrayTest, RefusesHeadersThatAreNotTheOneDictionary) {
 
 TEST(NpyArrayTest, RefusesABooleanThatIsNeitherZeroNorOneAndIntegersADoubleCannotHold) {
   const std::string_view integers = "{'descr': '<i8', 'fortran_order': False, 'shape': (1,)}";
-  EXPECT_THAT(Error(File(1, integers, std::string("\xff\xff\xff\xff\xff\xff\xff\x7f", 8))), HasSubstr("2^53"));
+  EXPECT_THAT(Error(File(1, integers, std::string("\xff\xff\xff\xff\xff\xff\xff\x7f", 8))),
+              HasSubstr("2^53"));
   const std::string_view booleans = "{'descr': '|b1', 'fortran_order': False, 'shape': (2,)}";
   EXPECT_NE(Error(File(1, booleans, std::string("\x01\x02", 2))), "");
   EXPECT_EQ(Error(File(1, booleans, std::string("\x01\x00", 2))), "");
 }
 
 TEST(NpyHeaderTest, TakesKeysInAnyOrderAndAnyBlanks) {
-  const auto header = ParseNpyHeader("  {\"shape\":(1,2,), 'fortran_order' :True,'descr':'<f8'}  \n");
+  const auto header =
+      ParseNpyHeader("  {\"shape\":(1,2,), 'fortran_order' :True,'descr':'<f8'}  \n");
   ASSERT_TRUE(header.ok()) << header.status();
   EXPECT_EQ(header->descr, "<f8");
   EXPECT_TRUE(header->fortran_order);

@@ -26,9 +26,10 @@ const Example& Named(const std::string& name) {
 TEST(ExampleLibraryTest, HasAllSixteenInTheirOrder) {
   std::vector<std::string> names;
   for (const Example& example : Examples()) names.push_back(example.name);
-  EXPECT_THAT(names, ElementsAre("friends", "phrase", "phrase-top3", "sentiment", "sentiment-scaled", "cat",
-                                 "cat-heads", "identity-scores", "identity-heads", "masked-scores", "causal",
-                                 "cross-scores", "lookup-exact", "lookup-soft", "seq2seq-dot", "seq2seq-additive"));
+  EXPECT_THAT(names, ElementsAre("friends", "phrase", "phrase-top3", "sentiment",
+                                 "sentiment-scaled", "cat", "cat-heads", "identity-scores",
+                                 "identity-heads", "masked-scores", "causal", "cross-scores",
+                                 "lookup-exact", "lookup-soft", "seq2seq-dot", "seq2seq-additive"));
 }
 
 TEST(ExampleLibraryTest, EveryMethodHasAnExample) {
@@ -39,11 +40,22 @@ TEST(ExampleLibraryTest, EveryMethodHasAnExample) {
 
 TEST(ExampleLibraryTest, EveryExampleExpectsWhatItsSourceGives) {
   // One letter for each of weights, scores, output, strongest, top3.
-  const std::map<std::string, std::string> expected = {
-      {"friends", "wo"},         {"phrase", "wos"},         {"phrase-top3", "wost"}, {"sentiment", "wco"},
-      {"sentiment-scaled", "wco"}, {"cat", "wo"},           {"cat-heads", "wo"},     {"identity-scores", "c"},
-      {"identity-heads", "c"},   {"masked-scores", "c"},    {"causal", "wo"},        {"cross-scores", "c"},
-      {"lookup-exact", "wo"},    {"lookup-soft", "wo"},     {"seq2seq-dot", "wo"},   {"seq2seq-additive", "wco"}};
+  const std::map<std::string, std::string> expected = {{"friends", "wo"},
+                                                       {"phrase", "wos"},
+                                                       {"phrase-top3", "wost"},
+                                                       {"sentiment", "wco"},
+                                                       {"sentiment-scaled", "wco"},
+                                                       {"cat", "wo"},
+                                                       {"cat-heads", "wo"},
+                                                       {"identity-scores", "c"},
+                                                       {"identity-heads", "c"},
+                                                       {"masked-scores", "c"},
+                                                       {"causal", "wo"},
+                                                       {"cross-scores", "c"},
+                                                       {"lookup-exact", "wo"},
+                                                       {"lookup-soft", "wo"},
+                                                       {"seq2seq-dot", "wo"},
+                                                       {"seq2seq-additive", "wco"}};
   for (const Example& example : Examples()) {
     std::string letters;
     if (example.expected.weights) letters += "w";

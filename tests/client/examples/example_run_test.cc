@@ -115,7 +115,8 @@ TEST_F(RunExampleTest, AsksForWeightsAndMaskedScoresInTheTypeGiven) {
   EXPECT_FALSE(request.options().has_scale()) << "1/sqrt(3) is the default";
   EXPECT_TRUE(request.options().return_weights());
   EXPECT_EQ(request.options().return_scores(), v1::SCORES_KIND_MASKED);
-  EXPECT_EQ(Sent<v1::SelfAttentionRequest>("friends", DataType::kF32).embeddings().data_type(), v1::DATA_TYPE_F32);
+  EXPECT_EQ(Sent<v1::SelfAttentionRequest>("friends", DataType::kF32).embeddings().data_type(),
+            v1::DATA_TYPE_F32);
 }
 
 TEST_F(RunExampleTest, EveryKindOfExampleGoesToItsMethod) {

@@ -28,22 +28,26 @@ TEST(HeatMapTest, BlocksNeedNoEscapeSequences) {
 }
 
 TEST(HeatMapTest, ColoursSpanViridisAndEachCellIsReset) {
-  const std::string map = FormatHeatMap({{"r"}, {"a", "b", "c", "d", "e"}, kFive}, HeatMapStyle::kTrueColour, kAll);
+  const std::string map =
+      FormatHeatMap({{"r"}, {"a", "b", "c", "d", "e"}, kFive}, HeatMapStyle::kTrueColour, kAll);
   EXPECT_THAT(map, HasSubstr("\x1b[48;2;68;1;84m\x1b[38;5;231m0.00 \x1b[0m"));
   EXPECT_THAT(map, HasSubstr("\x1b[48;2;253;231;37m\x1b[38;5;16m1.00 \x1b[0m"));
 }
 
 TEST(HeatMapTest, TheColourCubeIsUsedWhereThereAreOnly256) {
-  const std::string map = FormatHeatMap({{"r"}, {"a", "b", "c", "d", "e"}, kFive}, HeatMapStyle::k256Colours, kAll);
+  const std::string map =
+      FormatHeatMap({{"r"}, {"a", "b", "c", "d", "e"}, kFive}, HeatMapStyle::k256Colours, kAll);
   EXPECT_THAT(map, HasSubstr("\x1b[48;5;54m"));
   EXPECT_THAT(map, Not(HasSubstr("48;2;")));
 }
 
 TEST(HeatMapTest, EqualNumbersAreFullUnlessTheyAreZero) {
   const std::vector<double> ones = {1, 1};
-  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, ones}, HeatMapStyle::kBlocks, kAll), HasSubstr("█████ █████\n"));
+  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, ones}, HeatMapStyle::kBlocks, kAll),
+              HasSubstr("█████ █████\n"));
   const std::vector<double> zeros = {0, 0};
-  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, zeros}, HeatMapStyle::kBlocks, kAll), HasSubstr("r\n0.0000"));
+  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, zeros}, HeatMapStyle::kBlocks, kAll),
+              HasSubstr("r\n0.0000"));
 }
 
 TEST(HeatMapTest, NumbersThatAreNotFiniteHaveTheirSigns) {
@@ -52,13 +56,15 @@ TEST(HeatMapTest, NumbersThatAreNotFiniteHaveTheirSigns) {
   EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b", "c"}, numbers}, HeatMapStyle::kBlocks, kAll),
               HasSubstr("r   ?     .   █████\n2.0000"));
   const std::vector<double> none = {-infinity};
-  EXPECT_THAT(FormatHeatMap({{"r"}, {"a"}, none}, HeatMapStyle::kTrueColour, kAll), HasSubstr("no finite numbers"));
+  EXPECT_THAT(FormatHeatMap({{"r"}, {"a"}, none}, HeatMapStyle::kTrueColour, kAll),
+              HasSubstr("no finite numbers"));
 }
 
 TEST(HeatMapTest, TheLargestDoublesHaveTheirPlaces) {
   const double largest = std::numeric_limits<double>::max();
   const std::vector<double> numbers = {-largest, largest};
-  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, numbers}, HeatMapStyle::kBlocks, kAll), HasSubstr("r       █████\n"));
+  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, numbers}, HeatMapStyle::kBlocks, kAll),
+              HasSubstr("r       █████\n"));
 }
 
 TEST(HeatMapTest, ALargeMatrixIsSummarized) {

@@ -42,9 +42,11 @@ TEST(TableTest, AlignsDoubleWidthLabels) {
 
 TEST(TableTest, EveryLineOfATableIsEquallyWide) {
   const std::vector<double> numbers = {1, 2, 3, 4, 5, 6};
-  const std::string table = FormatTable({{"👩‍👩‍👧", "e\u0301", "漢字"}, {"ก", "🇰🇷"}, numbers}, 3, kAll);
+  const std::string table =
+      FormatTable({{"👩‍👩‍👧", "e\u0301", "漢字"}, {"ก", "🇰🇷"}, numbers}, 3, kAll);
   size_t start = 0;
-  for (size_t end = table.find('\n'); end != std::string::npos; start = end + 1, end = table.find('\n', start)) {
+  for (size_t end = table.find('\n'); end != std::string::npos;
+       start = end + 1, end = table.find('\n', start)) {
     EXPECT_EQ(DisplayWidth(table.substr(start, end - start)), 16) << table;
   }
 }
