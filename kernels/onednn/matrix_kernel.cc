@@ -2,10 +2,11 @@
 
 #include <mutex>
 #include <shared_mutex>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/instruction_set.h"
 #include "kernels/onednn/tile_palette.h"
@@ -87,9 +88,13 @@ class KernelCache {
   }
 
  private:
-  // The standard library's, which the thread sanitizer sees; the packaged abseil is not instrumented.
+  // The standard library's, which the thread sanitizer sees; the packaged abseil is not
+  // instrumented.
   std::shared_mutex mutex_;
-  absl::flat_hash_map<MatrixKernelShape, std::shared_ptr<const MatrixKernel>> kernels_;
+  // Not absl::flat_hash_map: with -fsanitize=undefined GCC 14 refuses the packaged one's constants.
+  std::unordered_map<MatrixKernelShape, std::shared_ptr<const MatrixKernel>,
+                     absl::Hash<MatrixKernelShape>>
+      kernels_;
 };
 
 }  // namespace
