@@ -49,10 +49,11 @@ struct AttentionAnswer {
   ByteBudget::Permit permit;
 };
 
-// Reports to `metrics` the rejections kOverLimit, kBytesInFlight, kQueueFull and kDraining, every
-// stopped request, queue depth and wait, and for each answered one sequence lengths and
-// computation. The rest is the transport's to report. Thread safety: all methods may be called from
-// any thread, but the destructor.
+// Reports to `metrics` the rejections kOverLimit, kBytesInFlight, kQueueFull and kDraining, and
+// kInvalid for what Validate refuses; every stopped request; queue depth and wait; for each
+// answered task its sequence lengths and computation. The rest is the transport's to report.
+//
+// Thread safety: all methods may be called from any thread, but the destructor.
 class AttentionEngine {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<AttentionAnswer>) &&>;

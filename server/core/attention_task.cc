@@ -72,6 +72,24 @@ absl::Status Invalid(absl::string_view field, int64_t got, int64_t want, absl::s
   return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", want ", want, whose));
 }
 
+// Strides are products of some extents: they must not overflow even where an empty axis makes the
+// product of all extents 0.
+absl::Status ValidateExtents(absl::string_view name, const Extents& extents) {
+  for (size_t axis = 0; axis < extents.size(); ++axis) {
+    if (extents[axis] < 0) {
+      return Invalid(absl::StrCat(name, ".extents[", axis, "]"), extents[axis], 0, " or more");
+    }
+  }
+  const auto counted = [&extents](size_t axis) { return std::max<int64_t>(extents[axis], 1); };
+  constexpr int64_t kMostElementBytes = 8;
+  const int64_t bytes =
+      SaturatingProduct({counted(0), counted(1), counted(2), counted(3), kMostElementBytes});
+  if (bytes < std::numeric_limits<int64_t>::max()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, ".extents: got [", extents[0], ", ",
+                                                 extents[1], ", ", extents[2], ", ", extents[3],
+                                                 "], want fewer than 2^63 bytes"));
+}
+
 absl::Status ValidateMap(absl::string_view field, const LinearMap& map) {
   if (map.input_width < 1)
     return Invalid(absl::StrCat(field, ".input_width"), map.input_width, 1, " or more");
@@ -84,6 +102,7 @@ absl::Status ValidateMap(absl::string_view field, const LinearMap& map) {
 }
 
 absl::Status ValidateSource(absl::string_view name, const HeadsSource& source) {
+  if (absl::Status status = ValidateExtents(name, source.view.extents); !status.ok()) return status;
   if (!source.projection.has_value()) return absl::OkStatus();
   const std::string field = absl::StrCat(name, ".projection");
   if (absl::Status status = ValidateMap(field, *source.projection); !status.ok()) return status;
@@ -190,9 +209,14 @@ bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b) {
 absl::Status Validate(const AttentionTask& task) {
   // Stands for memory that is not there yet; it is compared with null and never read.
   static constexpr int64_t kNotYet = 0;
+  const Extents& query = task.query.view.extents;
+  const Extents score_extents = {query[0], query[1], query[2], task.key.view.extents[2]};
+  const Extents output_extents = {query[0], query[1], query[2], task.value.view.extents[3]};
   absl::Status status = ValidateSource("query", task.query);
   status.Update(ValidateSource("key", task.key));
   status.Update(ValidateSource("value", task.value));
+  status.Update(ValidateExtents("weights", score_extents));
+  status.Update(ValidateExtents("output", output_extents));
   status.Update(ValidateOutputProjection(task));
   if (!status.ok()) return status;
 
@@ -203,9 +227,6 @@ absl::Status Validate(const AttentionTask& task) {
   stand_in(task.query, problem.query);
   stand_in(task.key, problem.key);
   stand_in(task.value, problem.value);
-  const Extents& query = problem.query.extents;
-  const Extents score_extents = {query[0], query[1], query[2], problem.key.extents[2]};
-  const Extents output_extents = {query[0], query[1], query[2], problem.value.extents[3]};
   void* const not_yet = const_cast<int64_t*>(&kNotYet);
   kernels::AttentionOutputs outputs;
   outputs.output = kernels::DenseView(not_yet, task.type, output_extents);

@@ -175,6 +175,15 @@ TEST(AttentionTaskTest, RefusesWhatDoesNotFitTogether) {
       {[](AttentionTask& task) { task.value.view.extents[2] = 5; }, "value.extents[2]"},
       {[](AttentionTask& task) { task.type = DataType::kBool; }, "query.type"},
       {[](AttentionTask& task) { task.options.scale = std::nan(""); }, "scale"},
+      {[](AttentionTask& task) { task.key.view.extents[2] = -1; },
+       "key.extents[2]: got -1, want 0 or more"},
+      {[](AttentionTask& task) { task.query.view.extents = {0, int64_t{1} << 62, 8, 1}; },
+       "query.extents: got [0, 4611686018427387904, 8, 1], want fewer than 2^63 bytes"},
+      {[](AttentionTask& task) {
+         task.query.view.extents[2] = int64_t{1} << 31;
+         task.key.view.extents[2] = task.value.view.extents[2] = int64_t{1} << 31;
+       },
+       "weights.extents: got [1, 2, 2147483648, 2147483648]"},
       {[](AttentionTask& task) {
          task.query.view.extents[2] = task.key.view.extents[2] = task.value.view.extents[2] =
              int64_t{1} << 62;
