@@ -51,7 +51,14 @@ AttentionCall::AttentionCall(const CallEnvironment& environment, Method method,
       exchange_(exchange),
       request_bytes_(static_cast<int64_t>(exchange.request->Length())),
       context_(NewContext(environment, *exchange.context)) {
+  environment_.live_call_count.fetch_add(1, std::memory_order_relaxed);
   exchange_.context->AddInitialMetadata(kRequestIdHeader, context_->request_id());
+}
+
+void AttentionCall::OnDone() {
+  std::atomic<int64_t>& live_call_count = environment_.live_call_count;
+  delete this;
+  live_call_count.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void AttentionCall::Start() {

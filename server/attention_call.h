@@ -7,7 +7,9 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -31,6 +33,9 @@ struct CallEnvironment {
   JsonLog& log;
   RateLimiter& failure_log_limiter;
   std::chrono::seconds max_deadline;
+
+  // Calls whose answer gRPC has not yet sent.
+  std::atomic<int64_t>& live_call_count;
 };
 
 // Owns all that the call needs: permits, message, task and context. gRPC owns the call, which
@@ -50,7 +55,7 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   void Start();
 
   void OnCancel() override { context_->Cancel(); }
-  void OnDone() override { delete this; }
+  void OnDone() override;
 
  private:
   [[nodiscard]] absl::Status AdmitAndDecode();

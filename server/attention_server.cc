@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,13 @@ namespace {
 
 // Lines about requests that failed, each second.
 constexpr int64_t kFailureLinesPerSecond = 20;
+
+// From the last answer's leaving until connections are cut, during which it arrives and clients
+// hear that they should go elsewhere. What is left then are health watchers and idle connections,
+// which would stay until the deadline.
+constexpr std::chrono::milliseconds kGoodbyeTime{1000};
+
+constexpr std::chrono::milliseconds kShutdownPollInterval{10};
 
 EngineOptions WithThreadCount(EngineOptions engine) {
   const std::optional<int> requested =
@@ -70,7 +78,8 @@ class AttentionServer::Impl {
                  engine_options_.thread_count),
         engine_(engine_options_, clock_, metrics_, &log),
         failure_log_limiter_(kFailureLinesPerSecond, clock_),
-        service_({engine_, metrics_, clock_, log, failure_log_limiter_, options.max_deadline},
+        service_({engine_, metrics_, clock_, log, failure_log_limiter_, options.max_deadline,
+                  live_call_count_},
                  DescribeServer(engine_options_)) {
     metrics_.SetBytesInFlightSource([this] { return engine_.bytes_in_flight(); });
   }
@@ -100,8 +109,14 @@ class AttentionServer::Impl {
     TurnNotServing();
     engine_.BeginDrain();
     if (transport_.server == nullptr) return;
-    // Every call is gone when this returns.
-    transport_.server->Shutdown(std::chrono::system_clock::now() + timeout);
+    const auto deadline = std::chrono::system_clock::now() + timeout;
+    const auto finished =
+        std::async(std::launch::async, [&] { transport_.server->Shutdown(deadline); });
+    TimePoint last_busy = clock_.Now();
+    while (finished.wait_for(kShutdownPollInterval) != std::future_status::ready) {
+      if (live_call_count_.load(std::memory_order_relaxed) > 0) last_busy = clock_.Now();
+      if (clock_.Now() - last_busy >= kGoodbyeTime) CancelCalls();
+    }
   }
 
   // What Server::Shutdown does when its time is up.
@@ -121,6 +136,7 @@ class AttentionServer::Impl {
   PrometheusMetrics metrics_;
   AttentionEngine engine_;
   RateLimiter failure_log_limiter_;
+  std::atomic<int64_t> live_call_count_ = 0;
   AttentionServiceImpl service_;
   std::atomic<bool> ready_ = false;
   std::unique_ptr<HttpServer> http_;
@@ -132,8 +148,8 @@ absl::StatusOr<std::unique_ptr<AttentionServer>> AttentionServer::Start(
   if (!options.implementation.empty()) {
     if (const absl::Status status = kernels::UseImplementation(options.implementation);
         !status.ok()) {
-      return absl::Status(status.code(),
-                          absl::StrCat("--", status.message()));  // "implementation: got ..."
+      // "implementation: got ..."
+      return absl::Status(status.code(), absl::StrCat("--", status.message()));
     }
   }
   auto impl = std::make_unique<Impl>(options, log);

@@ -17,7 +17,7 @@ struct HttpPages {
   std::function<bool()> ready;           // whether /readyz is 200 or 503
 };
 
-// Serves GET and HEAD of the three paths; everything else is 404. /livez is 200 for as long
+// Serves GET and HEAD of the three paths; everything else is 404 or 405. /livez is 200 for as long
 // as it answers at all. Slow clients are cut off after two seconds.
 class HttpServer {
  public:

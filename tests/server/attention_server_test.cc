@@ -4,6 +4,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -230,6 +231,35 @@ TEST_F(AttentionServerTest, TellsEverybodyThatItIsDrainingAndGoesOnServing) {
   server_->Shutdown();
   EXPECT_EQ(Call("SelfAttention", request.SerializeAsString()).error_code(),
             grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(AttentionServerTest, DoesNotWaitForWhoeverWatchesItsHealth) {
+  Start();
+  grpc::ClientContext context;
+  grpc::GenericStub stub(channel_);
+  grpc::CompletionQueue queue;
+  const auto watch = stub.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  watch->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  const grpc::Slice whole_server(std::string("\x0a\x00", 2));
+  watch->Write(grpc::ByteBuffer(&whole_server, 1), nullptr);
+  queue.Next(&tag, &ok);
+  grpc::ByteBuffer update;
+  watch->Read(&update, nullptr);
+  queue.Next(&tag, &ok);
+  EXPECT_TRUE(ok) << "the watch has begun";
+  const auto begin = std::chrono::steady_clock::now();
+  server_->Shutdown();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, OnFreePorts().drain_timeout / 3);
+  while (ok) {  // the change to NOT_SERVING, and the end
+    watch->Read(&update, nullptr);
+    queue.Next(&tag, &ok);
+  }
+  grpc::Status status;
+  watch->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
 }
 
 TEST_F(AttentionServerTest, OffersReflectionUnlessToldNotTo) {
