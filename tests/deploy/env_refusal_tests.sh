@@ -16,10 +16,7 @@ refuses() {
 
 # run_with_program NAME BODY: deploy/env where the program NAME is a script with this body.
 run_with_program() {
-  rm -rf "$work/programs"
-  mkdir "$work/programs"
-  printf '#!/bin/sh\n%s\n' "$2" >"$work/programs/$1"
-  chmod +x "$work/programs/$1"
+  replace_program "$@"
   XDG_CACHE_HOME=$work/refused PATH=$work/programs:$PATH run_env hello
 }
 

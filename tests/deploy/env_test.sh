@@ -27,6 +27,12 @@ survives_being_killed_while_it_unpacks() {
   start_and_kill_when 'compgen -G "$cache/*.partial/root/usr/bin" >/dev/null' && no_root_is_there
 }
 
+# A slow disk gives the time to hit the moment between the finished root and its final name.
+survives_being_killed_while_it_writes_to_disk() {
+  replace_program sync ': >"$WRITING"; sleep 30'
+  WRITING=$work/writing PATH=$work/programs:$PATH start_and_kill_when '[[ -e $work/writing ]]' && no_root_is_there
+}
+
 # The download that the killed run left is kept; apt trusts it, so a damaged one shows when it is unpacked.
 refuses_and_drops_a_damaged_download() {
   local package
@@ -66,7 +72,7 @@ becomes_the_command_under_the_same_process_id() {
 delivers_signals_to_the_command() {
   local started status=0
   rm -f "$work/ready"
-  "$env_under_test" bash -c 'trap "exit 41" TERM; : >"$1"; while :; do sleep 0.02; done' _ "$work/ready" &
+  "$env_under_test" bash -c 'trap "exit 41" TERM; : >"$1"; for ((i = 0; i < 1500; i++)); do sleep 0.02; done' _ "$work/ready" &
   started=$!
   wait_until '[[ -e $work/ready ]]' && kill -TERM "$started" && { wait "$started" || status=$?; }
   [[ $status -eq 41 ]]
@@ -116,6 +122,7 @@ for test in explains_itself_on_request refuses_an_empty_command_line uses_the_ho
 done
 skip_without_namespaces
 for test in survives_being_killed_while_it_downloads survives_being_killed_while_it_unpacks \
+  survives_being_killed_while_it_writes_to_disk \
   refuses_and_drops_a_damaged_download makes_one_root_for_two_callers_at_once_after_all_that \
   needs_no_network_once_the_root_is_made \
   gives_the_exit_code_of_the_command becomes_the_command_under_the_same_process_id \

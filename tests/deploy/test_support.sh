@@ -79,6 +79,14 @@ start_and_kill_when() {
   return "$held"
 }
 
+# replace_program NAME BODY: $work/programs holds this one script, for the front of a path.
+replace_program() {
+  rm -rf "$work/programs"
+  mkdir "$work/programs"
+  printf '#!/bin/sh\n%s\n' "$2" >"$work/programs/$1"
+  chmod +x "$work/programs/$1"
+}
+
 # as_other_user COMMAND...: as user 65534, with a copy of deploy/ and a cache folder that it can read.
 as_other_user() {
   mkdir -p "$work/other"
