@@ -67,4 +67,8 @@ container_log() { run_podman logs "$container" 2>&1; }
 # Asks the container to stop; prints its exit code.
 stop_container() { run_podman kill --signal TERM "$container" >"$work/stopped" && run_podman wait "$container"; }
 
-remove_everything() { run_podman rm --force --time 1 "$container"; run_podman image rm --all --force; } >/dev/null 2>&1
+remove_everything() {
+  run_podman rm --force --time 1 "$container"
+  run_podman image rm --all --force
+  find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} +  # Fails where it is in use.
+} >/dev/null 2>&1
