@@ -15,8 +15,8 @@ namespace attention::server {
 // Runs jobs in order of submission, each on one thread; a job's executor borrows threads that have
 // no job of their own, so a large request uses the whole machine while it is alone and never keeps
 // another one waiting for a helper to finish more than the item at hand. An executor may be used
-// during its job only, from the job's thread or from within its items; a Run from within an item
-// stays on that item's thread.
+// during its job only, from the job's thread or from within its items; a Run from within one of
+// several items stays on that item's thread.
 //
 // The threads are named "attention-0", "attention-1", ... and sleep while there is nothing to do.
 // Thread safety: all methods may be called from any thread, but the destructor.

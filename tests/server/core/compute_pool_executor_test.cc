@@ -218,6 +218,22 @@ TEST(ComputePoolExecutorTest, RunsANestedRunOnTheItemsOwnThread) {
   EXPECT_FALSE(shared);
 }
 
+TEST(ComputePoolExecutorTest, SharesWhatARunOfASingleItemRuns) {
+  std::latch both_inside(2);
+  int took_part = 0;
+  {
+    ComputePool pool(2, 1);
+    ASSERT_TRUE(pool.TrySubmit([&](Executor& executor) {
+                      executor.Run(1, [&](int64_t) {
+                        took_part =
+                            executor.Run(2, [&](int64_t) { both_inside.arrive_and_wait(); });
+                      });
+                    })
+                    .ok());
+  }
+  EXPECT_EQ(took_part, 2);
+}
+
 // A section ends while helpers are on their way in or out, and its memory is used again at once.
 TEST(ComputePoolExecutorTest, SurvivesManyShortSectionsInARow) {
   std::atomic<int64_t> items = 0;
