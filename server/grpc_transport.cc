@@ -27,6 +27,13 @@ namespace {
 // before gRPC's.
 constexpr int64_t kReceiveMarginBytes = int64_t{1} << 20;
 
+// Beyond max_bytes_in_flight. Where memory runs out gRPC ends calls, so there is some to spare.
+constexpr int64_t kMemoryMarginBytes = int64_t{64} << 20;
+
+// A call may be as old as the longest deadline when its connection ends, and its answer must still
+// go out.
+constexpr std::chrono::seconds kAgeGraceMargin{30};
+
 constexpr int kMaxConcurrentStreams = 100;  // for each connection
 constexpr int kMaxMetadataBytes = 8 * 1024;
 constexpr int kHandshakeTimeoutMs = 5'000;
@@ -61,11 +68,18 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   // Without a quota a message is buffered whole before its size is checked.
   grpc::ResourceQuota quota("attention_server");
-  quota.Resize(static_cast<size_t>(options.grpc_memory_bytes));
+  const int64_t memory_bytes = options.grpc_memory_bytes != 0
+                                   ? options.grpc_memory_bytes
+                                   : options.engine.max_bytes_in_flight + kMemoryMarginBytes;
+  quota.Resize(static_cast<size_t>(memory_bytes));
   builder.SetResourceQuota(quota);
 }
 
-void SetConnectionTimes(const ConnectionOptions& connections, grpc::ServerBuilder& builder) {
+void SetConnectionTimes(const ServerOptions& options, grpc::ServerBuilder& builder) {
+  const ConnectionOptions& connections = options.connections;
+  const std::chrono::seconds age_grace = connections.max_age_grace.count() != 0
+                                             ? connections.max_age_grace
+                                             : options.max_deadline + kAgeGraceMargin;
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(connections.keepalive_time));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
@@ -76,8 +90,7 @@ void SetConnectionTimes(const ConnectionOptions& connections, grpc::ServerBuilde
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kMaxPingStrikes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(connections.max_idle));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(connections.max_age));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-                             Milliseconds(connections.max_age_grace));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(age_grace));
 }
 
 std::atomic<JsonLog*> message_log = nullptr;
@@ -109,7 +122,7 @@ absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Serv
   grpc::ServerBuilder builder;
   if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   SetLimits(options, builder);
-  SetConnectionTimes(options.connections, builder);
+  SetConnectionTimes(options, builder);
   // Otherwise a second server could take half of the first one's connections.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   int port = 0;

@@ -47,10 +47,6 @@ constexpr char kExamples[] =
     "  attention_server --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0 --log-level debug\n"
     "  ATTENTION_COMPUTE_THREADS=4 ATTENTION_MAX_REQUEST_BYTES=64MiB attention_server";
 
-// A call may be as old as the longest deadline when its connection ends, and its answer must still
-// go out.
-constexpr std::chrono::seconds kAgeGraceMargin{30};
-
 using Assign = std::function<absl::Status(const std::string&)>;
 
 std::string VariableOf(const std::string& flag) {
@@ -252,7 +248,8 @@ void AddLimits(ServerOptions& options, FlagTable& flags) {
             ByteCountText(engine.max_bytes_in_flight),
             Bytes(engine.max_bytes_in_flight, 1, kMaxMemoryBytes));
   flags.Add("--grpc-memory-bytes", "BYTES",
-            "Memory for what gRPC has received and not yet handed over.", "max-bytes-in-flight",
+            "Memory for what gRPC has received and not yet handed over.",
+            "max-bytes-in-flight + 64MiB",
             Bytes(options.grpc_memory_bytes, kMinGrpcMemoryBytes, kMaxMemoryBytes));
   AddSeconds("--max-deadline-seconds", "The longest a request may take, whatever its deadline.",
              options.max_deadline, flags);
@@ -270,8 +267,7 @@ void AddConnections(ServerOptions& options, FlagTable& flags) {
   AddSeconds("--max-connection-age-seconds", "Any connection is closed after this.",
              connections.max_age, flags);
   flags.Add("--max-connection-age-grace-seconds", "SECONDS", "Time its calls then have to finish.",
-            absl::StrCat("max-deadline-seconds + ", kAgeGraceMargin.count()),
-            WholeNumber(connections.max_age_grace, 1, kMaxSeconds));
+            "max-deadline-seconds + 30", WholeNumber(connections.max_age_grace, 1, kMaxSeconds));
 }
 
 void AddOperation(ServerOptions& options, FlagTable& flags) {
@@ -332,11 +328,6 @@ ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
   }
   if (const absl::Status status = flags.Apply(environment); !status.ok()) {
     return ExitWith(kUsageExitCode, OneSentence(status.message()));
-  }
-  if (options.grpc_memory_bytes == 0)
-    options.grpc_memory_bytes = options.engine.max_bytes_in_flight;
-  if (options.connections.max_age_grace.count() == 0) {
-    options.connections.max_age_grace = options.max_deadline + kAgeGraceMargin;
   }
   if (options.engine.limits.max_request_bytes > options.engine.max_bytes_in_flight) {
     return ExitWith(kUsageExitCode,

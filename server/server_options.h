@@ -31,7 +31,7 @@ struct ServerOptions {
   std::string grpc_address = "127.0.0.1:8001";
   std::string http_address = "127.0.0.1:8002";
   EngineOptions engine;           // thread_count 0: as many as this process may use
-  int64_t grpc_memory_bytes = 0;  // 0: as much as engine.max_bytes_in_flight
+  int64_t grpc_memory_bytes = 0;  // 0: engine.max_bytes_in_flight and 64 MiB
   std::chrono::seconds max_deadline{300};
   std::string implementation;  // empty: the best that this machine can run
   bool reflection = true;
@@ -54,9 +54,8 @@ struct ParsedOptions {
 inline constexpr int kUsageExitCode = 2;
 
 // Reads flags from `arguments` (without the program's name) and, where a flag is absent, its
-// environment variable
-// (--grpc-address is ATTENTION_GRPC_ADDRESS; an empty variable counts as absent). `environment`
-// holds NAME=VALUE.
+// environment variable: that of --grpc-address is ATTENTION_GRPC_ADDRESS, and an empty one counts
+// as absent. `environment` holds NAME=VALUE.
 [[nodiscard]] ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
                                                const std::vector<std::string>& environment);
 

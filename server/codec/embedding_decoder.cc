@@ -31,7 +31,7 @@ struct OperandFields {
   absl::string_view head_count_path;
 };
 
-// `width_path`: the field that says how wide the input is; its name in the error.
+// `whose_width` says, in an error, where `input_width` comes from.
 absl::StatusOr<LinearMap> ReadLinearMap(const v1::Projection& projection, absl::string_view path,
                                         v1::DataType type, int64_t input_width,
                                         absl::string_view whose_width, TensorReader& reader) {
@@ -88,31 +88,12 @@ absl::StatusOr<Heads> ReadHeads(const OperandFields& fields, TensorReader& reade
 
 absl::Status CheckTogether(const EmbeddingRequest& request) {
   const Embeddings& query = request.query;
-  for (const Embeddings* other : {&request.key, &request.value}) {
-    ATTENTION_RETURN_IF_ERROR(
-        CheckSameType(other->tensor, other->path, query.tensor.type, query.path));
-    if (other->tensor.rank != query.tensor.rank) {
-      return FieldError(absl::StrCat(other->path, ".shape"),
-                        absl::StrCat("rank ", other->tensor.rank),
-                        absl::StrCat(query.tensor.rank, " as in ", query.path));
-    }
-    ATTENTION_RETURN_IF_ERROR(
-        CheckSame(ShapePath(other->path, 0), other->batch, query.batch, query.path));
-  }
-  const int row_axis = request.value.tensor.rank - 2;
-  return CheckSame(ShapePath(request.value.path, row_axis), request.value.rows, request.key.rows,
-                   request.key.path);
-}
-
-// The products of queries and keys need equal widths; other scores have weights between them.
-absl::Status CheckWidths(const Heads& query, const Heads& key,
-                         const v1::AttentionOptions& options) {
-  if (options.score_case() != v1::AttentionOptions::SCORE_NOT_SET ||
-      key.head_width() == query.head_width()) {
-    return absl::OkStatus();
-  }
-  return FieldError(key.width_path, absl::StrCat(key.head_width(), " per head"),
-                    absl::StrCat(query.head_width(), " per head as in ", query.width_path));
+  const Embeddings& key = request.key;
+  const Embeddings& value = request.value;
+  const OperandShape query_shape = {query.path, query.tensor, query.batch};
+  ATTENTION_RETURN_IF_ERROR(CheckLikeQuery({key.path, key.tensor, key.batch}, query_shape));
+  ATTENTION_RETURN_IF_ERROR(CheckLikeQuery({value.path, value.tensor, value.batch}, query_shape));
+  return CheckSame(ShapePath(value.path, value.tensor.rank - 2), value.rows, key.rows, key.path);
 }
 
 // [batch?, rows, width] or [batch?, heads, rows, width]
@@ -179,7 +160,8 @@ absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReade
                              ReadHeads({request.value, maps.has_value() ? &maps.value() : nullptr,
                                         "projections.value", counts.key_value, key_value_path},
                                        reader));
-  ATTENTION_RETURN_IF_ERROR(CheckWidths(query, key, request.options));
+  ATTENTION_RETURN_IF_ERROR(CheckHeadWidths({query.head_width(), query.width_path},
+                                            {key.head_width(), key.width_path}, request.options));
   AttentionTask& task = decoded.task;
   task.type = query.source.view.type;
   task.query = query.source;

@@ -42,6 +42,24 @@ absl::Status CheckOperand(const WireTensor& tensor, absl::string_view path, int 
   return absl::OkStatus();
 }
 
+absl::Status CheckLikeQuery(const OperandShape& other, const OperandShape& query) {
+  absl::Status status = CheckSameType(other.tensor, other.path, query.tensor.type, query.path);
+  if (!status.ok()) return status;
+  if (other.tensor.rank != query.tensor.rank) {
+    return FieldError(absl::StrCat(other.path, ".shape"), absl::StrCat("rank ", other.tensor.rank),
+                      absl::StrCat(query.tensor.rank, " as in ", query.path));
+  }
+  return CheckSame(ShapePath(other.path, 0), other.batch, query.batch, query.path);
+}
+
+absl::Status CheckHeadWidths(const HeadWidth& query, const HeadWidth& key,
+                             const v1::AttentionOptions& options) {
+  const bool dot_product = options.score_case() == v1::AttentionOptions::SCORE_NOT_SET;
+  if (!dot_product || key.width == query.width) return absl::OkStatus();
+  return FieldError(key.path, absl::StrCat(key.width, " per head"),
+                    absl::StrCat(query.width, " per head as in ", query.path));
+}
+
 absl::Status CheckRank(const WireTensor& tensor, absl::string_view path, int rank) {
   if (tensor.rank == rank) return absl::OkStatus();
   return FieldError(absl::StrCat(path, ".shape"), absl::StrCat("rank ", tensor.rank), rank);

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "attention/v1/options.pb.h"
 #include "server/codec/tensor_codec.h"
 
 namespace attention::server {
@@ -30,6 +31,26 @@ namespace attention::server {
 // A query-like operand: of a floating point type, with a rank of `minimum_rank` or one more.
 [[nodiscard]] absl::Status CheckOperand(const WireTensor& tensor, absl::string_view path,
                                         int minimum_rank);
+
+// One operand as the others see it.
+struct OperandShape {
+  absl::string_view path;
+  const WireTensor& tensor;
+  int64_t batch;
+};
+
+// That keys or values have the type, the rank and the batch of the queries.
+[[nodiscard]] absl::Status CheckLikeQuery(const OperandShape& other, const OperandShape& query);
+
+// The width of one head, and the field that decides it.
+struct HeadWidth {
+  int64_t width;
+  absl::string_view path;
+};
+
+// That queries and keys can be multiplied, unless the weights of another score stand between them.
+[[nodiscard]] absl::Status CheckHeadWidths(const HeadWidth& query, const HeadWidth& key,
+                                           const v1::AttentionOptions& options);
 
 // "mask.shape: got rank 3, want 2"
 [[nodiscard]] absl::Status CheckRank(const WireTensor& tensor, absl::string_view path, int rank);

@@ -15,8 +15,7 @@
 namespace attention::server {
 namespace {
 
-// One operand: [batch, heads, rows, head width] in any layout. `head_count` and `path` are for the
-// packed one.
+// One operand, as [batch, heads, rows, head width] whatever its layout.
 struct Operand {
   absl::string_view path;
   WireTensor tensor;
@@ -97,33 +96,15 @@ absl::StatusOr<Operand> ReadOperand(const OperandField& field, v1::Layout layout
 }
 
 absl::Status CheckTogether(const Operand& query, const Operand& key, const Operand& value) {
-  for (const Operand* other : {&key, &value}) {
-    ATTENTION_RETURN_IF_ERROR(
-        CheckSameType(other->tensor, other->path, query.tensor.type, query.path));
-    if (other->tensor.rank != query.tensor.rank) {
-      return FieldError(absl::StrCat(other->path, ".shape"),
-                        absl::StrCat("rank ", other->tensor.rank),
-                        absl::StrCat(query.tensor.rank, " as in ", query.path));
-    }
-    ATTENTION_RETURN_IF_ERROR(
-        CheckSame(ShapePath(other->path, 0), other->batch(), query.batch(), query.path));
-  }
+  const OperandShape query_shape = {query.path, query.tensor, query.batch()};
+  ATTENTION_RETURN_IF_ERROR(CheckLikeQuery({key.path, key.tensor, key.batch()}, query_shape));
+  ATTENTION_RETURN_IF_ERROR(CheckLikeQuery({value.path, value.tensor, value.batch()}, query_shape));
   if (query.heads() % key.heads() != 0) {
     return FieldError(key.heads_path, key.heads(),
                       absl::StrCat("a divisor of ", query.heads_path, " ", query.heads()));
   }
   ATTENTION_RETURN_IF_ERROR(CheckSame(value.heads_path, value.heads(), key.heads(), key.path));
   return CheckSame(value.rows_path, value.rows(), key.rows(), key.path);
-}
-
-absl::Status CheckWidths(const Operand& query, const Operand& key,
-                         const v1::AttentionOptions& options) {
-  if (options.score_case() != v1::AttentionOptions::SCORE_NOT_SET ||
-      key.head_width() == query.head_width()) {
-    return absl::OkStatus();
-  }
-  return FieldError(key.width_path, absl::StrCat(key.head_width(), " per head"),
-                    absl::StrCat(query.head_width(), " per head as in ", query.width_path));
 }
 
 // Outside LAYOUT_PACKED the shapes say how many heads there are; the fields may repeat it.
@@ -185,7 +166,8 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
     ATTENTION_RETURN_IF_ERROR(
         CheckStated("key_value_head_count", request.key_value_head_count(), key.heads()));
   }
-  ATTENTION_RETURN_IF_ERROR(CheckWidths(query, key, request.options()));
+  ATTENTION_RETURN_IF_ERROR(CheckHeadWidths({query.head_width(), query.width_path},
+                                            {key.head_width(), key.width_path}, request.options()));
 
   AttentionTask& task = decoded.task;
   task.type = query.view.type;

@@ -33,8 +33,6 @@ ServerOptions OnFreePorts() {
   ServerOptions options;
   options.grpc_address = "127.0.0.1:0";
   options.http_address = "127.0.0.1:0";
-  options.grpc_memory_bytes = int64_t{256} << 20;
-  options.connections.max_age_grace = std::chrono::seconds(30);
   return options;
 }
 

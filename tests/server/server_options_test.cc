@@ -32,9 +32,7 @@ TEST(ParseServerOptionsTest, HasTheDocumentedDefaults) {
   EXPECT_EQ(options.engine.limits.max_response_bytes, int64_t{256} << 20);
   EXPECT_EQ(options.engine.limits.max_flops, 1e13);
   EXPECT_EQ(options.engine.limits.max_float64_flops, 1e11);
-  EXPECT_EQ(options.grpc_memory_bytes, options.engine.max_bytes_in_flight);
   EXPECT_EQ(options.max_deadline, seconds(300));
-  EXPECT_EQ(options.connections.max_age_grace, seconds(330));
   EXPECT_TRUE(options.reflection);
   EXPECT_EQ(options.log_level, LogLevel::kInfo);
   EXPECT_EQ(options.drain_grace, milliseconds(5000));
