@@ -1,4 +1,4 @@
-// The attention methods of the service, by the names that the command line and the examples use.
+// The attention methods of the service: one remote call and one command of attn each.
 
 #ifndef ATTENTION_CLIENT_METHOD_H_
 #define ATTENTION_CLIENT_METHOD_H_
