@@ -135,14 +135,14 @@ absl::Status ValidateOutputProjection(const AttentionTask& task) {
   return absl::OkStatus();
 }
 
-// No less than what kernels::Attend packs: keys and values in blocks of at most 512 keys, few keys
-// padded to no more than 64, rows to 16 columns, in 4 bytes an element. F64 is computed in place.
+// No less than what kernels::Attend packs, or holds of partial results where queries are few: keys
+// and values in blocks of at most 512 keys, few keys (even none) padded to no more than 64, rows to
+// 16 columns, in 4 bytes an element. F64 is computed in place.
 int64_t PackedOperandBytes(const AttentionTask& task) {
   constexpr int64_t kMostPaddingOfFewKeys = 63;
   constexpr int64_t kMostPaddingOfManyKeys = 511;
   if (task.type == kernels::DataType::kF64) return 0;
   const Extents& key = task.key.view.extents;
-  if (key[2] == 0) return 0;
   const int64_t padding = std::clamp(key[2], kMostPaddingOfFewKeys, kMostPaddingOfManyKeys);
   const int64_t columns = SaturatingSum({key[3], 15, task.value.view.extents[3], 15});
   return SaturatingProduct({key[0], key[1], SaturatingSum({key[2], padding}), columns, 4});

@@ -86,6 +86,9 @@ TEST(AttentionTaskTest, CountsThePaddingOfPackedKeysAndValues) {
   task.key.view.extents[3] = task.query.view.extents[3] = task.value.view.extents[3] = 1;
   // At least 32 keys, the least the kernels pad to, with 1 column of keys and 16 of values, in f32.
   EXPECT_GE(ScratchBytes(task), int64_t{1024} * 1024 * 32 * 17 * 4);
+  // Partial results have their 16 columns even where there is no key.
+  task.key.view.extents[2] = task.value.view.extents[2] = 0;
+  EXPECT_GE(ScratchBytes(task), int64_t{1024} * 1024 * 18 * 4);
   // Where tensors are large, padding does not matter.
   task = Sizes(DataType::kF32, 1, 8, 1 << 16, 1 << 16);
   task.key.view.extents[3] = task.query.view.extents[3] = task.value.view.extents[3] = 128;
