@@ -35,6 +35,7 @@ absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
 
 double EstimateFlops(const AttentionProblem& problem) {
   const Extents& query = problem.query.extents;
+  if (query[2] == 0) return 0;  // the batch may then be too large to walk through
   double pairs = 0;
   for (int64_t batch = 0; batch < query[0]; ++batch) {
     if (!problem.causal_offset.has_value()) {

@@ -123,6 +123,9 @@ absl::Status CheckDense(absl::string_view field, const TensorView& view, const E
   if (view.extents != extents) {
     return Invalid(absl::StrCat(field, ".extents"), ShapeText(view.extents), ShapeText(extents));
   }
+  if (!FitsInMemory(extents, type)) {
+    return Invalid(absl::StrCat(field, ".extents"), ShapeText(extents), "fewer than 2^63 bytes");
+  }
   if (ElementCount(extents) > 0 && !view.present()) {
     return Invalid(absl::StrCat(field, ".data"), "null", "an array");
   }

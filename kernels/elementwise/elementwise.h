@@ -16,7 +16,8 @@ namespace attention::kernels {
 // padding may be overwritten.
 inline constexpr int64_t kColumnMultiple = 32;
 
-// destination[i] = source[i] as f32, exactly (F64 is rounded). Unaligned pointers are fine.
+// destination[i] = source[i] as f32, exactly; F64 is rounded, and stays finite if it is. Unaligned
+// pointers are fine.
 void ConvertToF32(DataType type, const void* source, int64_t count, float* destination);
 
 // destination[i] = source[i] * factor, rounded to nearest even.
@@ -49,23 +50,26 @@ struct SoftmaxBlock {
   const int32_t*
       visible_counts;  // [row_count]: columns at and after it are hidden, in [0, column_count]
   float exponent_scale;
-  float* shifts;   // [row_count]: the running maximum, as an exponent of 2; -infinity at first
+  float* maxima;   // [row_count]: the running maximum of the scores; -infinity at first
   float* sums;     // [row_count]: the running sum of weights; 0 at first
   float* outputs;  // [row_count, output_count]: the running output, rescaled when a maximum grows
   int64_t output_stride_elements;
   int64_t output_count;
 };
 
-// Takes one block into the running softmax (Milakov and Gimelshein, 2018): weights become 2^(scale
-// * s - shift), 0 where hidden. They are left in block.scores.
+// Takes one block into the running softmax (Milakov and Gimelshein, 2018): weights become
+// 2^((score - maximum) * exponent_scale), 0 where hidden. They are left in block.scores.
+// Subtracting first keeps scores near the ends of f32 (masks of the lowest finite number) from
+// overflowing.
 void SoftmaxToF32(const SoftmaxBlock& block);
 
 // The same, with the weights rounded to BF16 into `weights` [row_count, weight_stride_elements].
 void SoftmaxToBF16(const SoftmaxBlock& block, uint16_t* weights, int64_t weight_stride_elements);
 
-// In place: scores[i] = 2^(exponent_scale * scores[i] - shift) * factor; the softmax, once shift is
-// final.
-void NormalizeScores(float* scores, int64_t count, float exponent_scale, float shift, float factor);
+// In place: scores[i] = 2^((scores[i] - maximum) * exponent_scale) * factor; the softmax, once the
+// maximum is final.
+void NormalizeScores(float* scores, int64_t count, float exponent_scale, float maximum,
+                     float factor);
 
 }  // namespace attention::kernels
 

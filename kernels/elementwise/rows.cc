@@ -29,6 +29,13 @@ HWY_INLINE void WidenRow(const T* source, int64_t count, float* destination) {
   }
 }
 
+// Finite numbers beyond the range of f32 become its largest, so that only an infinity is infinite.
+HWY_INLINE float RoundToF32(double number) {
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  return static_cast<float>(std::isfinite(number) ? std::clamp(number, -kLargest, kLargest)
+                                                  : number);
+}
+
 void ConvertToF32Here(DataType type, const void* source, int64_t count, float* destination) {
   switch (type) {
     case DataType::kF32:
@@ -40,7 +47,7 @@ void ConvertToF32Here(DataType type, const void* source, int64_t count, float* d
       return WidenRow(static_cast<const hwy::bfloat16_t*>(source), count, destination);
     case DataType::kF64:
       for (int64_t i = 0; i < count; ++i) {
-        destination[i] = static_cast<float>(static_cast<const double*>(source)[i]);
+        destination[i] = RoundToF32(static_cast<const double*>(source)[i]);
       }
       return;
     case DataType::kBool:

@@ -69,19 +69,21 @@ struct BF16Weights {
   }
 };
 
-// Writes 2^(scale * score - shift) for `count` columns and returns their sum.
+// Writes 2^((score - maximum) * scale) for `count` columns and returns their sum.
 template <class Weights>
-HWY_INLINE float WeighRow(const float* row, int64_t count, float scale, float shift,
+HWY_INLINE float WeighRow(const float* row, int64_t count, float scale, float maximum,
                           Weights weights) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto scales = hn::Set(d, scale);
-  const auto shifts = hn::Set(d, shift);
+  const auto maxima = hn::Set(d, maximum);
   auto sum_low = hn::Zero(d);
   auto sum_high = hn::Zero(d);
   for (int64_t column = 0; column < count; column += 2 * lanes) {
-    const auto low = Exp2(d, hn::MulSub(hn::LoadU(d, row + column), scales, shifts));
-    const auto high = Exp2(d, hn::MulSub(hn::LoadU(d, row + column + lanes), scales, shifts));
+    const auto below_low = hn::Sub(hn::LoadU(d, row + column), maxima);
+    const auto below_high = hn::Sub(hn::LoadU(d, row + column + lanes), maxima);
+    const auto low = Exp2(d, hn::Mul(below_low, scales));
+    const auto high = Exp2(d, hn::Mul(below_high, scales));
     sum_low = hn::Add(sum_low, low);
     sum_high = hn::Add(sum_high, high);
     weights.Store(d, column, low, high);
@@ -95,11 +97,10 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Weights weigh
   float* scores = block.scores + row * block.score_stride_elements;
   const int64_t padded = (visible + kColumnMultiple - 1) / kColumnMultiple * kColumnMultiple;
   std::fill(scores + visible, scores + padded, -std::numeric_limits<float>::infinity());
-  const float old_shift = block.shifts[row];
-  const float shift =
-      visible == 0 ? old_shift
-                   : std::max(old_shift, MaximumOfRow(scores, padded) * block.exponent_scale);
-  if (visible == 0 || shift == -std::numeric_limits<float>::infinity()) {
+  const float old_maximum = block.maxima[row];
+  const float maximum =
+      visible == 0 ? old_maximum : std::max(old_maximum, MaximumOfRow(scores, padded));
+  if (visible == 0 || maximum == -std::numeric_limits<float>::infinity()) {
     // Either nothing is visible, or only scores of -infinity (and perhaps NaN, which must not be
     // lost).
     bool has_nan = false;
@@ -108,16 +109,16 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Weights weigh
     weights.Zero(0, block.column_count);
     return;
   }
-  const float sum = WeighRow(scores, padded, block.exponent_scale, shift, weights);
+  const float sum = WeighRow(scores, padded, block.exponent_scale, maximum, weights);
   if (padded < block.column_count) weights.Zero(padded, block.column_count);
-  if (shift == old_shift) {
+  if (maximum == old_maximum) {
     block.sums[row] += sum;
     return;
   }
-  const float rescale = std::exp2(old_shift - shift);
-  block.shifts[row] = shift;
+  const float rescale = std::exp2((old_maximum - maximum) * block.exponent_scale);
+  block.maxima[row] = maximum;
   block.sums[row] = block.sums[row] * rescale + sum;
-  if (old_shift != -std::numeric_limits<float>::infinity()) {
+  if (old_maximum != -std::numeric_limits<float>::infinity()) {
     ScaleRow(block.outputs + row * block.output_stride_elements, block.output_count, rescale);
   }
 }
@@ -136,17 +137,17 @@ void SoftmaxToBF16Here(const SoftmaxBlock& block, uint16_t* weights,
   }
 }
 
-void NormalizeScoresHere(float* scores, int64_t count, float exponent_scale, float shift,
+void NormalizeScoresHere(float* scores, int64_t count, float exponent_scale, float maximum,
                          float factor) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto scales = hn::Set(d, exponent_scale);
-  const auto shifts = hn::Set(d, shift);
+  const auto maxima = hn::Set(d, maximum);
   const auto factors = hn::Set(d, factor);
   for (int64_t column = 0; column < count; column += lanes) {
     const size_t rest = static_cast<size_t>(std::min(lanes, count - column));
-    const auto exponents = hn::MulSub(hn::LoadN(d, scores + column, rest), scales, shifts);
-    hn::StoreN(hn::Mul(Exp2(d, exponents), factors), d, scores + column, rest);
+    const auto below = hn::Sub(hn::LoadN(d, scores + column, rest), maxima);
+    hn::StoreN(hn::Mul(Exp2(d, hn::Mul(below, scales)), factors), d, scores + column, rest);
   }
 }
 
@@ -166,9 +167,9 @@ void SoftmaxToBF16(const SoftmaxBlock& block, uint16_t* weights, int64_t weight_
   HWY_DYNAMIC_DISPATCH(SoftmaxToBF16Here)(block, weights, weight_stride_elements);
 }
 
-void NormalizeScores(float* scores, int64_t count, float exponent_scale, float shift,
+void NormalizeScores(float* scores, int64_t count, float exponent_scale, float maximum,
                      float factor) {
-  HWY_DYNAMIC_DISPATCH(NormalizeScoresHere)(scores, count, exponent_scale, shift, factor);
+  HWY_DYNAMIC_DISPATCH(NormalizeScoresHere)(scores, count, exponent_scale, maximum, factor);
 }
 
 }  // namespace attention::kernels

@@ -36,6 +36,10 @@ class DecodeCall {
              const Execution& execution)
       : problem_(problem),
         scale_(scale),
+        scale_first_(problem.boolean_mask.present() || problem.additive_mask.present() ||
+                     !(scale > 0)),
+        exponent_scale_(static_cast<float>((scale_first_ ? 1.0 : static_cast<double>(scale)) *
+                                           std::numbers::log2e)),
         outputs_(outputs),
         execution_(execution),
         group_size_(problem.query.extents[1] / problem.key.extents[1]),
@@ -44,7 +48,7 @@ class DecodeCall {
         output_stride_((problem.value.extents[3] + kVectorElements - 1) / kVectorElements *
                        kVectorElements) {
     const auto partial_rows = static_cast<size_t>(group_count() * chunk_count_ * row_count_);
-    shifts_.Reserve(partial_rows);
+    maxima_.Reserve(partial_rows);
     sums_.Reserve(partial_rows);
     partial_outputs_.Reserve(partial_rows * static_cast<size_t>(output_stride_));
   }
@@ -103,7 +107,7 @@ class DecodeCall {
 
   void ComputeChunk(int64_t group, int64_t chunk) {
     const int64_t partial = PartialRow(group, chunk);
-    std::fill_n(shifts_.data() + partial, row_count_, kMinusInfinity);
+    std::fill_n(maxima_.data() + partial, row_count_, kMinusInfinity);
     std::fill_n(sums_.data() + partial, row_count_, 0.0f);
     float* outputs = partial_outputs_.data() + partial * output_stride_;
     std::fill_n(outputs, row_count_ * output_stride_, 0.0f);
@@ -143,25 +147,21 @@ class DecodeCall {
   // Scores to weights, with each row's maximum and sum. Hidden keys weigh 0.
   void WeighScores(int64_t group, int64_t chunk, int64_t count, const FewRows& scores) {
     const int64_t batch = BatchOf(group);
-    const bool masked = problem_.boolean_mask.present() || problem_.additive_mask.present();
-    const bool scale_first = masked || !(scale_ > 0);
     for (int64_t row = 0; row < row_count_; ++row) {
       const auto visible =
           static_cast<int32_t>(std::min(count, VisibleInChunk(batch, QueryOf(row), chunk)));
       float* score_row = scores.data + row * scores.stride_elements;
-      if (scale_first) {
+      if (scale_first_) {
         MaskRows masks(problem_, batch, HeadOf(group, row));
         masks.Apply(QueryOf(row), chunk * kChunkKeys, visible, scale_, score_row);
       }
-      const double exponent_scale =
-          (scale_first ? 1.0 : static_cast<double>(scale_)) * std::numbers::log2e;
       SoftmaxToF32({.scores = score_row,
                     .score_stride_elements = scores.stride_elements,
                     .row_count = 1,
                     .column_count = scores.stride_elements,
                     .visible_counts = &visible,
-                    .exponent_scale = static_cast<float>(exponent_scale),
-                    .shifts = shifts_.data() + PartialRow(group, chunk) + row,
+                    .exponent_scale = exponent_scale_,
+                    .maxima = maxima_.data() + PartialRow(group, chunk) + row,
                     .sums = sums_.data() + PartialRow(group, chunk) + row,
                     .outputs = nullptr,
                     .output_stride_elements = 0,
@@ -194,17 +194,19 @@ class DecodeCall {
     const int64_t width = problem_.value.extents[3];
     merged.Reserve(static_cast<size_t>(width));
     for (int64_t row = 0; row < row_count_; ++row) {
-      float shift = kMinusInfinity;
+      float maximum = kMinusInfinity;
       for (int64_t chunk = 0; chunk < chunk_count_; ++chunk) {
-        shift = std::max(shift, shifts_.data()[PartialRow(group, chunk) + row]);
+        maximum = std::max(maximum, maxima_.data()[PartialRow(group, chunk) + row]);
       }
       float sum = 0;
       std::fill_n(merged.data(), width, 0.0f);
       for (int64_t chunk = 0; chunk < chunk_count_; ++chunk) {
         const int64_t partial = PartialRow(group, chunk) + row;
-        const float chunk_shift = shifts_.data()[partial];
+        const float chunk_maximum = maxima_.data()[partial];
         // A chunk that saw nothing counts 0, but a NaN in its sum is kept.
-        const float factor = chunk_shift == kMinusInfinity ? 0.0f : std::exp2(chunk_shift - shift);
+        const float factor = chunk_maximum == kMinusInfinity
+                                 ? 0.0f
+                                 : std::exp2((chunk_maximum - maximum) * exponent_scale_);
         sum += sums_.data()[partial] * factor;
         const float* output = partial_outputs_.data() + partial * output_stride_;
         for (int64_t column = 0; column < width; ++column)
@@ -217,13 +219,15 @@ class DecodeCall {
 
   const AttentionProblem& problem_;
   const float scale_;
+  const bool scale_first_;  // masks, or a scale that is not positive, need scaled scores
+  const float exponent_scale_;
   const AttentionOutputs& outputs_;
   const Execution& execution_;
   const int64_t group_size_;
   const int64_t row_count_;
   const int64_t chunk_count_;
   const int64_t output_stride_;
-  AlignedArray<float> shifts_;           // [groups, chunks, rows]
+  AlignedArray<float> maxima_;           // [groups, chunks, rows]
   AlignedArray<float> sums_;             // [groups, chunks, rows]
   AlignedArray<float> partial_outputs_;  // [groups, chunks, rows, output stride]
 };

@@ -30,7 +30,7 @@ struct Scratch {
   AlignedArray<float> scores;            // [rows, score stride]
   AlignedArray<uint16_t> weights;        // [rows, weight stride], BF16 only
   AlignedArray<float> outputs;           // [rows, output stride]
-  AlignedArray<float> shifts;            // [rows]
+  AlignedArray<float> maxima;            // [rows]
   AlignedArray<float> sums;              // [rows]
   AlignedArray<int32_t> visible_counts;  // [rows]
 };
@@ -82,11 +82,11 @@ class QueryTile {
       scratch_.weights.Reserve(rows * static_cast<size_t>(plan_.weight_stride));
     }
     scratch_.outputs.Reserve(rows * static_cast<size_t>(plan_.output_stride));
-    scratch_.shifts.Reserve(rows);
+    scratch_.maxima.Reserve(rows);
     scratch_.sums.Reserve(rows);
     scratch_.visible_counts.Reserve(rows);
     std::fill_n(scratch_.outputs.data(), rows * static_cast<size_t>(plan_.output_stride), 0.0f);
-    std::fill_n(scratch_.shifts.data(), rows, kMinusInfinity);
+    std::fill_n(scratch_.maxima.data(), rows, kMinusInfinity);
     std::fill_n(scratch_.sums.data(), rows, 0.0f);
     std::memset(scratch_.queries.data(), 0, rows * static_cast<size_t>(query_row_bytes));
     for (int64_t row = 0; row < row_count_; ++row) {
@@ -180,7 +180,7 @@ class QueryTile {
                                 .column_count = RoundUp(count, kColumnMultiple),
                                 .visible_counts = scratch_.visible_counts.data(),
                                 .exponent_scale = exponent_scale_,
-                                .shifts = scratch_.shifts.data(),
+                                .maxima = scratch_.maxima.data(),
                                 .sums = scratch_.sums.data(),
                                 .outputs = scratch_.outputs.data(),
                                 .output_stride_elements = plan_.output_stride,
@@ -279,12 +279,12 @@ class QueryTile {
       write(call_.outputs.scores, scale_first_ ? 1.0f : call_.scale);
     }
     if (!call_.outputs.weights.present()) return;
-    const float shift = scratch_.shifts.data()[row];
-    if (shift == kMinusInfinity) {  // nothing was visible, or only -infinity and perhaps NaN
+    const float maximum = scratch_.maxima.data()[row];
+    if (maximum == kMinusInfinity) {  // nothing was visible, or only -infinity and perhaps NaN
       std::fill_n(scores, visible, Normalizer(row));
       std::fill(scores + visible, scores + count, 0.0f);
     } else {
-      NormalizeScores(scores, count, exponent_scale_, shift, Normalizer(row));
+      NormalizeScores(scores, count, exponent_scale_, maximum, Normalizer(row));
     }
     write(call_.outputs.weights, 1.0f);
   }
