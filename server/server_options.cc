@@ -10,7 +10,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "kernels/implementation.h"
 #include "server/build_info.h"
 #include "server/listen_address.h"
 #include "server/option_values.h"
@@ -215,14 +217,21 @@ void AddAddresses(ServerOptions& options, FlagTable& flags) {
             options.reflection ? "true" : "false", Into(options.reflection, ParseBoolean));
 }
 
+std::string ImplementationNames() {
+  return absl::StrJoin(kernels::AllImplementations(), ", ",
+                       [](std::string* text, const kernels::Implementation* implementation) {
+                         text->append(implementation->name());
+                       });
+}
+
 void AddCompute(ServerOptions& options, FlagTable& flags) {
   flags.Group("Computation");
   flags.Add("--compute-threads", "COUNT",
             "Threads that compute; no more than this process may use, and 0 means that many.", "0",
             WholeNumber(options.engine.thread_count, 0, kMaxThreads));
   flags.Add("--implementation", "NAME",
-            "Forces one: fused-amx, fused-avx512, fused-avx2 or unfused-float64. Start-up fails "
-            "where it cannot run.",
+            absl::StrCat("Forces one of ", ImplementationNames(),
+                         ". Start-up fails where it cannot run."),
             "the best usable", [&options](const std::string& text) {
               options.implementation = text;
               return absl::OkStatus();

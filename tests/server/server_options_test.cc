@@ -144,9 +144,10 @@ TEST(ParseServerOptionsTest, SaysInOneSentenceWhatIsWrong) {
 TEST(ParseServerOptionsTest, HelpNamesEveryFlagWithItsVariable) {
   const ParsedOptions parsed = Parse({"--help"});
   EXPECT_EQ(parsed.exit_code, 0);
-  for (const char* text : {"--grpc-address", "ATTENTION_GRPC_ADDRESS", "127.0.0.1:8001",
-                           "--max-request-bytes", "ATTENTION_MAX_REQUEST_BYTES", "256MiB",
-                           "--drain-grace-ms", "ATTENTION_DRAIN_GRACE_MS", "5000", "Examples:"}) {
+  for (const char* text :
+       {"--grpc-address", "ATTENTION_GRPC_ADDRESS", "127.0.0.1:8001", "--max-request-bytes",
+        "ATTENTION_MAX_REQUEST_BYTES", "256MiB", "--drain-grace-ms", "ATTENTION_DRAIN_GRACE_MS",
+        "5000", "unfused-float64", "Examples:"}) {
     EXPECT_THAT(parsed.text, HasSubstr(text));
   }
 }
