@@ -22,14 +22,24 @@ run_podman() {
   podman "${storage[@]}" --tmpdir "$work/podman" --cgroup-manager cgroupfs --runtime runc --events-backend file "$@"
 }
 
-# The base image, as slim as the published one: licences are kept, other documentation is not.
-make_base_image() {
+# make_base_tree SOURCE-LINE: as slim as the published image: licences are kept, other documentation is not.
+make_base_tree() {
   local doc=/usr/share/doc/
   mmdebstrap --quiet --mode=root --variant=minbase --aptopt="$work/apt.conf" \
     --dpkgopt="path-exclude=$doc*" --dpkgopt="path-include=$doc*/copyright" --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='cd "$1" && rm -f etc/apt/sources.list etc/apt/apt.conf.d/99mmdebstrap etc/resolv.conf etc/hostname' \
-    trixie "$work/base.tar" "$(<"$work/sources.list")"
+    trixie "$work/base.tar" "$1" </dev/null
+}
+
+make_base_image() {
+  local source
+  while read -r source; do
+    if make_base_tree "$source"; then break; fi
+    source=
+  done <"$work/candidates"
+  [[ -n $source ]] || { say "no archive of this machine's apt configuration gives a Debian 13 base"; return 1; }
+  echo "$source" >"$work/sources.list"
   run_podman import --quiet "$work/base.tar" "$base_image" >"$work/imported"
   rm "$work/base.tar"
 }
