@@ -33,7 +33,9 @@ def wait_until(condition, seconds=20):
 class LifecycleTestCase(unittest.TestCase):
     @contextlib.contextmanager
     def serve(self, *flags):
-        with ServerProcess("--compute-threads=1", *flags) as server:
+        # The more a machine computes in a second, the more a long request must be allowed.
+        limits = "--max-request-float64-flops=1e13"
+        with ServerProcess("--compute-threads=1", limits, *flags) as server:
             yield server
 
     def start(self, server, request, **how):
