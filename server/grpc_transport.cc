@@ -18,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "attention/v1/attention_service.grpc.pb.h"
+#include "grpc/health/v1/health.pb.h"
 #include "server/listen_address.h"
 
 namespace attention::server {
@@ -117,7 +118,11 @@ absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Serv
   if (!address.ok()) return address.status();
   gpr_set_log_function(WriteGrpcMessage);
   grpc::EnableDefaultHealthCheckService(true);
-  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (options.reflection) {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    // Reflection describes what is linked in; this links in the health protocol.
+    (void)grpc::health::v1::HealthCheckRequest::descriptor();
+  }
 
   grpc::ServerBuilder builder;
   if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());

@@ -327,6 +327,10 @@ class StandardServicesTest(unittest.TestCase):
         names = {each.name for each in listing.service}
         self.assertLessEqual({SERVICE, "grpc.health.v1.Health"}, names)
 
+    def test_reflection_describes_the_health_protocol(self):
+        answer = self.ask_reflection(file_containing_symbol="grpc.health.v1.Health")
+        self.assertTrue(answer.file_descriptor_response.file_descriptor_proto, answer)
+
     def test_reflection_describes_every_method(self):
         answer = self.ask_reflection(file_containing_symbol=SERVICE)
         methods = set()
