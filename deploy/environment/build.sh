@@ -1,4 +1,4 @@
-# Configures and builds the presets of CMakePresets.json. Sourced by deploy/run, deploy/test and deploy/attn.
+# Configures and builds the presets of CMakePresets.json. Sourced by deploy/run, test and attn.
 # shellcheck shell=bash
 
 environment_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -6,13 +6,14 @@ project_folder=${environment_folder%/deploy/environment}
 # shellcheck source=messages.sh
 source "$environment_folder/messages.sh"
 
-# enter_environment SCRIPT [ARGUMENT...]: starts deploy/SCRIPT again inside deploy/env; does nothing the
-# second time.
+# enter_environment SCRIPT [ARGUMENT...]: starts deploy/SCRIPT again inside deploy/env; does nothing
+# the second time.
 enter_environment() {
   if [[ ${ATTENTION_ENVIRONMENT_ENTERED:-} == yes ]]; then
     unset ATTENTION_ENVIRONMENT_ENTERED
   else
-    ATTENTION_ENVIRONMENT_ENTERED=yes exec "$project_folder/deploy/env" "$project_folder/deploy/$1" "${@:2}"
+    export ATTENTION_ENVIRONMENT_ENTERED=yes
+    exec "$project_folder/deploy/env" "$project_folder/deploy/$1" "${@:2}"
   fi
 }
 
@@ -26,7 +27,7 @@ build_jobs() {
   echo $((memory_jobs < cores ? memory_jobs : cores))
 }
 
-# A build folder belongs to one set of packages: /.attention-root names a private root, else it is the host's.
+# A build folder belongs to one set of packages: that of a private root, by its name, or the host's.
 package_set() {
   if [[ -e /.attention-root ]]; then cat /.attention-root; else echo host; fi
 }
@@ -37,11 +38,12 @@ configure() {  # configure PRESET
     [[ $(cat "$folder/package-set" 2>/dev/null) != "$(package_set)" ]] || return 0
     fresh=(--fresh)
   fi
-  step "configure $1" cmake -S "$project_folder" --preset "$1" "${fresh[@]}" --log-level=WARNING >&2 </dev/null
+  step "configure $1" \
+    cmake -S "$project_folder" --preset "$1" "${fresh[@]}" --log-level=WARNING >&2 </dev/null
   package_set >"$folder/package-set"
 }
 
-# build PRESET [TARGET...]: brings the targets (default: everything) up to date. A second build waits.
+# build PRESET [TARGET...]: brings the targets (default: all) up to date. A second build waits.
 build() {
   local preset=$1 folder=$project_folder/build/$1 lock targets=()
   shift

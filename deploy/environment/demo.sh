@@ -1,4 +1,4 @@
-# deploy/run --demo: a server on free ports, the worked examples, a few metrics. Sourced by deploy/run.
+# deploy/run --demo: a server on free ports, the worked examples, a few metrics. Sourced.
 # shellcheck shell=bash
 
 readonly start_limit_seconds=60
@@ -26,14 +26,16 @@ wait_until_serving() {
 show_metrics() {  # show_metrics ADDRESS
   say "some metrics of http://$1/metrics:"
   curl --silent --show-error --fail --max-time 10 "http://$1/metrics" |
-    grep -E '^attention_(requests_total|compute_seconds_(sum|count)|build_info)' | grep -v ' 0$' | sort
+    grep -E '^attention_(requests_total|compute_seconds_(sum|count)|build_info)' |
+    grep -v ' 0$' | sort
 }
 
 demo() {  # demo BINARIES-FOLDER [SERVER-ARGUMENT...]
   local programs=$1 status=0
   shift
   log=$(mktemp)
-  "$programs/attention_server" --grpc-address=127.0.0.1:0 --http-address=127.0.0.1:0 "$@" 2>"$log" </dev/null &
+  "$programs/attention_server" --grpc-address=127.0.0.1:0 --http-address=127.0.0.1:0 "$@" \
+    2>"$log" </dev/null &
   server_pid=$!
   trap 'stop_server || true; rm -f "$log"' EXIT
   step "start the server" wait_until_serving

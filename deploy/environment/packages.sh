@@ -10,18 +10,20 @@ package_list=${ATTENTION_PACKAGE_LIST:-$project_folder/deploy/packages.list}
 # What deploy/env exits with when it cannot run the command at all; env(1) and docker use the same.
 readonly cannot_run=125
 
-# Raised whenever make-root makes something else of the same list, so that older roots are not taken for it.
+# Raised whenever make-root makes something else of the same list; older roots are then not used.
 readonly root_layout=2
 
 # The one sentence for a machine on which no private root can be made or entered.
 give_up() {
-  say "$1; use the container instead (docker build -t attention-server . ; see README.md, \"Container\")."
+  local route="docker build -t attention-server . ; see README.md, \"Container\""
+  say "$1; use the container instead ($route)."
   exit "$cannot_run"
 }
 
 # package_lines ROLE...: the lines of the list with one of the roles, without comments.
 package_lines() {
-  awk -v roles=" $* " '!/^#/ && NF && index(roles, " " $2 " ") { print $1, $2, $3, $4 }' "$package_list"
+  awk -v roles=" $* " '
+    !/^#/ && NF && index(roles, " " $2 " ") { print $1, $2, $3, $4 }' "$package_list"
 }
 
 # packages ROLE...: the names alone.
@@ -33,7 +35,7 @@ cache_folder() {
   if [[ $base != /* ]]; then  # The XDG specification has relative paths ignored.
     local home=${HOME:-}
     [[ $home == /* ]] || home=$(getent passwd "$EUID" | cut -d: -f6)
-    [[ $home == /* ]] || give_up "neither HOME nor XDG_CACHE_HOME names a folder for the private root"
+    [[ $home == /* ]] || give_up "neither HOME nor XDG_CACHE_HOME names a folder for the root"
     base=$home/.cache
   fi
   printf '%s/attention\n' "$base"
@@ -53,13 +55,14 @@ inside_root() {
   [[ -e /.attention-root ]] && name=$(</.attention-root) && [[ $name == "${1##*/}" ]]
 }
 
-# host_has ROLE...: succeeds where the host's own packages satisfy every line of the list with these roles.
+# host_has ROLE...: succeeds where the host's own packages satisfy every line with these roles.
 host_has() {
   command -v dpkg-query >/dev/null 2>&1 || return 1
   local name minimum file version
   local -A installed=()
   while read -r name version; do installed[$name]=$version; done < <(
-    packages "$@" | xargs dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' 2>/dev/null |
+    packages "$@" | xargs dpkg-query --show \
+      --showformat '${db:Status-Status} ${Package} ${Version}\n' 2>/dev/null |
       awk '$1 == "installed" { print $2, $3 }')
   while read -r name _ minimum file; do
     version=${installed[$name]:-}

@@ -1,5 +1,5 @@
-# What image/build and image/check share: names, and the functions of the engine. Sourced with ENGINE and
-# WORK-FOLDER as the caller's first two arguments.
+# What image/build and image/check share: names, and the functions of the engine. Sourced with
+# ENGINE and WORK-FOLDER as the caller's first two arguments.
 # shellcheck shell=bash
 
 engine=$1
@@ -15,4 +15,6 @@ image=${image,,}
 source "$project_folder/deploy/image/$engine.sh"
 
 # The version is written once, in the top CMakeLists.txt.
-product_version() { sed -n 's/^project(.*VERSION \([0-9.]*\).*/\1/p' "$project_folder/CMakeLists.txt"; }
+product_version() {
+  sed -n 's/^project(.*VERSION \([0-9.]*\).*/\1/p' "$project_folder/CMakeLists.txt"
+}

@@ -1,17 +1,17 @@
-# The container engine of deploy/verify-image where no Docker engine answers: buildah and podman, as root,
-# inside deploy/env --image. Sourced by common.sh, which sets $work, $image and $container; start_container
-# sets $grpc_address and $http_address.
+# The container engine of deploy/verify-image where no Docker engine answers: buildah and podman, as
+# root, inside deploy/env --image. Sourced by common.sh, which sets $work, $image and $container;
+# start_container sets $grpc_address and $http_address.
 #
 # What each choice works around:
-#   --format docker      the OCI image format has no HEALTHCHECK; buildah would drop it with a warning
+#   --format docker      the OCI image format has no HEALTHCHECK; buildah would drop it
 #   --isolation chroot   RUN steps need no container runtime and no cgroup
-#   --network host       no bridge, no firewall rules; the caller gives the checks a network of their own
-#   --ulimit             the default limits may be above what this machine grants, and are then refused
-#   tmpfs on /var/cache  short image names are resolved through a file there, and the private root is read-only
+#   --network host       no bridge, no firewall rules; the checks are given a network of their own
+#   --ulimit             default limits above what this machine grants would be refused
+#   tmpfs on /var/cache  short image names need a file there, and the private root is read-only
 #   cgroupfs, file       podman would ask systemd to make the cgroup and to keep the events
 # shellcheck shell=bash disable=SC2034,SC2154
 
-readonly base_image=docker.io/library/debian:trixie-slim  # The long form of the name in the Dockerfile.
+readonly base_image=docker.io/library/debian:trixie-slim  # In full, the name in the Dockerfile.
 export PODMAN_IGNORE_CGROUPSV1_WARNING=1
 mount -t tmpfs tmpfs /var/cache
 storage=(--root "$work/storage" --runroot "$work/run" --storage-driver "$(<"$work/storage-driver")")
@@ -19,16 +19,19 @@ storage=(--root "$work/storage" --runroot "$work/run" --storage-driver "$(<"$wor
 limits=(--ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)" --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)")
 
 run_podman() {
-  podman "${storage[@]}" --tmpdir "$work/podman" --cgroup-manager cgroupfs --runtime runc --events-backend file "$@"
+  podman "${storage[@]}" --tmpdir "$work/podman" --cgroup-manager cgroupfs --runtime runc \
+    --events-backend file "$@"
 }
 
-# make_base_tree SOURCE-LINE: as slim as the published image: licences are kept, other documentation is not.
+# make_base_tree SOURCE-LINE: as slim as the published image, which keeps no documentation but
+# licences, and nothing of this machine.
 make_base_tree() {
-  local doc=/usr/share/doc/
+  local share=/usr/share
+  local private='etc/apt/sources.list etc/apt/apt.conf.d/99mmdebstrap etc/resolv.conf etc/hostname'
   mmdebstrap --quiet --mode=root --variant=minbase --aptopt="$work/apt.conf" \
-    --dpkgopt="path-exclude=$doc*" --dpkgopt="path-include=$doc*/copyright" --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='cd "$1" && rm -f etc/apt/sources.list etc/apt/apt.conf.d/99mmdebstrap etc/resolv.conf etc/hostname' \
+    --dpkgopt="path-exclude=$share/doc/*" --dpkgopt="path-include=$share/doc/*/copyright" \
+    --dpkgopt="path-exclude=$share/man/*" --dpkgopt="path-exclude=$share/info/*" \
+    --dpkgopt="path-exclude=$share/locale/*" --customize-hook="cd \"\$1\" && rm -f $private" \
     trixie "$work/base.tar" "$1" </dev/null
 }
 
@@ -38,7 +41,10 @@ make_base_image() {
     if make_base_tree "$source"; then break; fi
     source=
   done <"$work/candidates"
-  [[ -n $source ]] || { say "no archive of this machine's apt configuration gives a Debian 13 base"; return 1; }
+  if [[ -z $source ]]; then
+    say "no archive of this machine's apt configuration gives a Debian 13 base"
+    return 1
+  fi
   echo "$source" >"$work/sources.list"
   run_podman import --quiet "$work/base.tar" "$base_image" >"$work/imported"
   rm "$work/base.tar"
@@ -64,8 +70,9 @@ container_flags=(--read-only --read-only-tmpfs=false --network host "${limits[@]
 run_once() { run_podman run --rm "${container_flags[@]}" --entrypoint "$1" "$image" "${@:2}"; }
 
 start_container() {
-  ip link set lo up && run_podman run --detach --name "$container" "${container_flags[@]}" --security-opt no-new-privileges \
-    --log-driver k8s-file "$image" >"$work/container" || return
+  ip link set lo up &&
+    run_podman run --detach --name "$container" "${container_flags[@]}" --log-driver k8s-file \
+      --security-opt no-new-privileges "$image" >"$work/container" || return
   grpc_address=127.0.0.1:8001
   http_address=127.0.0.1:8002
 }
@@ -75,10 +82,12 @@ container_is_healthy() { run_podman healthcheck run "$container" >/dev/null 2>&1
 container_log() { run_podman logs "$container" 2>&1; }
 
 # Asks the container to stop; prints its exit code.
-stop_container() { run_podman kill --signal TERM "$container" >"$work/stopped" && run_podman wait "$container"; }
+stop_container() {
+  run_podman kill --signal TERM "$container" >"$work/stopped" && run_podman wait "$container"
+}
 
 remove_everything() {
   run_podman rm --force --time 1 "$container"
   run_podman image rm --all --force
-  find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} +  # Fails where it is in use.
+  find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} +  # If unused.
 } >/dev/null 2>&1

@@ -1,9 +1,12 @@
-# Tests of what deploy/env says where it cannot help: exit code 125 and one sentence that names the container.
-# shellcheck shell=bash disable=SC2154  # Sourced after test_support.sh, which sets $work and $env_under_test.
+# Tests of what deploy/env says where it cannot help: exit code 125 and one sentence that names the
+# container.
+# Sourced after test_support.sh, which sets $work and $env_under_test.
+# shellcheck shell=bash disable=SC2154
 
 # refused_with TEXT: the last run wrote nothing to standard output and its last line says so.
 refused_with() {
-  [[ ! -s $work/out ]] && tail -n 1 "$work/errors" | grep -q "^deploy/env: .*$1.*; use the container instead"
+  [[ ! -s $work/out ]] &&
+    tail -n 1 "$work/errors" | grep -q "^deploy/env: .*$1.*; use the container instead"
 }
 
 # refuses TEXT COMMAND...: COMMAND exits with 125 and such a sentence.
@@ -33,8 +36,8 @@ run_on_a_full_disk() {
   local outer=(unshare --user --map-root-user --mount)
   [[ $EUID -ne 0 ]] || outer=(unshare --mount)
   mkdir -p "$work/full"
-  "${outer[@]}" bash -c 'mount -t tmpfs -o size=24m none "$1" && XDG_CACHE_HOME=$1 exec timeout 120 "$2" hello' \
-    _ "$work/full" "$env_under_test"
+  XDG_CACHE_HOME=$work/full "${outer[@]}" bash -c \
+    'mount -t tmpfs -o size=24m none "$1" && exec "$2" hello' _ "$work/full" "$env_under_test"
 }
 
 explains_itself_on_request() { run_env --help | grep -q '^deploy/env .*COMMAND'; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests deploy/env on this machine, with a small package list and a cache folder of its own.
 #
-# Prints one line a test and a closing count; exits with 1 if a test failed. Tests that need the archive, a
-# namespace or another user are skipped, with the reason, where there is none.
+# Prints one line a test and a closing count; exits with 1 if a test failed. Tests that need the
+# archive, a namespace or another user are skipped, with the reason, where there is none.
 set -euo pipefail
 tests_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=test_support.sh
@@ -20,7 +20,8 @@ uses_the_host_where_it_has_every_package() {
 }
 
 survives_being_killed_while_it_downloads() {
-  start_and_kill_when 'compgen -G "$cache/*.partial/apt/cache/archives/*.deb" >/dev/null' && no_root_is_there
+  start_and_kill_when 'compgen -G "$cache/*.partial/apt/cache/archives/*.deb" >/dev/null' &&
+    no_root_is_there
 }
 
 survives_being_killed_while_it_unpacks() {
@@ -30,10 +31,12 @@ survives_being_killed_while_it_unpacks() {
 # A slow disk gives the time to hit the moment between the finished root and its final name.
 survives_being_killed_while_it_writes_to_disk() {
   replace_program sync ': >"$WRITING"; sleep 30'
-  WRITING=$work/writing PATH=$work/programs:$PATH start_and_kill_when '[[ -e $work/writing ]]' && no_root_is_there
+  WRITING=$work/writing PATH=$work/programs:$PATH start_and_kill_when '[[ -e $work/writing ]]' &&
+    no_root_is_there
 }
 
-# The download that the killed run left is kept; apt trusts it, so a damaged one shows when it is unpacked.
+# The download that the killed run left is kept; apt trusts it, so a damaged one shows when it is
+# unpacked.
 refuses_and_drops_a_damaged_download() {
   local package
   package=$(compgen -G "$cache/*.partial/apt/cache/archives/hello_*.deb")
@@ -70,9 +73,9 @@ becomes_the_command_under_the_same_process_id() {
 }
 
 delivers_signals_to_the_command() {
-  local started status=0
+  local started status=0 wait_for_it='for ((i = 0; i < 1500; i++)); do sleep 0.02; done'
   rm -f "$work/ready"
-  "$env_under_test" bash -c 'trap "exit 41" TERM; : >"$1"; for ((i = 0; i < 1500; i++)); do sleep 0.02; done' _ "$work/ready" &
+  "$env_under_test" bash -c "trap 'exit 41' TERM; : >'$work/ready'; $wait_for_it" &
   started=$!
   wait_until '[[ -e $work/ready ]]' && kill -TERM "$started" && { wait "$started" || status=$?; }
   [[ $status -eq 41 ]]
@@ -87,7 +90,8 @@ passes_bytes_through_and_writes_none_itself() {
 leaves_standard_input_alone_while_it_makes_a_root_and_keeps_the_others() {
   { cat "$ATTENTION_PACKAGE_LIST" && echo 'grep build'; } >"$work/longer.list"
   mkdir "$cache/debian-13-0123456789abcdef.partial"  # What another list's interrupted run left.
-  echo 'one line' | ATTENTION_PACKAGE_LIST=$work/longer.list run_env cat >"$work/out" 2>"$work/errors" &&
+  echo 'one line' |
+    ATTENTION_PACKAGE_LIST=$work/longer.list run_env cat >"$work/out" 2>"$work/errors" &&
     [[ $(<"$work/out") == 'one line' && $(roots) -eq 2 ]] &&
     ! compgen -G "$cache/*.partial" >/dev/null
 }
@@ -96,7 +100,8 @@ keeps_the_working_folder_wherever_it_is() {
   local folder
   for folder in "$work/a folder  with spaces" "$(mktemp -d /var/tmp/attention-env-test.XXXXXX)"; do
     mkdir -p "$folder"
-    (cd "$folder" && run_env bash -c 'pwd >here') && [[ $(<"$folder/here") == "$folder" ]] || return 1
+    (cd "$folder" && run_env bash -c 'pwd >here') &&
+      [[ $(<"$folder/here") == "$folder" ]] || return 1
     rm -rf "$folder"
   done
 }
@@ -106,7 +111,9 @@ changes_neither_the_root_nor_the_host() {
     [[ $(host_package_state) == "$host_packages_before" ]]
 }
 
-runs_inside_itself() { [[ $(run_env "$env_under_test" "$env_under_test" hello) == 'Hello, world!' ]]; }
+runs_inside_itself() {
+  [[ $(run_env "$env_under_test" "$env_under_test" hello) == 'Hello, world!' ]]
+}
 
 works_for_an_ordinary_user_under_that_users_id() {
   as_other_user deploy/env bash -c 'hello && id -u && echo x >mine' >"$work/out" 2>"$work/errors" &&
@@ -115,22 +122,35 @@ works_for_an_ordinary_user_under_that_users_id() {
 
 prepare
 host_packages_before=$(host_package_state)
-for test in explains_itself_on_request refuses_an_empty_command_line uses_the_host_where_it_has_every_package \
-  refuses_a_machine_without_apt refuses_another_processor refuses_a_machine_without_namespaces \
-  refuses_an_archive_it_cannot_reach refuses_a_cache_folder_it_cannot_write; do
-  run_test "$test"
-done
+readonly tests_without_a_root=(
+  explains_itself_on_request
+  refuses_an_empty_command_line
+  uses_the_host_where_it_has_every_package
+  refuses_a_machine_without_apt
+  refuses_another_processor
+  refuses_a_machine_without_namespaces
+  refuses_an_archive_it_cannot_reach
+  refuses_a_cache_folder_it_cannot_write)
+# In this order: each goes on from what the one before left.
+readonly tests_of_a_root=(
+  survives_being_killed_while_it_downloads
+  survives_being_killed_while_it_unpacks
+  survives_being_killed_while_it_writes_to_disk
+  refuses_and_drops_a_damaged_download
+  makes_one_root_for_two_callers_at_once_after_all_that
+  needs_no_network_once_the_root_is_made
+  gives_the_exit_code_of_the_command
+  becomes_the_command_under_the_same_process_id
+  delivers_signals_to_the_command
+  passes_bytes_through_and_writes_none_itself
+  leaves_standard_input_alone_while_it_makes_a_root_and_keeps_the_others
+  keeps_the_working_folder_wherever_it_is
+  changes_neither_the_root_nor_the_host
+  runs_inside_itself
+  refuses_a_full_disk)
+for test in "${tests_without_a_root[@]}"; do run_test "$test"; done
 skip_without_namespaces
-for test in survives_being_killed_while_it_downloads survives_being_killed_while_it_unpacks \
-  survives_being_killed_while_it_writes_to_disk \
-  refuses_and_drops_a_damaged_download makes_one_root_for_two_callers_at_once_after_all_that \
-  needs_no_network_once_the_root_is_made \
-  gives_the_exit_code_of_the_command becomes_the_command_under_the_same_process_id \
-  delivers_signals_to_the_command passes_bytes_through_and_writes_none_itself \
-  leaves_standard_input_alone_while_it_makes_a_root_and_keeps_the_others keeps_the_working_folder_wherever_it_is \
-  changes_neither_the_root_nor_the_host runs_inside_itself refuses_a_full_disk; do
-  run_test "$test"
-done
+for test in "${tests_of_a_root[@]}"; do run_test "$test"; done
 [[ $EUID -eq 0 ]] || skip_reason=${skip_reason:-"every test above ran as an ordinary user"}
 run_test works_for_an_ordinary_user_under_that_users_id
 finish_tests

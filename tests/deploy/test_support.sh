@@ -54,28 +54,36 @@ prepare() {
   chmod 755 "$work"
   export XDG_CACHE_HOME=$work/cache ATTENTION_PACKAGE_LIST=$work/small.list
   cache=$XDG_CACHE_HOME/attention
-  printf '%s base\n' base-files bash coreutils gawk libc-bin mount sed util-linux >"$ATTENTION_PACKAGE_LIST"
-  echo 'hello build 1 /a-file-that-no-host-has' >>"$ATTENTION_PACKAGE_LIST"
+  {
+    printf '%s base\n' base-files bash coreutils gawk libc-bin mount sed util-linux
+    echo 'hello build 1 /a-file-that-no-host-has'
+  } >"$ATTENTION_PACKAGE_LIST"
 }
 
-host_package_state() { stat -c '%n %Y %s' /var/lib/dpkg/status /var/lib/apt/lists /var/cache/apt 2>/dev/null || true; }
+host_package_state() {
+  stat -c '%n %Y %s' /var/lib/dpkg/status /var/lib/apt/lists /var/cache/apt 2>/dev/null || true
+}
 
 # The tests of a real root need namespaces and an archive; this asks for the former.
 skip_without_namespaces() {
-  "$project/deploy/environment/enter-root" --probe 2>/dev/null || skip_reason="this user may not make namespaces"
+  "$project/deploy/environment/enter-root" --probe 2>/dev/null ||
+    skip_reason="this user may not make namespaces"
 }
 
 roots() { find "$cache" -mindepth 2 -maxdepth 2 -name .attention-root | wc -l; }
 no_root_is_there() { [[ $(roots) -eq 0 ]]; }
 
-# start_and_kill_when CONDITION: starts deploy/env and kills it with all its children once CONDITION holds.
+# start_and_kill_when CONDITION: starts deploy/env and kills it with all its children once CONDITION
+# holds.
 start_and_kill_when() {
   setsid "$env_under_test" hello >"$work/out" 2>"$work/errors" &
   local group=$! held=0
   wait_until "{ $1; } || ! kill -0 $group 2>/dev/null" && eval "$1" || held=1
   kill -KILL -- "-$group" 2>/dev/null || held=1
   wait "$group" 2>/dev/null || true
-  if grep -q 'no archive' "$work/errors"; then skip_reason="apt reaches no archive with Debian 13"; fi
+  if grep -q 'no archive' "$work/errors"; then
+    skip_reason="apt reaches no archive with Debian 13"
+  fi
   return "$held"
 }
 
@@ -87,10 +95,12 @@ replace_program() {
   chmod +x "$work/programs/$1"
 }
 
-# as_other_user COMMAND...: as user 65534, with a copy of deploy/ and a cache folder that it can read.
+# as_other_user COMMAND...: as user 65534, with a copy of deploy/ and a cache folder that it can
+# read.
 as_other_user() {
   mkdir -p "$work/other"
   cp -r "$project/deploy" "$work/other/"
   chown 65534:65534 "$work/other"
-  (cd "$work/other" && XDG_CACHE_HOME=$work/other setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@")
+  (cd "$work/other" &&
+    XDG_CACHE_HOME=$work/other setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@")
 }
