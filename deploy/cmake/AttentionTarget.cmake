@@ -33,6 +33,13 @@ add_library(attention_warnings INTERFACE)
 target_compile_options(attention_warnings INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual -Wunused)
 
+if(ATTENTION_SANITIZERS)
+  # GCC's flow-sensitive warnings read the sanitizers' own code and report what is not there.
+  target_compile_options(attention_warnings INTERFACE
+    -Wno-array-bounds -Wno-maybe-uninitialized -Wno-nonnull -Wno-stringop-overflow
+    -Wno-stringop-overread)
+endif()
+
 # attention_library(NAME SOURCES... [PUBLIC library...] [PRIVATE library...])
 # A static library whose headers are included by their path from the top of the source tree.
 function(attention_library name)
