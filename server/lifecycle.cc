@@ -115,7 +115,7 @@ Watchdog::~Watchdog() {
 
 int ServeUntilTerminated(const ParsedOptions& parsed) {
   // Never destroyed: gRPC's threads may write to it until the process is gone.
-  auto& log = *new JsonLog(parsed.options.log_level);
+  static JsonLog& log = *new JsonLog(parsed.options.log_level);
   const absl::StatusOr<std::unique_ptr<AttentionServer>> server =
       AttentionServer::Start(parsed.options, log);
   if (!server.ok()) {
