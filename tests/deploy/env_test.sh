@@ -28,8 +28,11 @@ survives_being_killed_while_it_unpacks() {
   start_and_kill_when 'compgen -G "$cache/*.partial/root/usr/bin" >/dev/null' && no_root_is_there
 }
 
-# A slow disk gives the time to hit the moment between the finished root and its final name.
+# A slow disk gives the time to hit the moment between the finished root and its final name. What an
+# earlier try downloaded and the archive has replaced since (here: a file that cannot be unpacked) is
+# not used.
 survives_being_killed_while_it_writes_to_disk() {
+  : >"$(echo "$cache"/*.partial/apt/cache/archives)/hello_0.1-1_amd64.deb"
   replace_program sync ': >"$WRITING"; sleep 30'
   WRITING=$work/writing PATH=$work/programs:$PATH start_and_kill_when '[[ -e $work/writing ]]' &&
     no_root_is_there
