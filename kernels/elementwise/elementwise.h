@@ -16,6 +16,10 @@ namespace attention::kernels {
 // padding may be overwritten.
 inline constexpr int64_t kColumnMultiple = 32;
 
+[[nodiscard]] constexpr int64_t RoundUp(int64_t count, int64_t multiple) {
+  return (count + multiple - 1) / multiple * multiple;
+}
+
 // destination[i] = source[i] as f32, exactly; F64 is rounded, and stays finite if it is. Unaligned
 // pointers are fine.
 void ConvertToF32(DataType type, const void* source, int64_t count, float* destination);

@@ -95,7 +95,7 @@ template <class Weights>
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Weights weights) {
   const int64_t visible = block.visible_counts[row];
   float* scores = block.scores + row * block.score_stride_elements;
-  const int64_t padded = (visible + kColumnMultiple - 1) / kColumnMultiple * kColumnMultiple;
+  const int64_t padded = RoundUp(visible, kColumnMultiple);
   std::fill(scores + visible, scores + padded, -std::numeric_limits<float>::infinity());
   const float old_maximum = block.maxima[row];
   const float maximum =

@@ -45,8 +45,7 @@ class DecodeCall {
         group_size_(problem.query.extents[1] / problem.key.extents[1]),
         row_count_(group_size_ * problem.query.extents[2]),
         chunk_count_(std::max<int64_t>((problem.key.extents[2] + kChunkKeys - 1) / kChunkKeys, 1)),
-        output_stride_((problem.value.extents[3] + kVectorElements - 1) / kVectorElements *
-                       kVectorElements) {
+        output_stride_(RoundUp(problem.value.extents[3], kVectorElements)) {
     const auto partial_rows = static_cast<size_t>(group_count() * chunk_count_ * row_count_);
     maxima_.Reserve(partial_rows);
     sums_.Reserve(partial_rows);
@@ -116,7 +115,7 @@ class DecodeCall {
     if (count == 0) return;
 
     thread_local AlignedArray<float> scores;
-    const int64_t score_stride = (count + kColumnMultiple - 1) / kColumnMultiple * kColumnMultiple;
+    const int64_t score_stride = RoundUp(count, kColumnMultiple);
     scores.Reserve(static_cast<size_t>(row_count_ * score_stride));
     const FewRows weights = {scores.data(), score_stride, row_count_};
     StreamedRows keys = Stream(problem_.key, group, chunk, count);

@@ -11,10 +11,6 @@
 
 namespace attention::kernels {
 
-[[nodiscard]] constexpr int64_t RoundUp(int64_t count, int64_t multiple) {
-  return (count + multiple - 1) / multiple * multiple;
-}
-
 // Depends on the problem's extents, type and causality and on the instruction set alone, so that
 // the bits of a result do not depend on what else the machine is doing.
 struct TilePlan {
