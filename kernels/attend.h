@@ -34,6 +34,21 @@ enum class ScoreKind : uint8_t { kDotProduct, kGeneral, kAdditive };
 enum class Normalization : uint8_t { kSoftmaxOverKeys, kSoftmaxOverQueries, kNone };
 enum class ScoresOutput : uint8_t { kNone, kRaw, kMasked };
 
+// How the matrix products over F32 operands are computed. Operands of other types have a precision
+// of their own and ignore it. A split product writes x = high + middle (+ low), each in BF16, and
+// sums the products of the parts in f32 (Henry, Tang and Heinecke, "Leveraging the bfloat16
+// Artificial Intelligence Datatype For Higher-Precision Computations", 2019). Where the processor
+// has no BF16 tiles, and for heads with numbers that a split cannot hold (infinite, NaN, or not 0
+// and outside [2^-48, 2^63]), products are in f32.
+enum class Precision : uint8_t {
+  kF32,              // f32 products and sums
+  kBF16X6,           // six products of BF16 parts: the same error bound as kF32
+  kBF16X3,           // three products: relative error about 1e-5
+  kBF16,             // operands rounded to BF16
+  kF32GradeFastest,  // kF32 or kBF16X6, whichever a measurement found faster: bits may differ
+                     // between runs
+};
+
 // The operands. Queries, keys and values share one type: F32, F16, BF16 or F64.
 struct AttentionProblem {
   TensorView query;  // [batch, query heads, queries, key width]
@@ -68,6 +83,7 @@ struct AttentionOptions {
   ScoreKind score = ScoreKind::kDotProduct;
   Normalization normalization = Normalization::kSoftmaxOverKeys;
   ScoresOutput scores = ScoresOutput::kNone;
+  Precision precision = Precision::kF32;
 };
 
 // Where results go. Written only if the status is OK, except that a stopped computation may have
@@ -82,7 +98,8 @@ struct AttentionOutputs {
 // What ran.
 struct AttentionReport {
   std::string_view implementation;  // Implementation::name()
-  std::string_view precision;       // of the matrix products: "f32", "bf16" or "f64"
+  std::string_view precision;       // of the matrix products: "f32", "bf16_x6", "bf16_x3", "bf16"
+                                    // or "f64"; where heads differ, what most of them took
   int thread_count = 1;             // threads that took part
 };
 

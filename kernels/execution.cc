@@ -6,6 +6,10 @@ bool StopRequested(const Execution& execution) {
   return execution.stop != nullptr && execution.stop->StopRequested();
 }
 
+int ThreadCount(const Execution& execution) {
+  return execution.executor == nullptr ? 1 : execution.executor->thread_count();
+}
+
 int RunItems(const Execution& execution, int64_t item_count,
              absl::FunctionRef<void(int64_t)> work) {
   const auto run_unless_stopped = [&](int64_t item) {

@@ -18,6 +18,9 @@ class Executor {
   // calling thread and from as many others as are free. Returns, once all calls have returned, how
   // many threads took part (at least 1). `work` must not throw.
   virtual int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) = 0;
+
+  // How many threads could take part, at most.
+  [[nodiscard]] virtual int thread_count() const = 0;
 };
 
 // Says whether a computation should end early. Asked between tiles, from any thread.
@@ -37,6 +40,9 @@ struct Execution {
 int RunItems(const Execution& execution, int64_t item_count, absl::FunctionRef<void(int64_t)> work);
 
 [[nodiscard]] bool StopRequested(const Execution& execution);
+
+// How many threads could take part, at most: 1 without an executor.
+[[nodiscard]] int ThreadCount(const Execution& execution);
 
 }  // namespace attention::kernels
 

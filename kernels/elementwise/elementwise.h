@@ -24,6 +24,21 @@ inline constexpr int64_t kColumnMultiple = 32;
 // pointers are fine.
 void ConvertToF32(DataType type, const void* source, int64_t count, float* destination);
 
+// Where the parts of split numbers go; null for parts that are not wanted. With three of them
+// high + middle + low is `source`, exactly, if the smallest part is not denormal.
+struct BF16Parts {
+  uint16_t* high = nullptr;
+  uint16_t* middle = nullptr;
+  uint16_t* low = nullptr;
+};
+
+// high = source rounded to BF16, middle = the rest rounded to BF16, low = the rest of that.
+void SplitToBF16(const float* source, int64_t count, const BF16Parts& parts);
+
+// Whether every number is 0 or has a magnitude in [2^-48, 2^63]: SplitToBF16 then keeps all of it,
+// and no product of two parts that matters is too small or too large for f32.
+[[nodiscard]] bool AllSplittable(const float* values, int64_t count);
+
 // destination[i] = source[i] * factor, rounded to nearest even.
 void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,
                   void* destination);

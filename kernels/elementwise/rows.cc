@@ -55,6 +55,48 @@ void ConvertToF32Here(DataType type, const void* source, int64_t count, float* d
   }
 }
 
+// Rounded to BF16 and back.
+template <class V>
+HWY_INLINE V RoundedToBF16(FloatTag d, V values) {
+  const hn::Rebind<hwy::bfloat16_t, FloatTag> narrow;
+  return hn::PromoteTo(d, hn::DemoteTo(narrow, values));
+}
+
+void SplitToBF16Here(const float* source, int64_t count, const BF16Parts& parts) {
+  const FloatTag d;
+  const hn::Rebind<hwy::bfloat16_t, FloatTag> narrow;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto store = [&](auto values, uint16_t* part, int64_t i, size_t rest) {
+    if (part == nullptr) return;
+    hn::StoreN(hn::DemoteTo(narrow, values), narrow, reinterpret_cast<hwy::bfloat16_t*>(part) + i,
+               rest);
+  };
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    const auto whole = hn::LoadN(d, source + i, rest);
+    const auto below_high = hn::Sub(whole, RoundedToBF16(d, whole));
+    const auto below_middle = hn::Sub(below_high, RoundedToBF16(d, below_high));
+    store(whole, parts.high, i, rest);
+    store(below_high, parts.middle, i, rest);
+    store(below_middle, parts.low, i, rest);
+  }
+}
+
+bool AllSplittableHere(const float* values, int64_t count) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto smallest = hn::Set(d, 0x1p-48f);
+  const auto largest = hn::Set(d, 0x1p63f);
+  auto all = hn::Eq(smallest, smallest);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    const auto magnitude = hn::Abs(hn::LoadN(d, values + i, rest));  // lanes beyond are 0
+    const auto held = hn::And(hn::Ge(magnitude, smallest), hn::Le(magnitude, largest));
+    all = hn::And(all, hn::Or(held, hn::Eq(magnitude, hn::Zero(d))));
+  }
+  return hn::AllTrue(d, all);
+}
+
 template <class T>
 HWY_INLINE void ScaleAndNarrowRow(const float* source, float factor, int64_t count,
                                   T* destination) {
@@ -174,6 +216,8 @@ HWY_AFTER_NAMESPACE();
 namespace attention::kernels {
 
 HWY_EXPORT(ConvertToF32Here);
+HWY_EXPORT(SplitToBF16Here);
+HWY_EXPORT(AllSplittableHere);
 HWY_EXPORT(ScaleFromF32Here);
 HWY_EXPORT(TransposeWordsHere);
 HWY_EXPORT(InterleaveHalfWordsHere);
@@ -182,6 +226,14 @@ HWY_EXPORT(MaskScoresHere);
 
 void ConvertToF32(DataType type, const void* source, int64_t count, float* destination) {
   HWY_DYNAMIC_DISPATCH(ConvertToF32Here)(type, source, count, destination);
+}
+
+void SplitToBF16(const float* source, int64_t count, const BF16Parts& parts) {
+  HWY_DYNAMIC_DISPATCH(SplitToBF16Here)(source, count, parts);
+}
+
+bool AllSplittable(const float* values, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(AllSplittableHere)(values, count);
 }
 
 void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,

@@ -103,6 +103,8 @@ class ComputePool::State {
       return state_.RunSection(section_, item_count, work);
     }
 
+    int thread_count() const override { return inside_item ? 1 : state_.thread_count_; }
+
     State& state_;
     const int index_;
     ParallelSection section_;  // one is enough: one job at a time, and sections do not nest

@@ -22,15 +22,19 @@ class CountingExecutor final : public kernels::Executor {
   int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) override {
     const int thread_count =
         kernels::RunItems({.executor = executor_, .stop = nullptr}, item_count, work);
-    thread_count_ = std::max(thread_count_, thread_count);
+    most_threads_ = std::max(most_threads_, thread_count);
     return thread_count;
   }
 
-  [[nodiscard]] int thread_count() const { return thread_count_; }
+  int thread_count() const override {
+    return kernels::ThreadCount({.executor = executor_, .stop = nullptr});
+  }
+
+  [[nodiscard]] int most_threads() const { return most_threads_; }
 
  private:
   kernels::Executor* const executor_;
-  int thread_count_ = 1;
+  int most_threads_ = 1;
 };
 
 int64_t RowCount(const Extents& heads) { return heads[0] * heads[2]; }
@@ -173,7 +177,7 @@ absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
   if (!report.ok()) return report.status();
   if (absl::Status status = ProjectOutput(task, arrays, counted); !status.ok()) return status;
   arrays.result.report = *report;
-  arrays.result.report.thread_count = std::max(report->thread_count, executor.thread_count());
+  arrays.result.report.thread_count = std::max(report->thread_count, executor.most_threads());
   return std::move(arrays.result);
 }
 

@@ -29,6 +29,8 @@ class ThreadExecutor final : public kernels::Executor {
     return thread_count_;
   }
 
+  int thread_count() const override { return thread_count_; }
+
  private:
   const int thread_count_;
 };
