@@ -1,0 +1,47 @@
+// Which attention problems are timed: shapes that models have, in every type and precision.
+
+#ifndef ATTENTION_TESTS_BENCHMARK_ATTENTION_CASE_H_
+#define ATTENTION_TESTS_BENCHMARK_ATTENTION_CASE_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kernels/attend.h"
+
+namespace attention::benchmark {
+
+struct AttentionShape {
+  std::string_view kind;  // "prefill", "decode", "tiny"
+  std::string_view name;  // how rows are called
+  int64_t batch = 1;
+  int64_t query_head_count = 1;
+  int64_t key_value_head_count = 1;
+  int64_t query_count = 1;
+  int64_t key_count = 1;
+  int64_t width = 1;  // of keys and of values
+  bool causal = false;
+  bool padded = false;   // 60 % of the keys are padding, a different number in each batch entry
+  bool weights = false;  // the weights are asked for
+  int buffer_count = 1;  // copies of keys and values, used in turn so that caches hold none
+};
+
+[[nodiscard]] std::span<const AttentionShape> AllAttentionShapes();
+
+struct AttentionCase {
+  const AttentionShape* shape;
+  kernels::DataType type;
+  kernels::Precision precision;
+  int thread_count;
+};
+
+// "f32", "bf16_x6", "bf16_x3", "bf16": as AttentionReport::precision says it.
+[[nodiscard]] std::string_view Name(kernels::Precision precision);
+
+// KIND/SHAPE/TYPE/PRECISION/threads:N, where types without a choice of precision have no such part.
+[[nodiscard]] std::string Name(const AttentionCase& attention_case);
+
+}  // namespace attention::benchmark
+
+#endif  // ATTENTION_TESTS_BENCHMARK_ATTENTION_CASE_H_

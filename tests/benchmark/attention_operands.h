@@ -1,0 +1,50 @@
+// Operands and results of a timed attention problem.
+
+#ifndef ATTENTION_TESTS_BENCHMARK_ATTENTION_OPERANDS_H_
+#define ATTENTION_TESTS_BENCHMARK_ATTENTION_OPERANDS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/aligned_array.h"
+#include "kernels/attend.h"
+#include "tests/benchmark/attention_case.h"
+
+namespace attention::benchmark {
+
+// N(0, 1) operands.
+class AttentionOperands {
+ public:
+  AttentionOperands(const AttentionShape& shape, kernels::DataType type);
+
+  // Made once in a process for each shape and type, since it takes longer than what is timed.
+  static AttentionOperands& Of(const AttentionShape& shape, kernels::DataType type);
+
+  // With the keys and values of copy `buffer`.
+  [[nodiscard]] kernels::AttentionProblem Problem(int buffer = 0) const;
+  [[nodiscard]] kernels::AttentionOutputs Outputs();
+
+  // The keys and values of all copies.
+  [[nodiscard]] std::span<const std::span<const std::byte>> key_value_buffers() const {
+    return key_value_buffers_;
+  }
+
+ private:
+  using Bytes = kernels::AlignedArray<std::byte>;
+
+  const AttentionShape& shape_;
+  const kernels::DataType type_;
+  Bytes query_;
+  std::vector<Bytes> keys_and_values_;  // of each copy: the keys, then the values
+  std::vector<std::span<const std::byte>> key_value_buffers_;
+  std::vector<int64_t> key_lengths_;
+  Bytes output_;
+  Bytes weights_;
+};
+
+}  // namespace attention::benchmark
+
+#endif  // ATTENTION_TESTS_BENCHMARK_ATTENTION_OPERANDS_H_

@@ -1,0 +1,161 @@
+#include "tests/benchmark/verification.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/convert.h"
+#include "kernels/reference/reference_attention.h"
+#include "tests/support/naive_attention.h"
+#include "tests/support/test_tensor.h"
+
+namespace attention::benchmark {
+namespace {
+
+using kernels::AttentionProblem;
+using kernels::DataType;
+using kernels::ReferenceResult;
+using kernels::TensorView;
+using test::TestTensor;
+
+constexpr int64_t kRowsPerHead = 8;
+constexpr double kThreeProductsError = 2e-5;
+
+// Up to `count` of the numbers [0, end): the first, the last and some between them.
+std::set<int64_t> Spread(int64_t end, int64_t count) {
+  std::set<int64_t> picked;
+  for (int64_t i = 0; i < count; ++i) picked.insert(i * (end - 1) / (count - 1));
+  return picked;
+}
+
+double At(const TensorView& view, int64_t batch, int64_t head, int64_t row, int64_t column) {
+  const auto offset = static_cast<ptrdiff_t>(kernels::ElementBytes(view.type)) * column;
+  return kernels::LoadElement(view.type, kernels::RowAddress(view, batch, head, row) + offset);
+}
+
+// The given rows of one head, as a tensor with one head.
+TestTensor Gather(const TensorView& view, int64_t batch, int64_t head,
+                  const std::vector<int64_t>& rows, DataType type) {
+  TestTensor gathered(type, {1, 1, static_cast<int64_t>(rows.size()), view.extents[3]});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (int64_t column = 0; column < view.extents[3]; ++column) {
+      gathered.Set(0, 0, static_cast<int64_t>(i), column, At(view, batch, head, rows[i], column));
+    }
+  }
+  return gathered;
+}
+
+// Some rows of one head: a problem with operands of its own, in a type of choice.
+class Sample {
+ public:
+  Sample(const AttentionProblem& problem, int64_t batch, int64_t head, DataType type)
+      : batch_(batch), head_(head) {
+    const std::set<int64_t> rows = Spread(problem.query.extents[2], kRowsPerHead);
+    rows_.assign(rows.begin(), rows.end());
+    std::vector<int64_t> all_keys;
+    const int64_t key_count = problem.key_lengths.empty()
+                                  ? problem.key.extents[2]
+                                  : problem.key_lengths[static_cast<size_t>(batch)];
+    for (int64_t key = 0; key < key_count; ++key) all_keys.push_back(key);
+    const int64_t key_value_head = head * problem.key.extents[1] / problem.query.extents[1];
+    query_ = Gather(problem.query, batch, head, rows_, type);
+    key_ = Gather(problem.key, batch, key_value_head, all_keys, type);
+    value_ = Gather(problem.value, batch, key_value_head, all_keys, type);
+    if (problem.causal_offset.has_value()) HideLaterKeys(key_count);
+  }
+
+  [[nodiscard]] AttentionProblem View() const {
+    AttentionProblem problem;
+    problem.query = query_.view();
+    problem.key = key_.view();
+    problem.value = value_.view();
+    if (mask_.present()) problem.boolean_mask = mask_.view();
+    return problem;
+  }
+
+  // The rows of the sample in a result of the whole problem, as far as the sample has columns.
+  [[nodiscard]] std::vector<double> RowsOf(const TensorView& result, int64_t column_count) const {
+    std::vector<double> values;
+    for (const int64_t row : rows_) {
+      for (int64_t column = 0; column < column_count; ++column) {
+        values.push_back(At(result, batch_, head_, row, column));
+      }
+    }
+    return values;
+  }
+
+ private:
+  void HideLaterKeys(int64_t key_count) {
+    mask_ = TestTensor(DataType::kBool, {1, 1, static_cast<int64_t>(rows_.size()), key_count});
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      for (int64_t key = 0; key < key_count; ++key) {
+        mask_.Set(0, 0, static_cast<int64_t>(i), key, key <= rows_[i] ? 1 : 0);
+      }
+    }
+  }
+
+  const int64_t batch_;
+  const int64_t head_;
+  std::vector<int64_t> rows_;
+  TestTensor query_, key_, value_, mask_;
+};
+
+// Squares of a Frobenius norm and of the distances from it.
+struct Distances {
+  double norm = 0;
+  double ours = 0;
+  double naive = 0;
+
+  void Add(const std::vector<double>& want, const std::vector<double>& got,
+           const std::vector<double>& naively) {
+    for (size_t i = 0; i < want.size(); ++i) {
+      norm += want[i] * want[i];
+      ours += (got[i] - want[i]) * (got[i] - want[i]);
+      naive += (naively[i] - want[i]) * (naively[i] - want[i]);
+    }
+  }
+
+  [[nodiscard]] absl::Status Judge(absl::string_view what, DataType type,
+                                   std::string_view precision) const {
+    // A few results only may happen to be exact: two roundings of the result are always granted.
+    const double rounding = type == DataType::kF32 ? 0x1p-23 : 0x1p-8;
+    double limit = std::max(2 * std::sqrt(naive / norm), rounding);
+    if (precision == "bf16_x3") limit = kThreeProductsError;
+    const double error = std::sqrt(ours / norm);
+    if (error <= limit) return absl::OkStatus();  // false for NaN
+    return absl::InternalError(
+        absl::StrCat(what, ": relative error ", error, ", want at most ", limit));
+  }
+};
+
+}  // namespace
+
+absl::Status VerifyAttention(const AttentionProblem& problem,
+                             const kernels::AttentionOutputs& outputs, std::string_view precision) {
+  const DataType type = problem.query.type;
+  const DataType naive_type = precision == "bf16" ? DataType::kBF16 : type;
+  const int64_t head_count = problem.query.extents[1];
+  Distances output;
+  Distances weights;
+  for (const int64_t index : Spread(problem.query.extents[0] * head_count, 3)) {
+    const int64_t batch = index / head_count;
+    const int64_t head = index % head_count;
+    const Sample sample(problem, batch, head, type);
+    const Sample rounded(problem, batch, head, naive_type);
+    const ReferenceResult want = kernels::ReferenceAttention(sample.View(), {});
+    const ReferenceResult naive = test::NaiveAttention(rounded.View(), {});
+    const int64_t width = problem.value.extents[3];
+    output.Add(want.output, sample.RowsOf(outputs.output, width), naive.output);
+    if (outputs.weights.present()) {
+      const int64_t key_count = sample.View().key.extents[2];
+      weights.Add(want.weights, sample.RowsOf(outputs.weights, key_count), naive.weights);
+    }
+  }
+  if (absl::Status status = output.Judge("output", type, precision); !status.ok()) return status;
+  if (!outputs.weights.present()) return absl::OkStatus();
+  return weights.Judge("weights", type, precision);
+}
+
+}  // namespace attention::benchmark

@@ -1,0 +1,27 @@
+// Whether a timed result is right.
+
+#ifndef ATTENTION_TESTS_BENCHMARK_VERIFICATION_H_
+#define ATTENTION_TESTS_BENCHMARK_VERIFICATION_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "kernels/attend.h"
+
+namespace attention::benchmark {
+
+// Compares the output, and the weights if there are any, with the oracle. The oracle would take
+// minutes for the larger shapes: eight query rows, evenly spread, of the first, a middle and the
+// last head are compared, with all of their keys.
+//
+// The relative error (Frobenius norm over what is compared) may be twice that of the naive
+// computation on the same rows in `precision`, the one that ran; 2e-5 for "bf16_x3", which has no
+// naive computation. Returns kInternal with both numbers if it is larger. Expects N(0, 1) operands,
+// no masks, and a causal_offset of 0 or none.
+[[nodiscard]] absl::Status VerifyAttention(const kernels::AttentionProblem& problem,
+                                           const kernels::AttentionOutputs& outputs,
+                                           std::string_view precision);
+
+}  // namespace attention::benchmark
+
+#endif  // ATTENTION_TESTS_BENCHMARK_VERIFICATION_H_
