@@ -1,8 +1,11 @@
 #include "tests/benchmark/attention_benchmark.h"
 
+#include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "benchmark/benchmark.h"
 #include "kernels/implementation.h"
@@ -11,7 +14,6 @@
 #include "tests/benchmark/failures.h"
 #include "tests/benchmark/machine_peaks.h"
 #include "tests/benchmark/peak_counters.h"
-#include "tests/benchmark/probes/stopwatch.h"
 #include "tests/benchmark/verification.h"
 #include "tests/support/thread_executor.h"
 
@@ -75,24 +77,31 @@ class AttentionBenchmark {
 
   void Time(::benchmark::State& state, AttentionOperands& operands,
             const kernels::Execution& execution) {
-    const ComputePeaks before = MeasureComputePeaks(case_.thread_count);
-    TimedIterations timed;
-    timed.seconds = SecondsOf([&] { Iterate(state, operands, execution); });
-    timed.count = state.iterations();
-    const ComputePeaks peaks = before.CombinedWith(MeasureComputePeaks(case_.thread_count));
+    const bool reads = case_.shape->kind == "decode";
+    const auto read_bandwidth = [&] {
+      return reads ? MeasureReadBandwidth(case_.thread_count, operands.key_value_buffers()) : 0;
+    };
+    const ComputePeaks peaks_before = MeasureComputePeaks(case_.thread_count);
+    const double bandwidth_before = read_bandwidth();
+    const double seconds = Median(Iterate(state, operands, execution));
+    const double bandwidth = std::max(bandwidth_before, read_bandwidth());
+    const ComputePeaks peaks = peaks_before.CombinedWith(MeasureComputePeaks(case_.thread_count));
+
     const double flops = kernels::EstimateFlops(operands.Problem());
-    CountFlops(state, timed, flops, report_->precision, peaks);
-    if (case_.shape->kind == "decode") {
-      CountBytes(state, timed, KeyValueBytes(*case_.shape, case_.type),
-                 MeasureReadBandwidth(case_.thread_count, operands.key_value_buffers()));
-    }
+    CountFlops(state, seconds, flops, report_->precision, peaks);
+    if (reads) CountBytes(state, seconds, KeyValueBytes(*case_.shape, case_.type), bandwidth);
     SetLabel(state, report_->implementation, report_->precision, peaks);
   }
 
-  void Iterate(::benchmark::State& state, AttentionOperands& operands,
-               const kernels::Execution& execution) {
+  // The seconds of each iteration.
+  std::vector<double> Iterate(::benchmark::State& state, AttentionOperands& operands,
+                              const kernels::Execution& execution) {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> seconds;
+    seconds.reserve(state.max_iterations);
     const kernels::AttentionOutputs outputs = operands.Outputs();
     int buffer = 0;
+    Clock::time_point start = Clock::now();
     for (auto _ : state) {
       const kernels::AttentionProblem problem = operands.Problem(buffer);
       const absl::StatusOr<AttentionReport> report = Attend(problem, options_, outputs, execution);
@@ -101,7 +110,11 @@ class AttentionBenchmark {
         break;
       }
       if (++buffer == case_.shape->buffer_count) buffer = 0;
+      const Clock::time_point end = Clock::now();
+      seconds.push_back(std::chrono::duration<double>(end - start).count());
+      start = end;
     }
+    return seconds;
   }
 
   const AttentionCase case_;

@@ -3,28 +3,26 @@
 #ifndef ATTENTION_TESTS_BENCHMARK_PEAK_COUNTERS_H_
 #define ATTENTION_TESTS_BENCHMARK_PEAK_COUNTERS_H_
 
-#include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "benchmark/benchmark.h"
 #include "tests/benchmark/machine_peaks.h"
 
 namespace attention::benchmark {
 
-// What the iterations of a row took together.
-struct TimedIterations {
-  int64_t count = 0;
-  double seconds = 0;
-};
+// All counters follow from the median of the iterations' times: a machine that others use, too,
+// disturbs a mean.
+[[nodiscard]] double Median(std::vector<double> iteration_seconds);
 
-// GFLOP/s of useful operations, `flops` in an iteration, and what per cent of the peaks they are:
-// fma% of the vector units', and for `precision` in BF16 products on AMX amx% of the tile units',
-// where each product of a split counts.
-void CountFlops(::benchmark::State& state, const TimedIterations& timed, double flops,
-                std::string_view precision, const ComputePeaks& peaks);
+// median_ms, and GFLOP/s of useful operations with what per cent of the peaks they are: fma% of the
+// vector units', and for `precision` in BF16 products on AMX amx% of the tile units', where each
+// product of a split counts.
+void CountFlops(::benchmark::State& state, double seconds, double flops, std::string_view precision,
+                const ComputePeaks& peaks);
 
 // GB/s, and what per cent of plain reading they are: read%.
-void CountBytes(::benchmark::State& state, const TimedIterations& timed, double byte_count,
+void CountBytes(::benchmark::State& state, double seconds, double byte_count,
                 double peak_bytes_per_second);
 
 // Implementation and precision that ran and, where there is AMX, its phase.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <set>
 #include <vector>
 
@@ -18,7 +19,6 @@ using kernels::AttentionProblem;
 using kernels::DataType;
 using kernels::ReferenceResult;
 using kernels::TensorView;
-using test::TestTensor;
 
 constexpr int64_t kRowsPerHead = 8;
 constexpr double kThreeProductsError = 2e-5;
@@ -30,22 +30,34 @@ std::set<int64_t> Spread(int64_t end, int64_t count) {
   return picked;
 }
 
-double At(const TensorView& view, int64_t batch, int64_t head, int64_t row, int64_t column) {
-  const auto offset = static_cast<ptrdiff_t>(kernels::ElementBytes(view.type)) * column;
-  return kernels::LoadElement(view.type, kernels::RowAddress(view, batch, head, row) + offset);
-}
-
-// The given rows of one head, as a tensor with one head.
-TestTensor Gather(const TensorView& view, int64_t batch, int64_t head,
-                  const std::vector<int64_t>& rows, DataType type) {
-  TestTensor gathered(type, {1, 1, static_cast<int64_t>(rows.size()), view.extents[3]});
-  for (size_t i = 0; i < rows.size(); ++i) {
-    for (int64_t column = 0; column < view.extents[3]; ++column) {
-      gathered.Set(0, 0, static_cast<int64_t>(i), column, At(view, batch, head, rows[i], column));
+// Rows of one head, copied into a tensor of its own and perhaps of another type.
+class Rows {
+ public:
+  Rows() = default;
+  Rows(const TensorView& view, int64_t batch, int64_t head, const std::vector<int64_t>& rows,
+       DataType type)
+      : type_(type), extents_{1, 1, static_cast<int64_t>(rows.size()), view.extents[3]} {
+    const auto width = static_cast<size_t>(view.extents[3]);
+    bytes_.resize(rows.size() * width * kernels::ElementBytes(type));
+    std::vector<double> row(width);
+    std::byte* next = bytes_.data();
+    for (const int64_t index : rows) {
+      kernels::LoadElements(view.type, kernels::RowAddress(view, batch, head, index),
+                            view.extents[3], row.data());
+      kernels::StoreElements(type, row.data(), view.extents[3], next);
+      next += width * kernels::ElementBytes(type);
     }
   }
-  return gathered;
-}
+
+  [[nodiscard]] TensorView View() const {
+    return kernels::DenseView(bytes_.data(), type_, extents_);
+  }
+
+ private:
+  DataType type_ = DataType::kF32;
+  kernels::Extents extents_ = {0, 0, 0, 0};
+  std::vector<std::byte> bytes_;
+};
 
 // Some rows of one head: a problem with operands of its own, in a type of choice.
 class Sample {
@@ -60,35 +72,37 @@ class Sample {
                                   : problem.key_lengths[static_cast<size_t>(batch)];
     for (int64_t key = 0; key < key_count; ++key) all_keys.push_back(key);
     const int64_t key_value_head = head * problem.key.extents[1] / problem.query.extents[1];
-    query_ = Gather(problem.query, batch, head, rows_, type);
-    key_ = Gather(problem.key, batch, key_value_head, all_keys, type);
-    value_ = Gather(problem.value, batch, key_value_head, all_keys, type);
+    query_ = Rows(problem.query, batch, head, rows_, type);
+    key_ = Rows(problem.key, batch, key_value_head, all_keys, type);
+    value_ = Rows(problem.value, batch, key_value_head, all_keys, type);
     if (problem.causal_offset.has_value()) HideLaterKeys(key_count);
   }
 
   [[nodiscard]] AttentionProblem View() const {
     AttentionProblem problem;
-    problem.query = query_.view();
-    problem.key = key_.view();
-    problem.value = value_.view();
+    problem.query = query_.View();
+    problem.key = key_.View();
+    problem.value = value_.View();
     if (mask_.present()) problem.boolean_mask = mask_.view();
     return problem;
   }
 
   // The rows of the sample in a result of the whole problem, as far as the sample has columns.
   [[nodiscard]] std::vector<double> RowsOf(const TensorView& result, int64_t column_count) const {
-    std::vector<double> values;
+    std::vector<double> values(rows_.size() * static_cast<size_t>(column_count));
+    double* next = values.data();
     for (const int64_t row : rows_) {
-      for (int64_t column = 0; column < column_count; ++column) {
-        values.push_back(At(result, batch_, head_, row, column));
-      }
+      kernels::LoadElements(result.type, kernels::RowAddress(result, batch_, head_, row),
+                            column_count, next);
+      next += column_count;
     }
     return values;
   }
 
  private:
   void HideLaterKeys(int64_t key_count) {
-    mask_ = TestTensor(DataType::kBool, {1, 1, static_cast<int64_t>(rows_.size()), key_count});
+    mask_ =
+        test::TestTensor(DataType::kBool, {1, 1, static_cast<int64_t>(rows_.size()), key_count});
     for (size_t i = 0; i < rows_.size(); ++i) {
       for (int64_t key = 0; key < key_count; ++key) {
         mask_.Set(0, 0, static_cast<int64_t>(i), key, key <= rows_[i] ? 1 : 0);
@@ -99,7 +113,8 @@ class Sample {
   const int64_t batch_;
   const int64_t head_;
   std::vector<int64_t> rows_;
-  TestTensor query_, key_, value_, mask_;
+  Rows query_, key_, value_;
+  test::TestTensor mask_;
 };
 
 // Squares of a Frobenius norm and of the distances from it.

@@ -1,14 +1,14 @@
 // What this machine can do at most, measured: the peaks that figures of the kernels are divided by.
 //
-// Plain C functions, so that programs in other languages can load them from the shared library
-// attention_probes. Each takes a few milliseconds, runs on the calling thread and gives 0 where the
-// processor or the system does not offer what it measures. Thread safety: all may be called from
-// several threads at once, and then measure what they get beside each other.
+// Functions with C linkage, so that programs in other languages can load them from the shared
+// library attention_probes. Each takes a few milliseconds, runs on the calling thread and gives 0
+// where the processor or the system does not offer what it measures. Thread safety: all may be
+// called from several threads at once, and then measure what they get beside each other.
 
 #ifndef ATTENTION_TESTS_BENCHMARK_PROBES_PROBES_H_
 #define ATTENTION_TESTS_BENCHMARK_PROBES_PROBES_H_
 
-#include <stddef.h>
+#include <cstddef>
 
 extern "C" {
 
@@ -21,7 +21,7 @@ double attention_probe_fma_flops_per_second(int vector_bits);
 double attention_probe_amx_flops_per_second();
 
 // Seconds for one plain read of `byte_count` bytes in four streams.
-double attention_probe_read_seconds(const void* data, size_t byte_count);
+double attention_probe_read_seconds(const void* data, std::size_t byte_count);
 
 // Core cycles for one load of a whole tile (1 KiB) from the first level cache, as the median of
 // several runs. About 8 is what the hardware needs; on virtual machines it is at times more than

@@ -1,6 +1,6 @@
 // Four streams, each through a quarter of the memory, as the prefetchers of a core like it.
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 #include <cstddef>
 

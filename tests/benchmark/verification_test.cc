@@ -1,0 +1,86 @@
+// That a benchmark accepts right results and none that are slightly wrong.
+
+#include "tests/benchmark/verification.h"
+
+#include <algorithm>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/benchmark/attention_operands.h"
+#include "tests/support/status_matchers.h"
+
+namespace attention::benchmark {
+namespace {
+
+using kernels::AttentionProblem;
+using kernels::AttentionReport;
+using kernels::DataType;
+using test::HasCode;
+using test::IsOk;
+
+AttentionShape Shape() {
+  AttentionShape shape;
+  shape.batch = 2;
+  shape.query_head_count = 4;
+  shape.key_value_head_count = 2;
+  shape.query_count = shape.key_count = 300;
+  shape.width = 64;
+  shape.causal = true;
+  shape.padded = true;
+  shape.weights = true;
+  return shape;
+}
+
+class VerificationTest : public testing::TestWithParam<DataType> {
+ protected:
+  // Computes `problem` into the operands' outputs.
+  AttentionReport Compute(const AttentionProblem& problem) {
+    const absl::StatusOr<AttentionReport> report = Attend(problem, {}, operands_.Outputs());
+    EXPECT_THAT(report, IsOk());
+    return report.value_or(AttentionReport{});
+  }
+
+  // Of what is in the outputs, as the result of the operands' own problem.
+  absl::Status Verify(const AttentionReport& report) {
+    return VerifyAttention(operands_.Problem(), operands_.Outputs(), report.precision);
+  }
+
+  const AttentionShape shape_ = Shape();
+  AttentionOperands operands_{shape_, GetParam()};
+};
+
+TEST_P(VerificationTest, AcceptsWhatAttendComputes) {
+  EXPECT_THAT(Verify(Compute(operands_.Problem())), IsOk());
+}
+
+TEST_P(VerificationTest, RefusesAResultThatMissesOneOfThreeHundredKeys) {
+  AttentionProblem problem = operands_.Problem();
+  problem.causal_offset = -1;
+  EXPECT_THAT(Verify(Compute(problem)), HasCode(absl::StatusCode::kInternal));
+}
+
+TEST_P(VerificationTest, RefusesAResultThatSeesPadding) {
+  AttentionProblem problem = operands_.Problem();
+  problem.key_lengths = {};
+  EXPECT_THAT(Verify(Compute(problem)), HasCode(absl::StatusCode::kInternal));
+}
+
+TEST_P(VerificationTest, RefusesANumberThatIsNone) {
+  const AttentionReport report = Compute(operands_.Problem());
+  auto* output = static_cast<std::byte*>(operands_.Outputs().output.data);
+  std::fill_n(output, kernels::ElementBytes(GetParam()), std::byte{0xFF});
+  EXPECT_THAT(Verify(report), HasCode(absl::StatusCode::kInternal));
+}
+
+TEST_P(VerificationTest, RefusesWrongWeightsBesideARightOutput) {
+  const AttentionReport report = Compute(operands_.Problem());
+  auto* weights = static_cast<std::byte*>(operands_.Outputs().weights.data);
+  std::fill_n(weights, kernels::ElementBytes(GetParam()), std::byte{0});
+  EXPECT_THAT(Verify(report), HasCode(absl::StatusCode::kInternal));
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, VerificationTest, testing::Values(DataType::kF32, DataType::kBF16),
+                         [](const auto& type) { return std::string(kernels::Name(type.param)); });
+
+}  // namespace
+}  // namespace attention::benchmark
