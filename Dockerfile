@@ -20,7 +20,7 @@ COPY proto proto
 COPY kernels kernels
 COPY server server
 COPY client client
-RUN cmake --preset release -DATTENTION_BUILD_TESTS=OFF \
+RUN cmake --preset release -DATTENTION_BUILD_TESTS=OFF -DATTENTION_BUILD_PYTHON=OFF \
  && cmake --build --preset release --parallel "$(nproc)" --target attention_server attn \
  && strip build/release/bin/attention_server build/release/bin/attn
 # Headers and static libraries that are compiled into the two programs: their licences travel with them.

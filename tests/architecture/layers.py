@@ -31,6 +31,7 @@ LIBRARIES = {
     "gRPC": r"grpc/|grpcpp/",
     "Highway": r"hwy/",
     "json": r"nlohmann/",
+    "nanobind": r"nanobind/",
     "oneDNN": r"oneapi/|dnnl",
     "OpenMP": r"omp\.h$",
     "prometheus": r"prometheus/",
@@ -53,7 +54,11 @@ LAYERS = (
         ("abseil", "Highway", "oneDNN", "OpenMP"),
         "kernels are pure computation"),
     Layer(
-        "kernels", r"kernels/", (r"kernels/",), ("abseil", "Highway"),
+        "kernels/python", r"kernels/python/", (r"kernels/python/", r"kernels/[^/]+\.h$"),
+        ("abseil", "nanobind"),
+        "the Python module is a caller of the kernels' public headers"),
+    Layer(
+        "kernels", r"kernels/", (r"kernels/(?!python/)",), ("abseil", "Highway"),
         "kernels are pure computation, and only kernels/onednn/ knows the matrix library"),
     Layer(
         "server/core", r"server/core/", (r"server/core/", r"kernels/[^/]+\.h$"), ("abseil",),

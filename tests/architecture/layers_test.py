@@ -14,6 +14,7 @@ LEGAL = {
     "kernels/attend.h": '#include <vector>\n#include "absl/status/status.h"\n',
     "kernels/attend.cc": '#include "kernels/attend.h"\n#include <sys/mman.h>\n',
     "kernels/elementwise/exp.cc": '#include "hwy/highway.h"\n#include "kernels/attend.h"\n',
+    "kernels/python/module.cc": '#include <nanobind/nanobind.h>\n#include "kernels/attend.h"\n',
     "kernels/onednn/matmul.cc": '#include "oneapi/dnnl/dnnl.hpp"\n#include "kernels/attend.h"\n',
     "server/core/engine.h": '#include "kernels/attend.h"\n#include "absl/status/status.h"\n',
     "server/codec.cc": '#include "attention/v1/tensor.pb.h"\n#include "server/core/engine.h"\n'
@@ -56,6 +57,9 @@ FORBIDDEN = (
     ("server/codec.cc", '#include "oneapi/dnnl/dnnl.hpp"', "oneDNN"),
     ("server/codec.cc", "#include <CivetServer.h>", "civetweb"),
     ("kernels/attend.cc", "#include <omp.h>", "OpenMP"),
+    ("kernels/attend.cc", "#include <nanobind/nanobind.h>", "nanobind"),
+    ("kernels/python/module.cc", '#include "oneapi/dnnl/dnnl.hpp"', "oneDNN"),
+    ("kernels/python/module.cc", '#include "kernels/onednn/matmul.h"', "kernels/onednn/matmul.h"),
     ("server/codec.cc", '#include "client/client.h"', "client/client.h"),
     ("server/main.cc", '#include "kernels/reference/oracle.h"', "kernels/reference/oracle.h"),
     ("server/main.cc", '#include "tests/support/fake.h"', "tests/support/fake.h"),

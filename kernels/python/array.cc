@@ -1,0 +1,222 @@
+#include "kernels/python/array.h"
+
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "kernels/python/status_error.h"
+
+namespace attention::python {
+namespace {
+
+namespace nb = nanobind;
+using kernels::DataType;
+using kernels::Extents;
+using kernels::MutableTensorView;
+using kernels::TensorView;
+
+// What an array without elements points to.
+alignas(64) std::byte nothing[64];
+
+// References to what other packages define. Never released: the interpreter may be gone when static
+// objects are destroyed. Looked up under the interpreter's lock; no function-local statics, whose
+// own lock an import might wait for while it holds the interpreter's.
+nb::handle known_numpy_empty;
+nb::handle known_numpy_array;
+nb::handle known_tensor;
+nb::handle known_to_dlpack;
+nb::handle known_is_grad_enabled;
+
+nb::handle Look(nb::handle& known, const char* module, const char* name) {
+  if (!known.is_valid()) known = nb::object(nb::module_::import_(module).attr(name)).release();
+  return known;
+}
+
+bool IsInstance(nb::handle object, nb::handle type) {
+  return PyObject_TypeCheck(object.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr()));
+}
+
+bool IsNumPy(nb::handle object) {
+  return IsInstance(object, Look(known_numpy_array, "numpy", "ndarray"));
+}
+
+std::string TypeNameOf(nb::handle object) { return nb::type_name(object.type()).c_str(); }
+
+// torch.Tensor or a class derived from it. Does not import PyTorch: without it there are none.
+bool IsTensor(nb::handle object) {
+  if (!known_tensor.is_valid()) {
+    PyObject* torch = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");
+    if (torch == nullptr || !nb::hasattr(torch, "Tensor")) return false;
+  }
+  return IsInstance(object, Look(known_tensor, "torch", "Tensor"));
+}
+
+// Tensor.__dlpack__ is written in Python and takes microseconds; this does not. But it lets pass
+// what nobody here computes a gradient for.
+nb::object TensorCapsule(nb::handle tensor, const std::string& field) {
+  if (nb::cast<bool>(tensor.attr("requires_grad")) &&
+      nb::cast<bool>(Look(known_is_grad_enabled, "torch", "is_grad_enabled")())) {
+    RaiseValueError(absl::StrCat(field,
+                                 ": got a tensor that requires a gradient, want one without, or a "
+                                 "call under torch.no_grad()"));
+  }
+  return Look(known_to_dlpack, "torch.utils.dlpack", "to_dlpack")(tensor);
+}
+
+std::optional<DataType> TypeOf(const nb::dlpack::dtype& type) {
+  if (type.lanes != 1) return std::nullopt;
+  switch (static_cast<nb::dlpack::dtype_code>(type.code)) {
+    case nb::dlpack::dtype_code::Float:
+      if (type.bits == 32) return DataType::kF32;
+      if (type.bits == 16) return DataType::kF16;
+      if (type.bits == 64) return DataType::kF64;
+      return std::nullopt;
+    case nb::dlpack::dtype_code::Bfloat:
+      if (type.bits == 16) return DataType::kBF16;
+      return std::nullopt;
+    case nb::dlpack::dtype_code::Bool:
+      if (type.bits == 8) return DataType::kBool;
+      return std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
+// An empty one if the object is no array, or cannot be accessed like this.
+nb::ndarray<nb::ro> ImportMemory(nb::handle object, Access access) {
+  if (access == Access::kRead) {
+    nb::ndarray<nb::ro> memory;
+    return nb::try_cast(object, memory, false) ? memory : nb::ndarray<nb::ro>();
+  }
+  nb::ndarray<> memory;
+  if (!nb::try_cast(object, memory, false)) return {};
+  return nb::ndarray<nb::ro>(memory.handle());
+}
+
+std::string DtypeText(nb::handle object) {
+  const nb::object type = nb::getattr(object, "dtype", nb::none());
+  return type.is_none() ? TypeNameOf(object) : nb::str(type).c_str();
+}
+
+bool IsNumPyBfloat16(nb::handle object) {
+  return IsNumPy(object) && nb::cast<std::string>(object.attr("dtype").attr("name")) == "bfloat16";
+}
+
+[[noreturn]] void RaiseNotBorrowed(nb::handle object, const std::string& field, Access access) {
+  if (access == Access::kWrite && !ImportMemory(object, Access::kRead).is_valid()) {
+    access = Access::kRead;
+  }
+  RaiseTypeError(absl::StrCat(
+      field, ": got ", TypeNameOf(object),
+      IsNumPy(object) ? absl::StrCat(" of ", DtypeText(object)) : std::string(),
+      access == Access::kWrite ? ", which is read-only, want a writable one"
+                               : ", want a NumPy array, a PyTorch tensor on the CPU or another "
+                                 "object with __dlpack__"));
+}
+
+std::string NumPyTypeName(DataType type, const std::string& field) {
+  switch (type) {
+    case DataType::kF32:
+      return "float32";
+    case DataType::kF16:
+      return "float16";
+    case DataType::kF64:
+      return "float64";
+    default:
+      RaiseTypeError(absl::StrCat(field, ": NumPy has no elements of this type: give `out`"));
+  }
+}
+
+}  // namespace
+
+std::string ShapeText(const std::vector<int64_t>& extents) {
+  return absl::StrCat("[", absl::StrJoin(extents, ", "), "]");
+}
+
+Array BorrowArray(nb::handle object, const std::string& field, Access access) {
+  Array array;
+  array.object = nb::borrow(object);
+  std::optional<DataType> type;
+  if (IsTensor(object)) {
+    array.memory = ImportMemory(TensorCapsule(object, field), access);
+  } else {
+    array.memory = ImportMemory(object, access);
+    if (!array.memory.is_valid() && IsNumPyBfloat16(object)) {
+      array.memory = ImportMemory(object.attr("view")("uint16"), access);
+      type = DataType::kBF16;
+    }
+  }
+  if (!array.memory.is_valid()) RaiseNotBorrowed(object, field, access);
+  if (array.memory.device_type() != nb::device::cpu::value) {
+    RaiseValueError(absl::StrCat(field, ": got an array on a device, want one on the CPU"));
+  }
+  if (!type.has_value()) type = TypeOf(array.memory.dtype());
+  if (!type.has_value()) {
+    RaiseTypeError(absl::StrCat(field, ": got elements of ", DtypeText(object),
+                                ", want float32, float16, bfloat16, float64 or (masks) bool"));
+  }
+  array.type = *type;
+  for (size_t axis = 0; axis < array.memory.ndim(); ++axis) {
+    array.extents.push_back(static_cast<int64_t>(array.memory.shape(axis)));
+    array.strides.push_back(array.memory.stride(axis));
+  }
+  array.data = const_cast<void*>(array.memory.data());
+  if (std::find(array.extents.begin(), array.extents.end(), 0) != array.extents.end()) {
+    array.data = nothing;
+  }
+  if (reinterpret_cast<uintptr_t>(array.data) % kernels::ElementBytes(array.type) != 0) {
+    RaiseValueError(absl::StrCat(field, ": got an address that is not a multiple of ",
+                                 kernels::ElementBytes(array.type), ", want an aligned array"));
+  }
+  return array;
+}
+
+Array MakeArrayLike(const Array& like, const std::vector<int64_t>& extents) {
+  nb::list shape;
+  for (const int64_t extent : extents) shape.append(extent);
+  nb::object made;
+  if (IsTensor(like.object)) {
+    made = like.object.attr("new_empty")(shape);
+  } else if (IsNumPy(like.object)) {
+    made = Look(known_numpy_empty, "numpy", "empty")(shape, like.object.attr("dtype"));
+  } else {
+    made = Look(known_numpy_empty, "numpy", "empty")(shape, NumPyTypeName(like.type, "output"));
+  }
+  return BorrowArray(made, "output", Access::kWrite);
+}
+
+MutableTensorView ViewOf(const Array& array) {
+  MutableTensorView view{array.data, array.type, {1, 1, 1, 1}, {0, 0, 0, 0}};
+  const size_t first_axis = view.extents.size() - array.rank();
+  for (size_t axis = 0; axis < array.rank(); ++axis) {
+    view.extents[first_axis + axis] = array.extents[axis];
+    view.strides[first_axis + axis] = array.strides[axis];
+  }
+  return view;
+}
+
+bool MayOverlap(const TensorView& left, const TensorView& right) {
+  const auto range = [](const TensorView& view) {
+    const auto bytes = static_cast<int64_t>(kernels::ElementBytes(view.type));
+    auto begin = static_cast<int64_t>(reinterpret_cast<uintptr_t>(view.data));
+    int64_t end = begin + bytes;
+    for (size_t axis = 0; axis < view.extents.size(); ++axis) {
+      const int64_t reach = (view.extents[axis] - 1) * view.strides[axis] * bytes;
+      (reach < 0 ? begin : end) += reach;
+    }
+    return std::pair(begin, end);
+  };
+  if (kernels::ElementCount(left.extents) == 0 || kernels::ElementCount(right.extents) == 0) {
+    return false;
+  }
+  const auto [left_begin, left_end] = range(left);
+  const auto [right_begin, right_end] = range(right);
+  return left_begin < right_end && right_begin < left_end;
+}
+
+}  // namespace attention::python

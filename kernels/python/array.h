@@ -1,0 +1,54 @@
+// The caller's arrays, seen in place: NumPy arrays, PyTorch tensors, and whatever else on the CPU
+// offers DLPack or the buffer protocol.
+
+#ifndef ATTENTION_KERNELS_PYTHON_ARRAY_H_
+#define ATTENTION_KERNELS_PYTHON_ARRAY_H_
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/tensor_view.h"
+
+namespace attention::python {
+
+enum class Access : uint8_t { kRead, kWrite };
+
+// A borrowed array. The memory stays alive, and locked against resizing, as long as this object.
+struct Array {
+  nanobind::object object;                 // what the caller gave
+  nanobind::ndarray<nanobind::ro> memory;  // and its memory
+  kernels::DataType type = kernels::DataType::kF32;
+  std::vector<int64_t> extents;  // outermost first, as the strides, which are in elements
+  std::vector<int64_t> strides;
+  void* data = nullptr;  // aligned to an element; not null even where there are no elements
+
+  [[nodiscard]] size_t rank() const { return extents.size(); }
+};
+
+// Borrows `object`; `field` names it in errors. bfloat16 comes by DLPack, or as a NumPy array of
+// the dtype of that name that ml_dtypes defines. Raises TypeError for what is no array, has
+// elements of another type than kernels::DataType knows, or is read-only where it shall be written;
+// ValueError for one that is not in the CPU's memory or not aligned to its elements.
+[[nodiscard]] Array BorrowArray(nanobind::handle object, const std::string& field, Access access);
+
+// A new dense array of the kind and element type of `like`: a tensor for a tensor, otherwise a
+// NumPy array. Raises TypeError where NumPy has no such type.
+[[nodiscard]] Array MakeArrayLike(const Array& like, const std::vector<int64_t>& extents);
+
+// "[2, 8, 512, 64]"
+[[nodiscard]] std::string ShapeText(const std::vector<int64_t>& extents);
+
+// As a view of rank four, with leading axes of extent 1 where the array has fewer. Of up to four
+// axes.
+[[nodiscard]] kernels::MutableTensorView ViewOf(const Array& array);
+
+// Whether the address ranges from the first to the last element of the two share a byte.
+[[nodiscard]] bool MayOverlap(const kernels::TensorView& left, const kernels::TensorView& right);
+
+}  // namespace attention::python
+
+#endif  // ATTENTION_KERNELS_PYTHON_ARRAY_H_

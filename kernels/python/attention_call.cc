@@ -1,0 +1,190 @@
+#include "kernels/python/attention_call.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/python/array.h"
+#include "kernels/python/status_error.h"
+#include "kernels/python/thread_pool.h"
+
+namespace attention::python {
+namespace {
+
+namespace nb = nanobind;
+using kernels::DataType;
+using kernels::Precision;
+using kernels::TensorView;
+
+constexpr int kMaxThreads = 1024;
+
+constexpr std::array<std::pair<std::string_view, Precision>, 5> kPrecisions = {{
+    {"f32", Precision::kF32},
+    {"bf16_x6", Precision::kBF16X6},
+    {"bf16_x3", Precision::kBF16X3},
+    {"bf16", Precision::kBF16},
+    {"f32_grade_fastest", Precision::kF32GradeFastest},
+}};
+
+struct Operands {
+  Array query;
+  Array key;
+  Array value;
+  std::optional<Array> mask;
+};
+
+// One rank for all three, so that no axis is taken for another.
+Array BorrowOperand(nb::handle object, const char* field, std::optional<size_t> rank) {
+  Array operand = BorrowArray(object, field, Access::kRead);
+  if (operand.rank() < 2 || operand.rank() > 4) {
+    RaiseValueError(absl::StrCat(field, ": got ", operand.rank(), " axes, want 2 to 4"));
+  }
+  if (rank.has_value() && operand.rank() != *rank) {
+    RaiseValueError(
+        absl::StrCat(field, ": got ", operand.rank(), " axes, want ", *rank, " as query"));
+  }
+  return operand;
+}
+
+Operands BorrowOperands(const AttentionArguments& arguments) {
+  Operands operands;
+  operands.query = BorrowOperand(arguments.query, "query", std::nullopt);
+  operands.key = BorrowOperand(arguments.key, "key", operands.query.rank());
+  operands.value = BorrowOperand(arguments.value, "value", operands.query.rank());
+  if (!arguments.attn_mask.is_none()) {
+    operands.mask = BorrowArray(arguments.attn_mask, "attn_mask", Access::kRead);
+  }
+  return operands;
+}
+
+// Right-aligned to [batch, query heads, queries, keys]; a missing axis or an extent of 1
+// broadcasts.
+TensorView BroadcastMask(const Array& mask, const kernels::AttentionProblem& problem) {
+  const kernels::Extents want = {problem.query.extents[0], problem.query.extents[1],
+                                 problem.query.extents[2], problem.key.extents[2]};
+  bool fits = mask.rank() <= want.size();
+  TensorView view;
+  if (fits) view = ViewOf(mask);
+  for (size_t axis = 0; fits && axis < want.size(); ++axis) {
+    fits = view.extents[axis] == want[axis] || view.extents[axis] == 1;
+    if (view.extents[axis] == 1) view.strides[axis] = 0;
+    view.extents[axis] = want[axis];
+  }
+  if (!fits) {
+    RaiseValueError(absl::StrCat("attn_mask: got shape ", ShapeText(mask.extents),
+                                 ", want one that broadcasts to ",
+                                 ShapeText({want.begin(), want.end()})));
+  }
+  if (view.extents[3] > 1 && view.strides[3] != 0 && view.strides[3] != 1) {
+    RaiseValueError(absl::StrCat("attn_mask: got a stride of ", view.strides[3],
+                                 " elements from key to key, want 1, or 0 to broadcast"));
+  }
+  return view;
+}
+
+std::optional<int64_t> CausalOffset(const AttentionArguments& arguments) {
+  if (!arguments.is_causal) return arguments.causal_offset;
+  if (arguments.causal_offset.has_value()) {
+    RaiseValueError("causal_offset: got an offset and is_causal, want one of them");
+  }
+  return 0;
+}
+
+kernels::AttentionProblem MakeProblem(const AttentionArguments& arguments,
+                                      const Operands& operands) {
+  kernels::AttentionProblem problem;
+  problem.query = ViewOf(operands.query);
+  problem.key = ViewOf(operands.key);
+  problem.value = ViewOf(operands.value);
+  problem.causal_offset = CausalOffset(arguments);
+  if (arguments.key_lengths.has_value()) {
+    if (arguments.key_lengths->empty() && problem.query.extents[0] != 0) {
+      RaiseValueError(absl::StrCat("key_lengths: got 0 lengths, want ", problem.query.extents[0]));
+    }
+    problem.key_lengths = *arguments.key_lengths;
+  }
+  if (operands.mask.has_value()) {
+    const bool boolean = operands.mask->type == DataType::kBool;
+    (boolean ? problem.boolean_mask : problem.additive_mask) =
+        BroadcastMask(*operands.mask, problem);
+  }
+  return problem;
+}
+
+std::vector<int64_t> ShapeOfResult(const Array& query, int64_t width) {
+  std::vector<int64_t> shape = query.extents;
+  shape.back() = width;
+  return shape;
+}
+
+// The caller's array, or a new one.
+Array OutputArray(const AttentionArguments& arguments, const Operands& operands) {
+  const std::vector<int64_t> shape = ShapeOfResult(operands.query, operands.value.extents.back());
+  if (arguments.out.is_none()) return MakeArrayLike(operands.query, shape);
+  Array output = BorrowArray(arguments.out, "out", Access::kWrite);
+  if (output.extents != shape) {
+    RaiseValueError(
+        absl::StrCat("out: got shape ", ShapeText(output.extents), ", want ", ShapeText(shape)));
+  }
+  const TensorView view = ViewOf(output);
+  for (const Array* operand : {&operands.query, &operands.key, &operands.value}) {
+    if (MayOverlap(view, ViewOf(*operand))) {
+      RaiseValueError("out: got memory among that of an operand, want memory of its own");
+    }
+  }
+  if (operands.mask.has_value() && MayOverlap(view, ViewOf(*operands.mask))) {
+    RaiseValueError("out: got memory among that of attn_mask, want memory of its own");
+  }
+  return output;
+}
+
+}  // namespace
+
+Precision ParsePrecision(std::string_view name) {
+  std::string known;
+  for (const auto& [known_name, precision] : kPrecisions) {
+    if (known_name == name) return precision;
+    absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(known_name));
+  }
+  RaiseValueError(absl::StrCat("precision: got ", std::string(name), ", want one of ", known));
+}
+
+int ThreadsToUse(std::optional<int> threads) {
+  static const int available = AvailableProcessorCount();
+  if (!threads.has_value()) return available;
+  if (*threads < 1 || *threads > kMaxThreads) {
+    RaiseValueError(absl::StrCat("threads: got ", *threads, ", want 1 to ", kMaxThreads));
+  }
+  return *threads;
+}
+
+nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
+  const Operands operands = BorrowOperands(arguments);
+  const kernels::AttentionProblem problem = MakeProblem(arguments, operands);
+  const kernels::AttentionOptions options{.scale = arguments.scale,
+                                          .precision = ParsePrecision(arguments.precision)};
+  PooledExecutor executor(ThreadsToUse(arguments.threads));
+  const Array output = OutputArray(arguments, operands);
+  kernels::AttentionOutputs outputs;
+  outputs.output = ViewOf(output);
+  std::optional<Array> weights;
+  if (arguments.return_weights) {
+    weights = MakeArrayLike(operands.query, ShapeOfResult(operands.query, problem.key.extents[2]));
+    outputs.weights = kernels::DenseView(weights->data, weights->type, ViewOf(*weights).extents);
+  }
+  absl::StatusOr<Report> report;
+  {
+    const nb::gil_scoped_release unlocked;
+    report = Attend(problem, options, outputs, {.executor = &executor});
+  }
+  RaiseUnlessOk(report.status());
+  if (!weights.has_value() && !arguments.return_report) return output.object;
+  nb::list results;
+  results.append(output.object);
+  if (weights.has_value()) results.append(weights->object);
+  if (arguments.return_report) results.append(nb::cast(*report));
+  return nb::tuple(results);
+}
+
+}  // namespace attention::python

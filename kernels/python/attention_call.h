@@ -1,0 +1,50 @@
+// scaled_dot_product_attention: from Python's arguments to one call of kernels::Attend.
+
+#ifndef ATTENTION_KERNELS_PYTHON_ATTENTION_CALL_H_
+#define ATTENTION_KERNELS_PYTHON_ATTENTION_CALL_H_
+
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/attend.h"
+
+namespace attention::python {
+
+// What ran. The texts of kernels::AttentionReport never end.
+using Report = kernels::AttentionReport;
+
+// As they come from Python; None is an empty object.
+struct AttentionArguments {
+  nanobind::object query;
+  nanobind::object key;
+  nanobind::object value;
+  nanobind::object attn_mask;
+  nanobind::object out;
+  bool is_causal = false;
+  std::optional<int64_t> causal_offset;
+  std::optional<std::vector<int64_t>> key_lengths;
+  std::optional<double> scale;
+  std::string precision;
+  std::optional<int> threads;
+  bool return_weights = false;
+  bool return_report = false;
+};
+
+// "f32", "bf16_x6", "bf16_x3", "bf16" or "f32_grade_fastest". Raises ValueError naming them.
+[[nodiscard]] kernels::Precision ParsePrecision(std::string_view name);
+
+// The number of threads to use; raises ValueError unless it is positive.
+[[nodiscard]] int ThreadsToUse(std::optional<int> threads);
+
+// The output, or a tuple of it and of what else was asked for. Computes without holding the
+// interpreter's lock.
+[[nodiscard]] nanobind::object ScaledDotProductAttention(const AttentionArguments& arguments);
+
+}  // namespace attention::python
+
+#endif  // ATTENTION_KERNELS_PYTHON_ATTENTION_CALL_H_

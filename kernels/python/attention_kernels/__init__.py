@@ -1,0 +1,20 @@
+"""Attention on the CPU, in process, on NumPy arrays and PyTorch tensors."""
+
+from ._native import (
+    Report,
+    __version__,
+    implementation,
+    instruction_set,
+    scaled_dot_product_attention,
+    usable_implementations,
+    use_implementation,
+)
+
+__all__ = [
+    "Report",
+    "implementation",
+    "instruction_set",
+    "scaled_dot_product_attention",
+    "usable_implementations",
+    "use_implementation",
+]

@@ -1,0 +1,159 @@
+// The extension module: names, arguments and their documentation.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/implementation.h"
+#include "kernels/python/attention_call.h"
+#include "kernels/python/status_error.h"
+
+namespace attention::python {
+namespace {
+
+namespace nb = nanobind;
+using namespace nb::literals;  // NOLINT(google-build-using-namespace): "name"_a
+
+constexpr const char* kAttentionDocumentation = R"(
+Scaled dot-product attention.
+
+    scores  = scale * query @ key^T (+ attn_mask, where it is of numbers)
+    scores  = -infinity where a boolean attn_mask is False, where causality hides the key, and at
+              and after key_lengths[batch]
+    weights = softmax(scores), over keys; zero for a query that sees no key
+    output  = weights @ value
+
+Shapes
+    query          [batch, query heads, queries, width]
+    key            [batch, key-value heads, keys, width]
+    value          [batch, key-value heads, keys, value width]
+    attn_mask      whatever broadcasts to [batch, query heads, queries, keys]
+    output         [batch, query heads, queries, value width]
+The batch may be left out, and the heads as well, of all three operands alike. Where there are more
+query heads than key-value heads, by a whole factor, each key-value head serves a group of
+neighbouring query heads. Only the last axis must be dense; all others may have any stride.
+
+Arguments
+    query, key, value  NumPy arrays, PyTorch tensors on the CPU (without gradient), or other objects
+        with __dlpack__; read in place. float32, float16, bfloat16 or float64, all three alike.
+        NumPy has bfloat16 by the package ml_dtypes.
+    attn_mask      boolean (True: attend) or of any floating point type (added to the scores).
+    is_causal      query i sees key j only if j <= i: aligned at the top left, as in PyTorch. May be
+                   combined with attn_mask, which PyTorch refuses.
+    causal_offset  query i sees key j only if j <= i + causal_offset; keys - queries aligns at the
+                   bottom right, as a decoder with a cache needs it.
+    key_lengths    one for each batch entry: later keys are padding.
+    scale          default: 1 / sqrt(width).
+    precision      how products of float32 operands are computed: "f32"; "bf16_x6", with the same
+                   error bound, faster where the processor has BF16 tiles; "bf16_x3", relative error
+                   about 1e-5; "bf16"; "f32_grade_fastest", "f32" or "bf16_x6" by measurement.
+    threads        how many may compute; default: one for each processor that the process may use.
+                   The result is the same, bit for bit, for any number.
+    out            where the output goes, in memory of its own; default: a new array.
+
+Returns the output, a tensor if query is one, else an array; or, where return_weights or
+return_report asks for more, a tuple (output, weights, Report) of it and what was asked for.
+
+What a mask hides reaches no output, be it NaN or infinite. A query that sees nothing gets zeros,
+where PyTorch may give NaN.
+
+Raises TypeError for what is no array of these types, ValueError for shapes and values that
+contradict the above, NotImplementedError for what is valid but not offered here, and RuntimeError
+if the computation failed.
+
+Threads: may be called from several at once; the interpreter's lock is free during the computation,
+in which nobody may change the operands.
+)";
+
+constexpr const char* kUseDocumentation = R"(
+Forces an implementation for the rest of the process, among fused-amx, fused-avx512, fused-avx2 and
+unfused-float64. At most once, before anything was computed. Raises ValueError for an unknown name
+and RuntimeError where the processor lacks what it needs or where it is too late.
+)";
+
+std::vector<std::string> UsableNames() {
+  std::vector<std::string> names;
+  for (const kernels::Implementation* implementation : kernels::UsableImplementations()) {
+    names.emplace_back(implementation->name());
+  }
+  return names;
+}
+
+std::string ReportText(const Report& report) {
+  return absl::StrCat("Report(implementation='", std::string(report.implementation),
+                      "', precision='", std::string(report.precision),
+                      "', threads=", report.thread_count, ")");
+}
+
+void DefineReport(nb::module_& module) {
+  nb::class_<Report>(module, "Report", "What ran.")
+      .def_prop_ro("implementation",
+                   [](const Report& report) { return std::string(report.implementation); })
+      .def_prop_ro(
+          "precision", [](const Report& report) { return std::string(report.precision); },
+          "Of the matrix products: f32, bf16_x6, bf16_x3, bf16 or f64.")
+      .def_prop_ro(
+          "threads", [](const Report& report) { return report.thread_count; },
+          "How many took part.")
+      .def("__repr__", &ReportText);
+}
+
+void DefineAttention(nb::module_& module) {
+  module.def(
+      "scaled_dot_product_attention",
+      [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, bool is_causal,
+         std::optional<int64_t> causal_offset, std::optional<std::vector<int64_t>> key_lengths,
+         std::optional<double> scale, std::string precision, std::optional<int> threads,
+         nb::object out, bool return_weights, bool return_report) {
+        return ScaledDotProductAttention({.query = std::move(query),
+                                          .key = std::move(key),
+                                          .value = std::move(value),
+                                          .attn_mask = std::move(attn_mask),
+                                          .out = std::move(out),
+                                          .is_causal = is_causal,
+                                          .causal_offset = causal_offset,
+                                          .key_lengths = std::move(key_lengths),
+                                          .scale = scale,
+                                          .precision = std::move(precision),
+                                          .threads = threads,
+                                          .return_weights = return_weights,
+                                          .return_report = return_report});
+      },
+      "query"_a, "key"_a, "value"_a, nb::kw_only(), "attn_mask"_a = nb::none(),
+      "is_causal"_a = false, "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(),
+      "scale"_a = nb::none(), "precision"_a = "f32", "threads"_a = nb::none(), "out"_a = nb::none(),
+      "return_weights"_a = false, "return_report"_a = false, kAttentionDocumentation);
+}
+
+void DefineImplementations(nb::module_& module) {
+  module.def("usable_implementations", &UsableNames,
+             "The names of those that this process can use, in order of preference.");
+  module.def(
+      "implementation", [] { return UsableNames().front(); },
+      "The name of the one that computes whatever it offers.");
+  module.def(
+      "instruction_set", [] { return std::string(kernels::InstructionSet()); },
+      "What kernels dispatch to: avx512_amx, avx512, avx2 or baseline.");
+  module.def(
+      "use_implementation",
+      [](const std::string& name) { RaiseUnlessOk(kernels::UseImplementation(name)); }, "name"_a,
+      kUseDocumentation);
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  module.attr("__version__") = ATTENTION_VERSION;
+  DefineReport(module);
+  DefineAttention(module);
+  DefineImplementations(module);
+}
+
+}  // namespace attention::python

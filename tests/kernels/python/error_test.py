@@ -1,0 +1,145 @@
+"""Hostile callers: the kind of exception, and the words that tell what to change."""
+
+import subprocess
+import sys
+import unittest
+
+import numpy
+
+import attention_kernels
+from reference import operands
+
+attend = attention_kernels.scaled_dot_product_attention
+
+
+def unaligned(array):
+    """The same numbers, one byte off."""
+    memory = numpy.zeros(array.nbytes + 1, dtype="uint8")
+    view = memory[1:].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view
+
+
+class ErrorTest(unittest.TestCase):
+    def setUp(self):
+        self.query, self.key, self.value = operands()
+
+    def assert_refused(self, error, words, *arrays, **options):
+        with self.assertRaises(error) as caught:
+            attend(*arrays, **options)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+
+    def assert_options_refused(self, error, words, **options):
+        self.assert_refused(error, words, self.query, self.key, self.value, **options)
+
+    def test_what_is_no_array(self):
+        for thing in (None, 3, "words", [[1.0, 2.0]], b"bytes"):
+            with self.subTest(thing=thing):
+                self.assert_refused(TypeError, ["key"], self.query, thing, self.value)
+
+    def test_other_elements(self):
+        for dtype in ("int32", "uint16", "complex64", "longdouble", ">f4", "datetime64[s]"):
+            with self.subTest(dtype=dtype):
+                self.assert_refused(TypeError, ["value", "got"], self.query, self.key,
+                                    self.value.astype(dtype))
+        self.assert_refused(ValueError, ["query.type", "BOOL"],
+                            *(array > 0 for array in (self.query, self.key, self.value)))
+
+    def test_operands_of_different_types(self):
+        self.assert_refused(ValueError, ["key.type", "F64", "F32"], self.query,
+                            self.key.astype("float64"), self.value)
+
+    def test_wrong_shapes(self):
+        query, key, value = self.query, self.key, self.value
+        for words, arrays in (
+                (["query", "5 axes"], (query[None], key, value)),
+                (["query", "1 axes"], (query[0, 0, 0], key, value)),
+                (["key", "3 axes", "4 as query"], (query, key[0], value)),
+                (["key.extents[0]", "1", "2"], (query, key[:1], value)),
+                (["key.extents[3]"], (query, key[..., :8], value)),
+                (["value.extents[2]"], (query, key, value[:, :, :9])),
+                (["query.extents[1]", "multiple"], (query, key[:, :3], value[:, :3])),
+                (["query.strides[3]", "2", "1"], (query[..., ::2], key[..., ::2], value))):
+            with self.subTest(words=words):
+                self.assert_refused(ValueError, words, *arrays)
+
+    def test_unaligned_memory(self):
+        self.assert_refused(ValueError, ["query", "multiple of 4"], unaligned(self.query), self.key,
+                            self.value)
+
+    def test_masks_that_do_not_broadcast(self):
+        for shape in ((36, 53), (2, 37, 53), (3, 1, 1, 53), (1, 1, 1, 1, 53)):
+            with self.subTest(shape=shape):
+                self.assert_options_refused(ValueError, ["attn_mask", "[2, 4, 37, 53]"],
+                                            attn_mask=numpy.ones(shape, dtype=bool))
+        self.assert_options_refused(TypeError, ["attn_mask", "int64"],
+                                    attn_mask=numpy.ones((37, 53), dtype="int64"))
+        self.assert_options_refused(ValueError, ["attn_mask", "stride of 2"],
+                                    attn_mask=numpy.ones((37, 106), dtype=bool)[:, ::2])
+
+    def test_bad_options(self):
+        for words, options in (
+                (["precision", "fp8", "bf16_x6"], {"precision": "fp8"}),
+                (["threads", "0"], {"threads": 0}),
+                (["threads", "5000"], {"threads": 5000}),
+                (["scale", "NaN"], {"scale": float("nan")}),
+                (["causal_offset"], {"causal_offset": 0, "is_causal": True}),
+                (["key_lengths"], {"key_lengths": []}),
+                (["key_lengths", "1 lengths"], {"key_lengths": [4]}),
+                (["key_lengths[1]", "54"], {"key_lengths": [4, 54]}),
+                (["key_lengths[0]", "-1"], {"key_lengths": [-1, 5]})):
+            with self.subTest(options=options):
+                self.assert_options_refused(ValueError, words, **options)
+        for options in ({"threads": "two"}, {"scale": "large"}, {"key_lengths": 3},
+                        {"unknown": True}, {"is_causal": "yes"}):
+            with self.subTest(options=options):
+                self.assert_options_refused(TypeError, [], **options)
+
+    def test_outputs_that_cannot_be_written(self):
+        read_only = numpy.zeros_like(self.query)
+        read_only.flags.writeable = False
+        self.assert_options_refused(TypeError, ["out", "read-only"], out=read_only)
+        self.assert_options_refused(TypeError, ["out", "list"], out=[])
+        self.assert_options_refused(ValueError, ["out", "[2, 4, 37, 24]"],
+                                    out=numpy.zeros((2, 4, 36, 24), dtype="float32"))
+        self.assert_options_refused(ValueError, ["output.type"], out=numpy.zeros(self.query.shape))
+        self.assert_options_refused(ValueError, ["out", "operand"], out=self.query)
+        both = numpy.zeros((2, 4, 38, 24), dtype="float32")
+        self.assert_refused(ValueError, ["out", "operand"], both[:, :, :37], self.key, self.value,
+                            out=both[:, :, 1:])
+
+    def test_what_is_too_large_for_memory(self):
+        huge = numpy.broadcast_to(numpy.zeros(8, dtype="float32"), (1, 1, 2**40, 8))
+        self.assert_refused(MemoryError, [], huge, huge, huge)
+
+
+class ForcedImplementationTest(unittest.TestCase):
+    def run_python(self, *lines):
+        program = "\n".join(("import numpy, attention_kernels", *lines))
+        return subprocess.run([sys.executable, "-B", "-c", program], capture_output=True, text=True,
+                              check=False)
+
+    def test_the_forced_one_runs(self):
+        result = self.run_python(
+            "attention_kernels.use_implementation('unfused-float64')",
+            "x = numpy.ones((1, 2, 2), dtype='float32')",
+            "print(attention_kernels.scaled_dot_product_attention(x, x, x, return_report=True)[1])")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("unfused-float64", result.stdout)
+
+    def test_an_unknown_name_is_refused(self):
+        result = self.run_python("attention_kernels.use_implementation('fused-gpu')")
+        self.assertIn("ValueError", result.stderr)
+        self.assertIn("fused-avx2", result.stderr)
+
+    def test_a_late_one_is_refused(self):
+        result = self.run_python(
+            "x = numpy.ones((1, 2, 2), dtype='float32')",
+            "attention_kernels.scaled_dot_product_attention(x, x, x)",
+            "attention_kernels.use_implementation('fused-avx2')")
+        self.assertIn("RuntimeError", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

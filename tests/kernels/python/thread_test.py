@@ -1,0 +1,95 @@
+"""Threads: the same bits for any number, from several callers at once, and after a fork."""
+
+import os
+import threading
+import time
+import unittest
+import warnings
+
+import numpy
+
+import attention_kernels
+from reference import operands
+
+attend = attention_kernels.scaled_dot_product_attention
+
+
+def parts(result):
+    """All numbers of one array or of several."""
+    return numpy.concatenate([numpy.ravel(part) for part in result])
+
+
+class ThreadTest(unittest.TestCase):
+    def test_the_number_changes_no_bit(self):
+        for options in ({}, {"is_causal": True}, {"key_lengths": [200, 3]},
+                        {"precision": "bf16_x6"}, {"return_weights": True}):
+            arrays = operands(heads=4, key_value_heads=2, queries=300, keys=333)
+            with self.subTest(options=options):
+                want = attend(*arrays, threads=1, **options)
+                for threads in (2, 3, 4, 9, None):
+                    got = attend(*arrays, threads=threads, **options)
+                    numpy.testing.assert_array_equal(parts(got), parts(want))
+
+    def test_no_more_take_part_than_asked_for(self):
+        arrays = operands(heads=8, queries=300, keys=333)
+        for threads in (1, 2, 3):
+            _, report = attend(*arrays, threads=threads, return_report=True)
+            self.assertLessEqual(report.threads, threads)
+        self.assertEqual(attend(*arrays, threads=1, return_report=True)[1].threads, 1)
+
+    def test_a_second_thread_takes_part(self):
+        arrays = operands(heads=8, queries=1024, keys=1024, width=64)
+        taken = {attend(*arrays, threads=2, return_report=True)[1].threads for _ in range(50)}
+        self.assertIn(2, taken)
+
+    def test_several_callers_get_their_own_results(self):
+        problems = [operands(queries=64 + index, keys=100 + index) for index in range(4)]
+        wants = [attend(*problem, threads=1) for problem in problems]
+        wrong = []
+
+        def call_often(index):
+            for _ in range(50):
+                got = attend(*problems[index], threads=1 + index % 3)
+                if not numpy.array_equal(got, wants[index]):
+                    wrong.append(index)
+
+        callers = [threading.Thread(target=call_often, args=(index,)) for index in range(4)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        self.assertEqual(wrong, [])
+
+    def test_the_interpreter_goes_on_meanwhile(self):
+        arrays = operands(heads=16, queries=2048, keys=2048, width=64)
+        turns_during, stop = 0, threading.Event()
+
+        def turn():
+            nonlocal turns_during
+            while not stop.is_set():
+                turns_during += 1
+                time.sleep(0)
+
+        turner = threading.Thread(target=turn)
+        turner.start()
+        try:
+            turns_before = turns_during
+            attend(*arrays, threads=1)
+            self.assertGreater(turns_during, turns_before + 100)
+        finally:
+            stop.set()
+            turner.join()
+
+    def test_a_forked_child_computes_with_threads_of_its_own(self):
+        arrays = operands(queries=300)
+        want = attend(*arrays, threads=3)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            child = os.fork()  # Of a process with threads, on purpose.
+        if child == 0:
+            same = numpy.array_equal(attend(*arrays, threads=3), want)
+            os._exit(0 if same else 1)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

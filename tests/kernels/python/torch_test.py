@@ -1,0 +1,71 @@
+"""PyTorch tensors: read and written in place, bfloat16 included, with PyTorch's own results."""
+
+import unittest
+
+import attention_kernels
+from reference import operands, tolerance
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+attend = attention_kernels.scaled_dot_product_attention
+
+
+@unittest.skipIf(torch is None, "PyTorch cannot be imported")
+class TorchTest(unittest.TestCase):
+    def setUp(self):
+        self.arrays = operands()
+        self.tensors = [torch.from_numpy(array) for array in self.arrays]
+
+    def test_a_tensor_gives_a_tensor_with_the_arrays_bits(self):
+        got = attend(*self.tensors)
+        self.assertIsInstance(got, torch.Tensor)
+        self.assertTrue(torch.equal(got, torch.from_numpy(attend(*self.arrays))))
+
+    def test_agrees_with_pytorch(self):
+        mask = torch.rand(4, 37, 53) > 0.3
+        bias = torch.randn(2, 1, 37, 53)
+        for options in ({}, {"is_causal": True}, {"attn_mask": mask}, {"attn_mask": bias},
+                        {"scale": 0.25}):
+            with self.subTest(options=list(options)):
+                want = torch.nn.functional.scaled_dot_product_attention(*self.tensors, **options)
+                error = (attend(*self.tensors, **options) - want).abs().max()
+                self.assertLess(error, 2 * tolerance(*self.arrays))
+
+    def test_bfloat16_stays_bfloat16(self):
+        rounded = [tensor.to(torch.bfloat16) for tensor in self.tensors]
+        got, weights, report = attend(*rounded, return_weights=True, return_report=True)
+        self.assertEqual((got.dtype, weights.dtype), (torch.bfloat16, torch.bfloat16))
+        exact = [tensor.to(torch.float32) for tensor in rounded]
+        want = torch.nn.functional.scaled_dot_product_attention(*exact)
+        bound = tolerance(*(tensor.numpy() for tensor in exact), unit=2.0**-8)
+        self.assertLess((got.to(torch.float32) - want).abs().max(), bound)
+        self.assertIn(report.precision, ("bf16", "f32"))
+
+    def test_writes_into_a_tensor(self):
+        out = torch.zeros(2, 37, 4, 24).transpose(1, 2)
+        self.assertIs(attend(*self.tensors, out=out), out)
+        self.assertTrue(torch.equal(out, attend(*self.tensors)))
+
+    def test_tensors_and_arrays_mix(self):
+        mask = torch.rand(53) > 0.3
+        got = attend(self.tensors[0], *self.arrays[1:], attn_mask=mask)
+        want = attend(*self.arrays, attn_mask=mask.numpy())
+        self.assertTrue(torch.equal(got, torch.from_numpy(want)))
+
+    def test_a_gradient_is_refused_and_not_lost(self):
+        tensor = self.tensors[0].clone().requires_grad_()
+        with self.assertRaisesRegex(ValueError, "query: .*gradient"):
+            attend(tensor, *self.tensors[1:])
+        with torch.no_grad():
+            self.assertTrue(torch.equal(attend(tensor, *self.tensors[1:]), attend(*self.tensors)))
+
+    def test_another_device_is_refused(self):
+        with self.assertRaises((BufferError, ValueError)):
+            attend(self.tensors[0].to("meta"), *self.tensors[1:])
+
+
+if __name__ == "__main__":
+    unittest.main()
