@@ -60,7 +60,7 @@ constexpr AttentionShape Tiny() {
   return shape;
 }
 
-// Heads x tokens x width; 32/8: that many query heads on that many key-value heads; aonb: a queries
+// Heads x tokens x width; 32-8: that many query heads on that many key-value heads; aonb: a queries
 // on b keys.
 constexpr std::array kShapes = {
     Prefill("8x512x64", 8, 512, 64),
@@ -79,11 +79,11 @@ constexpr std::array kShapes = {
     Prefill("16x197x64", 16, 197, 64),
     Prefill("8x1000x80", 8, 1000, 80),
     Prefill("8x333x48", 8, 333, 48),
-    Grouped("prefill", "32/8x1024x128_causal"),
+    Grouped("prefill", "32-8x1024x128_causal"),
     WithWeights(Prefill("8x512x64_weights", 8, 512, 64)),
     WithWeights(Prefill("8x1024x64_causal_weights", 8, 1024, 64, true)),
-    Decode("32/8x1on4096x128", 1),
-    Decode("32/8x1on4096x128_8buffers", 8),
+    Decode("32-8x1on4096x128", 1),
+    Decode("32-8x1on4096x128_8buffers", 8),
     Tiny(),
 };
 

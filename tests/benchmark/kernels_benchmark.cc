@@ -5,8 +5,13 @@
 // exit code is 0 if all rows are right, 1 if not, 2 for a bad argument. Where the machine cannot
 // run the forced implementation, nothing is timed. docs/performance.md explains the columns.
 
+#include <cpuid.h>
+
+#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <string>
 #include <string_view>
 
 #include "benchmark/benchmark.h"
@@ -35,6 +40,19 @@ std::string_view TakeImplementationName(int* argc, char** argv) {
   return name;
 }
 
+// As the processor calls itself, or an empty text.
+std::string ProcessorName() {
+  std::array<unsigned, 12> registers = {};
+  for (unsigned part = 0; part < 3; ++part) {
+    unsigned* into = &registers[4 * part];
+    constexpr unsigned kFirstPartOfName = 0x80000002;
+    if (!__get_cpuid(kFirstPartOfName + part, &into[0], &into[1], &into[2], &into[3])) return "";
+  }
+  std::array<char, sizeof(registers) + 1> name = {};
+  std::memcpy(name.data(), registers.data(), sizeof(registers));
+  return name.data();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -48,6 +66,9 @@ int main(int argc, char** argv) {
       return absl::IsFailedPrecondition(status) ? 0 : 2;
     }
   }
+  ::benchmark::AddCustomContext("processor", ProcessorName());
+  ::benchmark::AddCustomContext("instruction_set",
+                                std::string(attention::kernels::InstructionSet()));
   attention::benchmark::RegisterAttentionBenchmarks();
   ::benchmark::RunSpecifiedBenchmarks();
   ::benchmark::Shutdown();

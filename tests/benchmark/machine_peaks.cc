@@ -38,7 +38,8 @@ ComputePeaks ComputePeaks::CombinedWith(const ComputePeaks& other) const {
   return {
       .fma_flops_per_second = std::max(fma_flops_per_second, other.fma_flops_per_second),
       .amx_flops_per_second = std::max(amx_flops_per_second, other.amx_flops_per_second),
-      .tile_load_cycles = (tile_load_cycles + other.tile_load_cycles) / 2,
+      .fewest_tile_load_cycles = std::min(fewest_tile_load_cycles, other.fewest_tile_load_cycles),
+      .most_tile_load_cycles = std::max(most_tile_load_cycles, other.most_tile_load_cycles),
   };
 }
 
@@ -52,13 +53,15 @@ ComputePeaks MeasureComputePeaks(int thread_count) {
     own.fma_flops_per_second = attention_probe_fma_flops_per_second(vector_bits);
     if (!with_amx) return;
     own.amx_flops_per_second = attention_probe_amx_flops_per_second();
-    own.tile_load_cycles = attention_probe_tile_load_cycles();
+    own.fewest_tile_load_cycles = own.most_tile_load_cycles = attention_probe_tile_load_cycles();
   });
-  ComputePeaks together;
-  for (const ComputePeaks& own : peaks) {
-    together.fma_flops_per_second += own.fma_flops_per_second;
-    together.amx_flops_per_second += own.amx_flops_per_second;
-    together.tile_load_cycles = std::max(together.tile_load_cycles, own.tile_load_cycles);
+  ComputePeaks together = peaks.front();
+  for (const ComputePeaks& own : std::span(peaks).subspan(1)) {
+    const double fma_flops_per_second = together.fma_flops_per_second + own.fma_flops_per_second;
+    const double amx_flops_per_second = together.amx_flops_per_second + own.amx_flops_per_second;
+    together = together.CombinedWith(own);
+    together.fma_flops_per_second = fma_flops_per_second;
+    together.amx_flops_per_second = amx_flops_per_second;
   }
   return together;
 }

@@ -12,9 +12,11 @@ namespace attention::benchmark {
 struct ComputePeaks {
   double fma_flops_per_second = 0;
   double amx_flops_per_second = 0;
-  double tile_load_cycles = 0;  // the largest of any thread
+  // Of one tile, in the thread or measurement where they were the fewest and the most.
+  double fewest_tile_load_cycles = 0;
+  double most_tile_load_cycles = 0;
 
-  // Of two measurements: the higher peaks and the mean number of cycles.
+  // Of two measurements: the higher peaks.
   [[nodiscard]] ComputePeaks CombinedWith(const ComputePeaks& other) const;
 };
 

@@ -40,7 +40,9 @@ void CountFlops(::benchmark::State& state, double seconds, double flops, std::st
   if (product_count != 1 && peaks.fma_flops_per_second > 0) {
     state.counters["fma%"] = 100 * flops / seconds / peaks.fma_flops_per_second;
   }
-  if (peaks.tile_load_cycles > 0) state.counters["tile_load_cycles"] = peaks.tile_load_cycles;
+  if (peaks.most_tile_load_cycles > 0) {
+    state.counters["tile_load_cycles"] = peaks.most_tile_load_cycles;
+  }
 }
 
 void CountBytes(::benchmark::State& state, double seconds, double byte_count,
@@ -54,9 +56,11 @@ void SetLabel(::benchmark::State& state, std::string_view implementation,
               std::string_view precision, const ComputePeaks& peaks) {
   std::string label(implementation);
   label.append(" ").append(precision);
-  if (peaks.tile_load_cycles > 0) {
-    const bool slow = peaks.tile_load_cycles >= attention_probe_slow_tile_load_cycles();
-    label.append(slow ? " amx:slow" : " amx:fast");
+  if (peaks.most_tile_load_cycles > 0) {
+    const double slow = attention_probe_slow_tile_load_cycles();
+    const bool never = peaks.most_tile_load_cycles < slow;
+    const bool always = peaks.fewest_tile_load_cycles >= slow;
+    label.append(never ? " amx:fast" : always ? " amx:slow" : " amx:mixed");
   }
   state.SetLabel(label);
 }

@@ -25,7 +25,8 @@ void CountFlops(::benchmark::State& state, double seconds, double flops, std::st
 void CountBytes(::benchmark::State& state, double seconds, double byte_count,
                 double peak_bytes_per_second);
 
-// Implementation and precision that ran and, where there is AMX, its phase.
+// Implementation and precision that ran and, where there is AMX, its phase: fast or slow, or mixed
+// if threads differ or it changed in between.
 void SetLabel(::benchmark::State& state, std::string_view implementation,
               std::string_view precision, const ComputePeaks& peaks);
 
