@@ -52,6 +52,22 @@ v1::CausalAlignment ToMessage(Causal::Alignment alignment) {
   return v1::CAUSAL_ALIGNMENT_OFFSET;
 }
 
+v1::Precision ToMessage(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return v1::PRECISION_F32;
+    case Precision::kBF16X6:
+      return v1::PRECISION_BF16_X6;
+    case Precision::kBF16X3:
+      return v1::PRECISION_BF16_X3;
+    case Precision::kBF16:
+      return v1::PRECISION_BF16;
+    case Precision::kF32GradeFastest:
+      break;
+  }
+  return v1::PRECISION_F32_GRADE_FASTEST;
+}
+
 v1::Layout ToMessage(Layout layout) {
   switch (layout) {
     case Layout::kHeadsFirst:
@@ -107,6 +123,7 @@ class Filler {
                                      ? v1::SCORES_KIND_RAW
                                      : v1::SCORES_KIND_MASKED);
     }
+    if (options.precision) message->set_precision(ToMessage(*options.precision));
   }
 
   [[nodiscard]] const absl::Status& status() const { return status_; }

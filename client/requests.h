@@ -11,6 +11,7 @@
 #include <optional>
 #include <variant>
 
+#include "client/precision.h"
 #include "client/tensor.h"
 
 namespace attention::client {
@@ -68,6 +69,7 @@ struct AttentionOptions {
   std::optional<TensorRef> key_lengths = {};
   bool return_weights = false;
   std::optional<ScoresKind> return_scores = {};
+  std::optional<Precision> precision = {};  // F32 queries only; absent: the server's default
 };
 
 struct SelfAttentionRequest {

@@ -28,6 +28,23 @@ std::optional<DataType> FromMessage(v1::DataType type) {
   }
 }
 
+std::optional<Precision> FromMessage(v1::Precision precision) {
+  switch (precision) {
+    case v1::PRECISION_F32:
+      return Precision::kF32;
+    case v1::PRECISION_BF16_X6:
+      return Precision::kBF16X6;
+    case v1::PRECISION_BF16_X3:
+      return Precision::kBF16X3;
+    case v1::PRECISION_BF16:
+      return Precision::kBF16;
+    case v1::PRECISION_F32_GRADE_FASTEST:
+      return Precision::kF32GradeFastest;
+    default:
+      return std::nullopt;
+  }
+}
+
 absl::StatusOr<TensorValue> FromMessage(absl::string_view field, v1::Tensor message) {
   const std::optional<DataType> type = FromMessage(message.data_type());
   if (!type)
@@ -94,6 +111,7 @@ ServerInfo FromMessage(const v1::GetServerInfoResponse& response) {
       .max_request_flops = response.max_request_flops(),
       .max_request_float64_flops = response.max_request_float64_flops(),
       .queue_capacity = response.queue_capacity(),
+      .default_precision = FromMessage(response.default_precision()),
   };
 }
 

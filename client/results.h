@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "client/precision.h"
 #include "client/tensor.h"
 
 namespace attention::client {
@@ -15,7 +16,7 @@ namespace attention::client {
 // What really happened on the server.
 struct Execution {
   std::string implementation;
-  std::string precision;
+  std::string precision;  // "f32", "bf16_x6", "bf16_x3", "bf16" or "f64"
   int32_t thread_count = 0;
   int64_t queue_ns = 0;
   int64_t compute_ns = 0;
@@ -41,6 +42,7 @@ struct ServerInfo {
   double max_request_flops = 0;
   double max_request_float64_flops = 0;
   int64_t queue_capacity = 0;
+  std::optional<Precision> default_precision;  // empty: one that this library does not know
 };
 
 // The numbers of grpc.health.v1.HealthCheckResponse.ServingStatus.

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "server/call_identity.h"
-#include "server/codec/request_decoder.h"
 #include "server/codec/response_encoder.h"
 #include "server/codec/wire_message.h"
 #include "server/status_code_names.h"
@@ -92,7 +91,8 @@ absl::Status AttentionCall::AdmitAndDecode() {
   // would be held twice for as long as they are computed.
   const_cast<grpc::ByteBuffer*>(exchange_.request)->Clear();
 
-  absl::StatusOr<DecodedRequest> decoded = DecodeRequestOf(method_, *message_);
+  absl::StatusOr<DecodedRequest> decoded =
+      DecodeRequestOf(method_, *message_, environment_.defaults);
   if (!decoded.ok()) return Rejected(Rejection::kInvalid, std::move(decoded).status());
   decoded_ = *std::move(decoded);
   return absl::OkStatus();

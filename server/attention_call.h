@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/codec/decoded_request.h"
+#include "server/codec/request_decoder.h"
 #include "server/core/admission.h"
 #include "server/core/attention_engine.h"
 #include "server/core/request_context.h"
@@ -33,6 +34,7 @@ struct CallEnvironment {
   JsonLog& log;
   RateLimiter& failure_log_limiter;
   std::chrono::seconds max_deadline;
+  RequestDefaults defaults;
 
   // Calls whose answer gRPC has not yet sent.
   std::atomic<int64_t>& live_call_count;

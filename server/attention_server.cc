@@ -14,6 +14,7 @@
 #include "kernels/implementation.h"
 #include "server/attention_service.h"
 #include "server/build_info.h"
+#include "server/codec/precision_codec.h"
 #include "server/core/attention_engine.h"
 #include "server/core/compute_threads.h"
 #include "server/grpc_transport.h"
@@ -45,7 +46,8 @@ std::string PreferredImplementation() {
   return std::string(kernels::UsableImplementations().front()->name());
 }
 
-v1::GetServerInfoResponse DescribeServer(const EngineOptions& engine) {
+v1::GetServerInfoResponse DescribeServer(const EngineOptions& engine,
+                                         const RequestDefaults& defaults) {
   v1::GetServerInfoResponse info;
   info.set_version(std::string(Version()));
   for (const kernels::Implementation* implementation : kernels::UsableImplementations()) {
@@ -58,6 +60,7 @@ v1::GetServerInfoResponse DescribeServer(const EngineOptions& engine) {
   info.set_max_request_flops(engine.limits.max_flops);
   info.set_max_request_float64_flops(engine.limits.max_float64_flops);
   info.set_queue_capacity(engine.queue_capacity);
+  info.set_default_precision(WirePrecision(defaults.precision));
   return info;
 }
 
@@ -78,9 +81,15 @@ class AttentionServer::Impl {
                  engine_options_.thread_count),
         engine_(engine_options_, clock_, metrics_, &log),
         failure_log_limiter_(kFailureLinesPerSecond, clock_),
-        service_({engine_, metrics_, clock_, log, failure_log_limiter_, options.max_deadline,
+        service_({engine_,
+                  metrics_,
+                  clock_,
+                  log,
+                  failure_log_limiter_,
+                  options.max_deadline,
+                  {.precision = options.default_precision},
                   live_call_count_},
-                 DescribeServer(engine_options_)) {
+                 DescribeServer(engine_options_, {.precision = options.default_precision})) {
     metrics_.SetBytesInFlightSource([this] { return engine_.bytes_in_flight(); });
   }
 

@@ -7,11 +7,15 @@
 #include <prometheus/text_serializer.h>
 
 #include <array>
+#include <map>
 #include <mutex>
 #include <sstream>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "kernels/implementation.h"
+#include "server/core/precision.h"
 #include "server/prometheus_process.h"
 #include "server/status_code_names.h"
 
@@ -81,6 +85,25 @@ std::array<Histogram*, kMethodCount> AddHistogramPerMethod(Registry& registry, c
   return result;
 }
 
+std::map<std::pair<std::string_view, std::string_view>, Counter*> AddCounterPerArithmetic(
+    Registry& registry) {
+  Family<Counter>& family = BuildCounter()
+                                .Name("attention_computations_total")
+                                .Help(
+                                    "Requests computed, by kernel and by the arithmetic of "
+                                    "attention's matrix products.")
+                                .Register(registry);
+  std::map<std::pair<std::string_view, std::string_view>, Counter*> result;
+  for (const kernels::Implementation* implementation : kernels::AllImplementations()) {
+    for (const std::string_view precision : kReportedPrecisions) {
+      result[{implementation->name(), precision}] =
+          &family.Add({{"implementation", std::string(implementation->name())},
+                       {"precision", std::string(precision)}});
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 struct PrometheusMetrics::Series {
@@ -109,6 +132,8 @@ struct PrometheusMetrics::Series {
                        .Help("Floating point operations of the projections and attention computed.")
                        .Register(registry)
                        .Add({});
+  std::map<std::pair<std::string_view, std::string_view>, Counter*> computations =
+      AddCounterPerArithmetic(registry);   // by implementation and precision
   std::array<Histogram*, 2> lengths = {};  // query, key
   std::array<Counter*, kRejectionCount> rejected = {};
   Counter* cancelled = nullptr;
@@ -223,9 +248,12 @@ void PrometheusMetrics::QueueDepthChanged(int64_t depth) {
 
 void PrometheusMetrics::QueueWaited(double seconds) { series_->queue_wait.Observe(seconds); }
 
-void PrometheusMetrics::Computed(Method method, double seconds, double flops) {
-  series_->compute[static_cast<size_t>(method)]->Observe(seconds);
-  series_->flops.Increment(flops);
+void PrometheusMetrics::Computed(Method method, const Computation& computation) {
+  series_->compute[static_cast<size_t>(method)]->Observe(computation.seconds);
+  series_->flops.Increment(computation.flops);
+  const auto found =
+      series_->computations.find({computation.implementation, computation.precision});
+  if (found != series_->computations.end()) found->second->Increment();
 }
 
 void PrometheusMetrics::SequenceLengths(int64_t query_count, int64_t key_count) {

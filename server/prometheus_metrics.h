@@ -40,7 +40,7 @@ class PrometheusMetrics final : public ServiceMetrics {
   void RequestStopped(absl::StatusCode code) override;
   void QueueDepthChanged(int64_t depth) override;
   void QueueWaited(double seconds) override;
-  void Computed(Method method, double seconds, double flops) override;
+  void Computed(Method method, const Computation& computation) override;
   void SequenceLengths(int64_t query_count, int64_t key_count) override;
 
  private:

@@ -14,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "kernels/implementation.h"
 #include "server/build_info.h"
+#include "server/core/precision.h"
 #include "server/listen_address.h"
 #include "server/option_values.h"
 
@@ -99,6 +100,12 @@ Assign Address(std::string& target) {
   };
 }
 
+std::string PrecisionNames() {
+  return absl::StrJoin(kPrecisions, ", ", [](std::string* text, kernels::Precision precision) {
+    text->append(Name(precision));
+  });
+}
+
 Assign Level(LogLevel& target) {
   return [&target](const std::string& text) -> absl::Status {
     const std::optional<LogLevel> level = ParseLogLevel(text);
@@ -107,6 +114,18 @@ Assign Level(LogLevel& target) {
           absl::StrCat("got '", text, "', want debug, info, warning or error"));
     }
     target = *level;
+    return absl::OkStatus();
+  };
+}
+
+Assign OneOfPrecisions(kernels::Precision& target) {
+  return [&target](const std::string& text) -> absl::Status {
+    const std::optional<kernels::Precision> precision = ParsePrecision(text);
+    if (!precision.has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("got '", text, "', want one of ", PrecisionNames()));
+    }
+    target = *precision;
     return absl::OkStatus();
   };
 }
@@ -236,6 +255,11 @@ void AddCompute(ServerOptions& options, FlagTable& flags) {
               options.implementation = text;
               return absl::OkStatus();
             });
+  flags.Add(
+      "--default-precision", "NAME",
+      absl::StrCat("How matrix products of F32 requests that do not say are computed: one of ",
+                   PrecisionNames(), "."),
+      std::string(Name(options.default_precision)), OneOfPrecisions(options.default_precision));
 }
 
 void AddLimits(ServerOptions& options, FlagTable& flags) {

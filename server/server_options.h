@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/attend.h"
 #include "server/core/attention_engine.h"
 #include "server/json_log.h"
 
@@ -34,6 +35,7 @@ struct ServerOptions {
   int64_t grpc_memory_bytes = 0;  // 0: engine.max_bytes_in_flight and 64 MiB
   std::chrono::seconds max_deadline{300};
   std::string implementation;  // empty: the best that this machine can run
+  kernels::Precision default_precision = kernels::Precision::kF32;
   bool reflection = true;
   LogLevel log_level = LogLevel::kInfo;
   std::chrono::milliseconds drain_grace{5000};

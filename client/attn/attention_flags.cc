@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "client/attn/word_flag.h"
@@ -134,6 +136,15 @@ void AddScoreFlags(CLI::App* command, OptionFlags* flags) {
   vector->needs(query_weight);
 }
 
+void AddPrecisionFlag(CLI::App* command, OptionFlags* flags) {
+  std::vector<std::pair<std::string, Precision>> words;
+  for (const Precision precision : kPrecisions) words.emplace_back(Name(precision), precision);
+  AddWordFlag<Precision>(command, "--precision", &flags->precision, words,
+                         "How matrix products over f32 are computed; as the server is set up if "
+                         "not given")
+      ->group("Attention");
+}
+
 void AddMaskFlags(CLI::App* command, OptionFlags* flags) {
   const std::string extents = "[batch, heads, queries, keys], aligned at the right";
   AddFile(command, "--boolean-mask", &flags->boolean_mask, "1 or true: attend; " + extents)
@@ -220,6 +231,7 @@ void AddDisplayFlags(CLI::App* command, ResultFlags* flags) {
 void AddAttentionFlags(Method method, CLI::App* command, AttentionFlags* flags) {
   AddInputFlags(method, command, &flags->input);
   AddScoreFlags(command, &flags->options);
+  AddPrecisionFlag(command, &flags->options);
   AddMaskFlags(command, &flags->options);
   AddResultFlags(command, flags);
   AddDisplayFlags(command, &flags->result);

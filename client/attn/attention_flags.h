@@ -59,6 +59,7 @@ struct OptionFlags {
   std::vector<int64_t> key_lengths;
   bool return_weights = false;
   std::optional<ScoresKind> return_scores;
+  std::optional<Precision> precision;
 };
 
 struct ResultFlags {

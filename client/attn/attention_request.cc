@@ -180,6 +180,7 @@ class RequestLoader {
     options.return_scores = flags.return_scores;
     if (WritesOnly(ResultTensor::kScores) && !options.return_scores)
       options.return_scores = ScoresKind::kMasked;
+    options.precision = flags.precision;
     return options;
   }
 

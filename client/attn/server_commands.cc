@@ -23,11 +23,16 @@ struct InfoFlags {
   bool json = false;
 };
 
+std::string DefaultPrecision(const ServerInfo& info) {
+  return info.default_precision ? std::string(Name(*info.default_precision)) : "unknown";
+}
+
 std::string InfoTable(const ServerInfo& info) {
   return FormatPairs({
       {"version", info.version},
       {"implementations", absl::StrJoin(info.implementations, ", ")},
       {"instruction set", info.instruction_set},
+      {"default precision", DefaultPrecision(info)},
       {"compute threads", absl::StrCat(info.compute_thread_count)},
       {"request limit", absl::StrCat(info.max_request_bytes, " bytes")},
       {"response limit", absl::StrCat(info.max_response_bytes, " bytes")},
@@ -44,6 +49,7 @@ std::string InfoJson(const ServerInfo& info) {
       {"version", info.version},
       {"implementations", info.implementations},
       {"instruction_set", info.instruction_set},
+      {"default_precision", DefaultPrecision(info)},
       {"compute_thread_count", info.compute_thread_count},
       {"max_request_bytes", info.max_request_bytes},
       {"max_response_bytes", info.max_response_bytes},

@@ -3,7 +3,6 @@
 #ifndef ATTENTION_CLIENT_ATTN_WORD_FLAG_H_
 #define ATTENTION_CLIENT_ATTN_WORD_FLAG_H_
 
-#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,17 +15,16 @@ namespace attention::client {
 // refused.
 template <typename Meaning, typename Value>
 CLI::Option* AddWordFlag(CLI::App* command, const std::string& name, Value* value,
-                         std::initializer_list<std::pair<std::string, Meaning>> words,
+                         const std::vector<std::pair<std::string, Meaning>>& words,
                          const std::string& help) {
-  const std::vector<std::pair<std::string, Meaning>> meanings(words);
   std::vector<std::string> choices;
   std::string type_name;
-  for (const auto& [word, meaning] : meanings) {
+  for (const auto& [word, meaning] : words) {
     choices.push_back(word);
     type_name += (type_name.empty() ? "" : "|") + word;
   }
-  const auto set = [value, meanings](const std::string& given) {
-    for (const auto& [word, meaning] : meanings) {
+  const auto set = [value, words](const std::string& given) {
+    for (const auto& [word, meaning] : words) {
       if (word == given) *value = meaning;
     }
   };

@@ -2,12 +2,14 @@
 
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
 #include "server/codec/mask_codec.h"
 #include "server/codec/operand_checks.h"
+#include "server/codec/precision_codec.h"
 #include "server/codec/protocol_limits.h"
 #include "server/codec/status_macros.h"
 
@@ -125,6 +127,23 @@ absl::Status DecodeReturnScores(const v1::AttentionOptions& options, AttentionTa
   }
 }
 
+absl::Status DecodePrecision(const v1::AttentionOptions& options, AttentionTask& task) {
+  constexpr absl::string_view kPath = "options.precision";
+  if (options.precision() == v1::PRECISION_UNSPECIFIED) return absl::OkStatus();
+  const std::optional<kernels::Precision> precision = KernelPrecision(options.precision());
+  if (!precision.has_value()) {
+    return FieldError(kPath, static_cast<int>(options.precision()),
+                      absl::StrCat("0 to ", static_cast<int>(v1::Precision_MAX)));
+  }
+  if (task.type != kernels::DataType::kF32) {
+    return FieldError(kPath, v1::Precision_Name(options.precision()),
+                      absl::StrCat("PRECISION_UNSPECIFIED where the data_type of ", kQueries,
+                                   " is ", TypeName(WireType(task.type))));
+  }
+  task.options.precision = *precision;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status DecodeOptions(const v1::AttentionOptions& options, TensorReader& reader,
@@ -137,6 +156,7 @@ absl::Status DecodeOptions(const v1::AttentionOptions& options, TensorReader& re
     ATTENTION_RETURN_IF_ERROR(DecodeAdditiveScore(options.additive_score(), reader, task));
   }
   ATTENTION_RETURN_IF_ERROR(DecodeMasks(options, reader, task));
+  ATTENTION_RETURN_IF_ERROR(DecodePrecision(options, task));
   task.return_weights = options.return_weights();
   return DecodeReturnScores(options, task);
 }

@@ -11,8 +11,9 @@
 namespace attention::server {
 
 // Fills in the task's problem (masks, causal offset, key lengths, score parameters) and options.
-// The extents of the task's query, key and value must be there already. Errors: kInvalidArgument
-// for what options.proto refuses. May throw std::bad_alloc.
+// The task's type and the extents of its query, key and value must be there already. The precision
+// of the task's options is the default: it stays unless the request names one. Errors:
+// kInvalidArgument for what options.proto refuses. May throw std::bad_alloc.
 [[nodiscard]] absl::Status DecodeOptions(const v1::AttentionOptions& options, TensorReader& reader,
                                          AttentionTask& task);
 

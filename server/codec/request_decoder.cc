@@ -9,10 +9,17 @@
 namespace attention::server {
 namespace {
 
+// A request of which only the defaults are known.
+DecodedRequest Undecided(const RequestDefaults& defaults) {
+  DecodedRequest decoded;
+  decoded.task.options.precision = defaults.precision;
+  return decoded;
+}
+
 // SelfAttention and MaskedAttention take the same fields.
 template <typename Request>
-absl::StatusOr<DecodedRequest> DecodeSelf(const Request& request) {
-  DecodedRequest decoded;
+absl::StatusOr<DecodedRequest> DecodeSelf(const Request& request, const RequestDefaults& defaults) {
+  DecodedRequest decoded = Undecided(defaults);
   TensorReader reader(decoded.storage);
   ATTENTION_ASSIGN_OR_RETURN(
       const Embeddings embeddings,
@@ -26,20 +33,23 @@ absl::StatusOr<DecodedRequest> DecodeSelf(const Request& request) {
 
 }  // namespace
 
-absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request) {
-  return DecodeSelf(request);
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request,
+                                             const RequestDefaults& defaults) {
+  return DecodeSelf(request, defaults);
 }
 
-absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MaskedAttentionRequest& request) {
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MaskedAttentionRequest& request,
+                                             const RequestDefaults& defaults) {
   if (!HasMask(request.options())) {
     return FieldError("options", "no mask",
                       "boolean_mask, additive_mask, multiplicative_mask, causal or key_lengths");
   }
-  return DecodeSelf(request);
+  return DecodeSelf(request, defaults);
 }
 
-absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest& request) {
-  DecodedRequest decoded;
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest& request,
+                                             const RequestDefaults& defaults) {
+  DecodedRequest decoded = Undecided(defaults);
   TensorReader reader(decoded.storage);
   ATTENTION_ASSIGN_OR_RETURN(const Embeddings query,
                              ReadEmbeddings(request.has_query(), request.query(), "query", reader));
@@ -62,8 +72,9 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest
   return decoded;
 }
 
-absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& request) {
-  DecodedRequest decoded;
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& request,
+                                             const RequestDefaults& defaults) {
+  DecodedRequest decoded = Undecided(defaults);
   TensorReader reader(decoded.storage);
   ATTENTION_ASSIGN_OR_RETURN(const Embeddings query, ReadEmbeddings(request.has_query_embeddings(),
                                                                     request.query_embeddings(),
@@ -78,8 +89,9 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& re
   return decoded;
 }
 
-absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ScaledDotProductAttentionRequest& request) {
-  DecodedRequest decoded;
+absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ScaledDotProductAttentionRequest& request,
+                                             const RequestDefaults& defaults) {
+  DecodedRequest decoded = Undecided(defaults);
   TensorReader reader(decoded.storage);
   ATTENTION_RETURN_IF_ERROR(DecodeReadyRequest(request, reader, decoded));
   return decoded;
@@ -102,18 +114,20 @@ std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
 }
 
 absl::StatusOr<DecodedRequest> DecodeRequestOf(Method method,
-                                               const google::protobuf::Message& message) {
+                                               const google::protobuf::Message& message,
+                                               const RequestDefaults& defaults) {
   switch (method) {
     case Method::kSelfAttention:
-      return DecodeRequest(static_cast<const v1::SelfAttentionRequest&>(message));
+      return DecodeRequest(static_cast<const v1::SelfAttentionRequest&>(message), defaults);
     case Method::kMaskedAttention:
-      return DecodeRequest(static_cast<const v1::MaskedAttentionRequest&>(message));
+      return DecodeRequest(static_cast<const v1::MaskedAttentionRequest&>(message), defaults);
     case Method::kMultiHeadAttention:
-      return DecodeRequest(static_cast<const v1::MultiHeadAttentionRequest&>(message));
+      return DecodeRequest(static_cast<const v1::MultiHeadAttentionRequest&>(message), defaults);
     case Method::kCrossAttention:
-      return DecodeRequest(static_cast<const v1::CrossAttentionRequest&>(message));
+      return DecodeRequest(static_cast<const v1::CrossAttentionRequest&>(message), defaults);
     case Method::kScaledDotProductAttention:
-      return DecodeRequest(static_cast<const v1::ScaledDotProductAttentionRequest&>(message));
+      return DecodeRequest(static_cast<const v1::ScaledDotProductAttentionRequest&>(message),
+                           defaults);
   }
   return absl::InternalError("no such method");
 }

@@ -7,28 +7,35 @@
 
 #include "absl/status/statusor.h"
 #include "attention/v1/attention_service.pb.h"
+#include "kernels/attend.h"
 #include "server/codec/decoded_request.h"
 #include "server/core/service_metrics.h"
 
 namespace attention::server {
 
+// What this server does where a request does not say.
+struct RequestDefaults {
+  kernels::Precision precision = kernels::Precision::kF32;
+};
+
 // One decoder for each method. The message must outlive the result. Errors: kInvalidArgument for
 // everything that the comments of proto/attention/v1 refuse, with the field's path. May throw
 // std::bad_alloc.
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request,
+                                                           const RequestDefaults& defaults = {});
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
-    const v1::MaskedAttentionRequest& request);
+    const v1::MaskedAttentionRequest& request, const RequestDefaults& defaults = {});
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
-    const v1::MultiHeadAttentionRequest& request);
+    const v1::MultiHeadAttentionRequest& request, const RequestDefaults& defaults = {});
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& request,
+                                                           const RequestDefaults& defaults = {});
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
-    const v1::CrossAttentionRequest& request);
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
-    const v1::ScaledDotProductAttentionRequest& request);
+    const v1::ScaledDotProductAttentionRequest& request, const RequestDefaults& defaults = {});
 
 // An empty request message of a method, and the decoder that fits it.
 [[nodiscard]] std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method);
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequestOf(
-    Method method, const google::protobuf::Message& message);
+    Method method, const google::protobuf::Message& message, const RequestDefaults& defaults = {});
 
 }  // namespace attention::server
 

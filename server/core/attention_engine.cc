@@ -232,7 +232,10 @@ absl::StatusOr<AttentionAnswer> AttentionEngine::Impl::Compute(Submission& submi
   const int64_t compute_ns = Nanoseconds(clock_.Now() - start);
   metrics_.SequenceLengths(submission.task.query.view.extents[2],
                            submission.task.key.view.extents[2]);
-  metrics_.Computed(submission.method, Seconds(compute_ns), submission.flops);
+  metrics_.Computed(submission.method, {.seconds = Seconds(compute_ns),
+                                        .flops = submission.flops,
+                                        .implementation = result->report.implementation,
+                                        .precision = result->report.precision});
   AttentionAnswer answer;
   answer.result = *std::move(result);
   answer.times = {.queue_ns = queue_ns, .compute_ns = compute_ns};

@@ -33,8 +33,16 @@ enum class Rejection : uint8_t {
 inline constexpr int kRejectionCount = 7;
 [[nodiscard]] std::string_view Name(Rejection rejection);  // "malformed" ...
 
+// What computing one request took, and with what.
+struct Computation {
+  double seconds = 0;               // on compute threads
+  double flops = 0;                 // of projections and attention
+  std::string_view implementation;  // the name of one of kernels::AllImplementations
+  std::string_view precision;       // one of kReportedPrecisions
+};
+
 // Implementations must be cheap and may be called from any thread. Labels come only from these
-// enumerations and from the fixed set of status codes.
+// enumerations and from the fixed sets of status codes, implementations and precisions.
 class ServiceMetrics {
  public:
   virtual ~ServiceMetrics() = default;
@@ -46,7 +54,7 @@ class ServiceMetrics {
   virtual void RequestStopped(absl::StatusCode code) = 0;  // kCancelled or kDeadlineExceeded
   virtual void QueueDepthChanged(int64_t depth) = 0;
   virtual void QueueWaited(double seconds) = 0;
-  virtual void Computed(Method method, double seconds, double flops) = 0;
+  virtual void Computed(Method method, const Computation& computation) = 0;
   virtual void SequenceLengths(int64_t query_count, int64_t key_count) = 0;
 };
 

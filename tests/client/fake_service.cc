@@ -96,6 +96,7 @@ grpc::Status FakeService::Handle(const char* method, grpc::ServerContext* contex
     response->set_max_request_flops(7);
     response->set_max_request_float64_flops(8);
     response->set_queue_capacity(9);
+    response->set_default_precision(v1::PRECISION_BF16_X6);
   }
   return grpc::Status::OK;
 }

@@ -99,6 +99,7 @@ TEST(MessagesTest, EveryOptionIsSent) {
       .key_lengths = TensorRef(lengths, {1}),
       .return_weights = true,
       .return_scores = ScoresKind::kMasked,
+      .precision = Precision::kBF16X3,
   });
   EXPECT_TRUE(message.has_scale());
   EXPECT_EQ(message.scale(), 0);
@@ -112,6 +113,31 @@ TEST(MessagesTest, EveryOptionIsSent) {
   EXPECT_EQ(message.key_lengths().data_type(), v1::DATA_TYPE_INT64);
   EXPECT_TRUE(message.return_weights());
   EXPECT_EQ(message.return_scores(), v1::SCORES_KIND_MASKED);
+  EXPECT_EQ(message.precision(), v1::PRECISION_BF16_X3);
+}
+
+TEST(MessagesTest, EveryPrecisionTravelsBothWays) {
+  const std::pair<Precision, v1::Precision> precisions[] = {
+      {Precision::kF32, v1::PRECISION_F32},
+      {Precision::kBF16X6, v1::PRECISION_BF16_X6},
+      {Precision::kBF16X3, v1::PRECISION_BF16_X3},
+      {Precision::kBF16, v1::PRECISION_BF16},
+      {Precision::kF32GradeFastest, v1::PRECISION_F32_GRADE_FASTEST},
+  };
+  static_assert(std::size(precisions) == kPrecisions.size());
+  for (const auto& [precision, number] : precisions) {
+    EXPECT_EQ(OptionsMessage({.precision = precision}).precision(), number) << Name(precision);
+    v1::GetServerInfoResponse info;
+    info.set_default_precision(number);
+    EXPECT_EQ(FromMessage(info).default_precision, precision) << Name(precision);
+  }
+}
+
+TEST(MessagesTest, ADefaultPrecisionOfANewerServerIsNoneThatThisLibraryKnows) {
+  v1::GetServerInfoResponse info;
+  EXPECT_EQ(FromMessage(info).default_precision, std::nullopt) << "an older server sends none";
+  info.set_default_precision(static_cast<v1::Precision>(77));
+  EXPECT_EQ(FromMessage(info).default_precision, std::nullopt);
 }
 
 TEST(MessagesTest, AnAdditiveScoreHasThreeTensors) {

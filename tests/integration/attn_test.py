@@ -153,6 +153,18 @@ class AttentionCommandsTest(AttnTestCase):
                 answer = self.succeed_json(*arguments, *shared)
                 numpy.testing.assert_allclose(answer["output"], want, rtol=1e-14)
 
+    def test_precision(self):
+        path = self.write("words.csv", WORDS)
+        for word in ("f32", "bf16_x6", "bf16_x3", "bf16", "f32_grade_fastest"):
+            with self.subTest(word):
+                answer = self.succeed_json("self", "--embeddings", path, "--precision", word)
+                numpy.testing.assert_allclose(
+                    answer["output"], attend(WORDS, WORDS, WORDS)[0], rtol=2**-6)
+        self.check_error(
+            attn("self", "--embeddings", path, "--type", "f64", "--precision", "bf16"),
+            SERVER_ERROR, "INVALID_ARGUMENT", "options.precision", "DATA_TYPE_F64")
+        self.check_error(attn("self", "--embeddings", path, "--precision", "f8"), USAGE_ERROR)
+
     def test_projections(self):
         twice, bias = self.write("twice.json", 2 * numpy.eye(2)), self.write(
             "bias.json", numpy.array([1.0, -1.0]))

@@ -21,6 +21,19 @@ _STORED = {F32: 2.0**-24, F16: 2.0**-11, BF16: 2.0**-8, F64: 2.0**-53}
 _SUMMED = {F32: 2.0**-24, F16: 2.0**-24, BF16: 2.0**-24, F64: 2.0**-53}
 _SMALLEST = {F32: 2.0**-126, F16: 2.0**-24, BF16: 2.0**-126, F64: 2.0**-1022}
 
+# How far a single product of F32 numbers may be off, where less than f32 is asked for.
+_PRODUCT = {options_pb2.PRECISION_BF16_X3: 2.0**-14, options_pb2.PRECISION_BF16: 2.0**-7}
+
+# What Execution.precision may say where F32 tensors are sent. Asking for a precision permits it.
+_GRANTED = {
+    options_pb2.PRECISION_UNSPECIFIED: {"f32"},  # the default of --default-precision
+    options_pb2.PRECISION_F32: {"f32"},
+    options_pb2.PRECISION_BF16_X6: {"f32", "bf16_x6"},
+    options_pb2.PRECISION_BF16_X3: {"f32", "bf16_x3"},
+    options_pb2.PRECISION_BF16: {"f32", "bf16"},
+    options_pb2.PRECISION_F32_GRADE_FASTEST: {"f32", "bf16_x6"},
+}
+
 # exp, tanh and a division, each within a few units.
 _FUNCTION_ULPS = 8
 
@@ -48,11 +61,14 @@ class _Roundoff:
     stored: float
     summed: float
     smallest: float
+    product: float
 
     @classmethod
-    def of(cls, data_type):
-        data_type = data_type or F32
-        return cls(_STORED[data_type], _SUMMED[data_type], _SMALLEST[data_type])
+    def of(cls, request):
+        data_type = _first_tensor(request).data_type or F32
+        return cls(
+            _STORED[data_type], _SUMMED[data_type], _SMALLEST[data_type],
+            _PRODUCT.get(request.options.precision, 0.0))
 
     def store(self, value, error):
         return Bounded(value, error + self.stored * numpy.abs(value) + self.smallest)
@@ -62,18 +78,26 @@ class _Roundoff:
 
     def matmul(self, left, right):
         """left right, summed in the accumulator's precision and not yet stored."""
-        growth = (left.value.shape[-1] + 2) * self.summed
+        growth = (left.value.shape[-1] + 2) * self.summed + self.product
         error = (
             (left.error + growth * numpy.abs(left.value)) @ numpy.abs(right.value)
             + (numpy.abs(left.value) + left.error) @ right.error)
         return Bounded(left.value @ right.value, error)
 
 
+def permitted_precisions(request):
+    """What Execution.precision may say in the answer: float64 is always precise enough."""
+    data_type = _first_tensor(request).data_type or F32
+    if data_type == F32:
+        return _GRANTED[request.options.precision] | {"f64"}
+    return {"f64"} if data_type == F64 else {"f32", "bf16", "f64"}
+
+
 @numpy.errstate(invalid="ignore")  # NaN may stand where it is hidden
 def answer(request):
     """Returns the Answer to any of the five requests, tensors shaped as the contract says."""
     query, key, value, shape_output = _operands(request)
-    roundoff = _Roundoff.of(_first_tensor(request).data_type)
+    roundoff = _Roundoff.of(request)
     group = query.value.shape[1] // key.value.shape[1]
     key, value = (each.map(lambda a: numpy.repeat(a, group, axis=1)) for each in (key, value))
 
@@ -131,7 +155,7 @@ def _operands(request):
             lambda r: [r.query_embeddings, r.memory_embeddings, r.memory_embeddings],
         service.MultiHeadAttentionRequest: _multi_head_sources,
     }[type(request)](request)
-    roundoff = _Roundoff.of(sources[0].data_type)
+    roundoff = _Roundoff.of(request)
     head_count = request.head_count or 1
     key_value_head_count = getattr(request, "key_value_head_count", 0) or head_count
     projections = request.projections
@@ -178,7 +202,7 @@ def _ready_operands(request):
             stored = stored.map(lambda a: a.swapaxes(1, 2))
         return stored if _has_batch(request) else stored.map(lambda a: a[0])
 
-    roundoff = _Roundoff.of(request.query.data_type)
+    roundoff = _Roundoff.of(request)
     return (
         roundoff.exact(to_heads_first(to_array(request.query), heads)),
         roundoff.exact(to_heads_first(to_array(request.key), key_value_heads)),

@@ -65,7 +65,7 @@ class NumericTestCase(unittest.TestCase):
         elif kind == options_pb2.SCORES_KIND_MASKED:
             self.check_tensor("scores", response.scores, expected.masked_scores)
         self.assertTrue(response.execution.implementation)
-        self.assertIn(response.execution.precision, ("f32", "bf16", "f64"))
+        self.assertIn(response.execution.precision, contract.permitted_precisions(request))
         self.assertGreaterEqual(response.execution.thread_count, 1)
         self.assertGreaterEqual(response.execution.total_ns, response.execution.compute_ns)
         self.assertTrue(response.execution.request_id)
@@ -218,6 +218,30 @@ class OptionsTest(NumericTestCase):
             }
             self.check_options(data_type=data_type, key_count=9, additive_score=parameters)
 
+    def test_every_precision_keeps_its_bound(self):
+        for name, precision in options_pb2.Precision.items():
+            with self.subTest(name):
+                self.check_options(precision=precision)
+                self.check_options(query_count=70, key_count=129, precision=precision)
+                self.check_options(
+                    precision=precision, normalization=options_pb2.NORMALIZATION_NONE)
+                self.check(service.MultiHeadAttentionRequest(
+                    query=self.tensor(2, 40, 64), head_count=2,
+                    projections=service.Projections(
+                        query=self.projection(64, 64), key=self.projection(64, 64),
+                        value=self.projection(64, 64), output=self.projection(64, 48)),
+                    options={"precision": precision, "causal": {}}))
+
+    def test_numbers_that_a_split_cannot_hold_keep_the_bound_of_f32(self):
+        for name, precision in options_pb2.Precision.items():
+            for magnitude in (2.0**-70, 2.0**40):
+                with self.subTest(name, magnitude=magnitude):
+                    query = magnitude * self.random.standard_normal((1, 32, 16))
+                    self.check(service.CrossAttentionRequest(
+                        query_embeddings=to_tensor(query),
+                        memory_embeddings=to_tensor(self.random.standard_normal((1, 48, 16))),
+                        options={"precision": precision, "scale": 1 / magnitude}))
+
     def test_boolean_masks_of_every_shape_that_broadcasts(self):
         for shape in ((1,), (9,), (6, 9), (6, 1), (1, 9), (2, 6, 9), (1, 1, 9), (2, 1, 1, 9),
                       (1, 2, 6, 9), (2, 2, 6, 9)):
@@ -290,6 +314,7 @@ class StandardServicesTest(unittest.TestCase):
         self.assertEqual(info.max_request_flops, 1e13)
         self.assertEqual(info.max_request_float64_flops, 1e11)
         self.assertGreater(info.queue_capacity, 0)
+        self.assertEqual(info.default_precision, options_pb2.PRECISION_F32)
 
     def test_health_is_serving_for_the_server_and_its_service(self):
         stub = health_pb2_grpc.HealthStub(server.channel)

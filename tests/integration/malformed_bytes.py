@@ -98,6 +98,7 @@ def _unknown_enumerators():
         ("MaskedAttention", "options.boolean_mask", "data_type"),
         ("MaskedAttention", "options", "normalization"),
         ("MaskedAttention", "options", "return_scores"),
+        ("MaskedAttention", "options", "precision"),
         ("MaskedAttention", "options.causal", "alignment"),
         ("ScaledDotProductAttention", "", "layout"),
         ("ScaledDotProductAttention", "options", "normalization"),

@@ -4,7 +4,7 @@ from attention.v1 import attention_service_pb2 as service
 from attention.v1 import options_pb2, tensor_pb2
 from request_changes import INVALID, Case, case, changed, find, projection, set_fields, tensor
 from request_changes import valid_requests
-from tensors import BF16, BOOL, F32, F64, INT32, INT64, to_tensor
+from tensors import BF16, BOOL, F16, F32, F64, INT32, INT64, to_tensor
 
 
 def cases():
@@ -122,6 +122,12 @@ def _bad_options():
 
     for value in (float("nan"), float("inf"), float("-inf")):
         yield of(f"scale = {value}", "options.scale", scale=value)
+    for data_type in (F16, BF16, F64):
+        for precision in options_pb2.Precision.values()[1:]:
+            yield case(f"precision {precision} of type {data_type}", "SelfAttention",
+                       service.SelfAttentionRequest(
+                           embeddings=tensor(3, 4, data_type=data_type),
+                           options={"precision": precision}), "options.precision")
     for shape in ((4,), (2, 3), (3, 2), (3, 1, 3), (2, 1, 3, 3)):
         for name, data_type in (("boolean_mask", BOOL), ("additive_mask", F32)):
             yield of(f"{name} {shape}", f"options.{name}",

@@ -25,6 +25,7 @@ REASONS = {
 # Labels and all values that they may ever have; `le` is a histogram's bucket.
 LABELS = {
     "method": METHODS, "code": CODES, "reason": REASONS, "role": {"query", "key"}, "le": None,
+    "precision": {"f32", "bf16_x6", "bf16_x3", "bf16", "f64"},
     "version": None, "implementation": None, "instruction_set": None, "grpc_version": None,
 }
 
@@ -70,6 +71,16 @@ class MetricsTest(unittest.TestCase):
         self.assertEqual(self.growth("attention_flops_total"), 2 * 3 * 5 * (8 + 8))
         self.assertEqual(self.growth("attention_sequence_length_sum", role="query"), 3)
         self.assertEqual(self.growth("attention_sequence_length_sum", role="key"), 5)
+
+    def test_computations_are_counted_by_what_ran(self):
+        for method, request in valid_requests().items():
+            ran = getattr(self.server.stub, method)(request, timeout=60).execution
+            labels = {"implementation": ran.implementation, "precision": ran.precision}
+            counted = self.growth("attention_computations_total", **labels)
+            getattr(self.server.stub, method)(request, timeout=60)
+            self.assertEqual(self.growth("attention_computations_total", **labels), counted + 1)
+        self.refuse("SelfAttention", b"")
+        self.assertEqual(self.growth("attention_computations_total"), 2 * len(METHODS))
 
     def test_refused_calls_are_counted_by_reason_and_code(self):
         huge = service.SelfAttentionRequest(embeddings=to_tensor([[1.0] * 1] * 10000))

@@ -9,8 +9,9 @@ import grpc
 import numpy
 
 from attention.v1 import attention_service_pb2 as service
+from attention.v1 import options_pb2
 from server_process import SERVER_BINARY, ServerProcess, clean_environment
-from tensors import BF16, F64, to_tensor
+from tensors import BF16, F32, F64, to_tensor
 
 LOOPBACK = ("--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0")
 
@@ -37,7 +38,8 @@ class RefusedStartTest(unittest.TestCase):
                 ("compute-threads", "many"), ("queue-capacity", "0"), ("queue-capacity", "1.5"),
                 ("max-request-bytes", "-5"), ("max-request-bytes", "9999999999999999999999"),
                 ("max-request-flops", "nan"), ("max-response-bytes", "lots"),
-                ("max-bytes-in-flight", "0"), ("implementation", "no-such-kernel")):
+                ("max-bytes-in-flight", "0"), ("implementation", "no-such-kernel"),
+                ("default-precision", "f8")):
             with self.subTest(flag=flag, value=value):
                 self.check_refused(run(*LOOPBACK, f"--{flag}={value}"), flag)
                 name = "ATTENTION_" + flag.upper().replace("-", "_")
@@ -75,7 +77,8 @@ class StartTest(unittest.TestCase):
         self.assertIn("ATTENTION_GRPC_ADDRESS", finished.stdout)
         for flag in ("grpc-address", "http-address", "implementation", "compute-threads",
                      "queue-capacity", "max-request-bytes", "max-response-bytes",
-                     "max-request-flops", "max-request-float64-flops", "max-bytes-in-flight"):
+                     "max-request-flops", "max-request-float64-flops", "max-bytes-in-flight",
+                     "default-precision"):
             self.assertIn(f"--{flag}", finished.stdout)
 
     def test_flags_and_their_variables_take_effect(self):
@@ -118,6 +121,18 @@ class StartTest(unittest.TestCase):
                         service.SelfAttentionRequest(embeddings=words), timeout=60)
                     want = "unfused-float64" if data_type == F64 else name
                     self.assertEqual(answer.execution.implementation, want)
+
+    def test_the_default_precision_is_told_and_leaves_other_types_alone(self):
+        with ServerProcess("--default-precision=bf16_x6") as server:
+            info = server.stub.GetServerInfo(service.GetServerInfoRequest(), timeout=10)
+            self.assertEqual(info.default_precision, options_pb2.PRECISION_BF16_X6)
+            for data_type, permitted in (
+                    (F32, {"bf16_x6", "f32", "f64"}), (BF16, {"bf16", "f32", "f64"}),
+                    (F64, {"f64"})):
+                answer = server.stub.SelfAttention(
+                    service.SelfAttentionRequest(embeddings=to_tensor(numpy.eye(64), data_type)),
+                    timeout=60)
+                self.assertIn(answer.execution.precision, permitted)
 
     def test_every_line_of_the_log_is_json(self):
         with ServerProcess() as server:

@@ -210,6 +210,29 @@ TEST_F(AttentionServerTest, DescribesItself) {
   EXPECT_THAT(Metrics(), HasSubstr("implementation=\"" + server_->implementation() + "\""));
 }
 
+TEST_F(AttentionServerTest, ComputesInTheDefaultPrecisionAndTellsIt) {
+  ServerOptions options = OnFreePorts();
+  options.default_precision = kernels::Precision::kBF16;
+  Start(options);
+  grpc::ClientContext info_context;
+  v1::GetServerInfoResponse info;
+  ASSERT_TRUE(stub_->GetServerInfo(&info_context, {}, &info).ok());
+  EXPECT_EQ(info.default_precision(), v1::PRECISION_BF16);
+  v1::SelfAttentionRequest request;
+  *request.mutable_embeddings() = Zeros({32, 16});
+  const auto ran = [&](v1::Precision precision) {
+    request.mutable_options()->set_precision(precision);
+    grpc::ClientContext context;
+    v1::AttentionResponse response;
+    const grpc::Status status = stub_->SelfAttention(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.execution().precision();
+  };
+  const std::string by_default = ran(v1::PRECISION_UNSPECIFIED);
+  EXPECT_EQ(by_default, ran(v1::PRECISION_BF16)) << "which may be f32 on this machine";
+  EXPECT_THAT(ran(v1::PRECISION_F32), testing::AnyOf("f32", "f64"));
+}
+
 TEST_F(AttentionServerTest, TellsEverybodyThatItIsDrainingAndGoesOnServing) {
   Start();
   EXPECT_THAT(HttpGet(server_->http_address(), "/readyz"), StartsWith("HTTP/1.1 200 "));

@@ -39,6 +39,14 @@ TEST_F(PrometheusMetricsTest, HasEverySeriesFromTheStart) {
                              "bytes_in_flight", "queue_full", "draining"}) {
     EXPECT_TRUE(Says(std::string("attention_rejected_total{reason=\"") + reason + "\"} 0"));
   }
+  for (const char* implementation :
+       {"fused-amx", "fused-avx512", "fused-avx2", "unfused-float64"}) {
+    for (const char* precision : {"f32", "bf16_x6", "bf16_x3", "bf16", "f64"}) {
+      EXPECT_TRUE(Says(std::string("attention_computations_total{implementation=\"") +
+                       implementation + "\",precision=\"" + precision + "\"} 0"))
+          << implementation << " " << precision;
+    }
+  }
   for (const char* line :
        {"attention_requests_in_flight 0", "attention_queue_depth 0",
         "attention_queue_wait_seconds_count 0", "attention_request_bytes_count 0",
@@ -58,7 +66,9 @@ TEST_F(PrometheusMetricsTest, CountsARequestFromStartToEnd) {
   metrics_.RequestStarted(Method::kCrossAttention, 1000);
   EXPECT_TRUE(Says("attention_requests_in_flight 1"));
   metrics_.QueueWaited(0.25);
-  metrics_.Computed(Method::kCrossAttention, 0.5, 1e6);
+  metrics_.Computed(
+      Method::kCrossAttention,
+      {.seconds = 0.5, .flops = 1e6, .implementation = "fused-amx", .precision = "bf16_x6"});
   metrics_.SequenceLengths(3, 5);
   metrics_.RequestFinished(Method::kCrossAttention, absl::StatusCode::kOk, 0.75, 2000);
   for (const char* line :
@@ -68,10 +78,21 @@ TEST_F(PrometheusMetricsTest, CountsARequestFromStartToEnd) {
         "attention_queue_wait_seconds_sum 0.25",
         "attention_compute_seconds_sum{method=\"CrossAttention\"} 0.5",
         "attention_request_seconds_sum{method=\"CrossAttention\"} 0.75",
-        "attention_flops_total 1000000", "attention_sequence_length_sum{role=\"query\"} 3",
+        "attention_flops_total 1000000",
+        "attention_computations_total{implementation=\"fused-amx\",precision=\"bf16_x6\"} 1",
+        "attention_computations_total{implementation=\"fused-amx\",precision=\"f32\"} 0",
+        "attention_sequence_length_sum{role=\"query\"} 3",
         "attention_sequence_length_sum{role=\"key\"} 5"}) {
     EXPECT_TRUE(Says(line)) << line;
   }
+}
+
+TEST_F(PrometheusMetricsTest, MakesNoSeriesForNamesThatItDoesNotKnow) {
+  metrics_.Computed(
+      Method::kCrossAttention,
+      {.seconds = 0.5, .flops = 1e6, .implementation = "fused-abacus", .precision = "f32"});
+  EXPECT_THAT(metrics_.Text(), Not(HasSubstr("fused-abacus")));
+  EXPECT_TRUE(Says("attention_compute_seconds_count{method=\"CrossAttention\"} 1"));
 }
 
 TEST_F(PrometheusMetricsTest, CountsFailures) {

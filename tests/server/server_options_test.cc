@@ -33,6 +33,7 @@ TEST(ParseServerOptionsTest, HasTheDocumentedDefaults) {
   EXPECT_EQ(options.engine.limits.max_flops, 1e13);
   EXPECT_EQ(options.engine.limits.max_float64_flops, 1e11);
   EXPECT_EQ(options.max_deadline, seconds(300));
+  EXPECT_EQ(options.default_precision, kernels::Precision::kF32);
   EXPECT_TRUE(options.reflection);
   EXPECT_EQ(options.log_level, LogLevel::kInfo);
   EXPECT_EQ(options.drain_grace, milliseconds(5000));
@@ -55,6 +56,7 @@ TEST(ParseServerOptionsTest, ReadsEveryFlag) {
                                       "--grpc-memory-bytes=10MiB",
                                       "--max-deadline-seconds=11",
                                       "--implementation=unfused-float64",
+                                      "--default-precision=bf16_x3",
                                       "--reflection=off",
                                       "--log-level=debug",
                                       "--drain-grace-ms=12",
@@ -78,6 +80,7 @@ TEST(ParseServerOptionsTest, ReadsEveryFlag) {
   EXPECT_EQ(options.grpc_memory_bytes, 10 << 20);
   EXPECT_EQ(options.max_deadline, seconds(11));
   EXPECT_EQ(options.implementation, "unfused-float64");
+  EXPECT_EQ(options.default_precision, kernels::Precision::kBF16X3);
   EXPECT_FALSE(options.reflection);
   EXPECT_EQ(options.log_level, LogLevel::kDebug);
   EXPECT_EQ(options.drain_grace, milliseconds(12));
@@ -120,6 +123,13 @@ TEST(ParseServerOptionsTest, SaysInOneSentenceWhatIsWrong) {
       {{"--max-request-bytes=lots"}, {}, "--max-request-bytes: got 'lots', want a number of bytes"},
       {{"--max-request-bytes=4GiB"}, {}, "--max-request-bytes: got '4GiB', want 1 to 2145386496"},
       {{"--max-request-flops=nan"}, {}, "--max-request-flops: got 'nan', want a number > 0"},
+      {{"--default-precision=bf16_x9"},
+       {},
+       "--default-precision: got 'bf16_x9', want one of f32, bf16_x6, bf16_x3, bf16, "
+       "f32_grade_fastest"},
+      {{},
+       {"ATTENTION_DEFAULT_PRECISION=F32"},
+       "ATTENTION_DEFAULT_PRECISION: got 'F32', want one of f32, bf16_x6"},
       {{"--reflection=perhaps"}, {}, "--reflection: got 'perhaps', want true or false"},
       {{"--log-level=loud"}, {}, "--log-level: got 'loud', want debug, info, warning or error"},
       {{"--no-such-flag"}, {}, "--no-such-flag"},
@@ -147,7 +157,8 @@ TEST(ParseServerOptionsTest, HelpNamesEveryFlagWithItsVariable) {
   for (const char* text :
        {"--grpc-address", "ATTENTION_GRPC_ADDRESS", "127.0.0.1:8001", "--max-request-bytes",
         "ATTENTION_MAX_REQUEST_BYTES", "256MiB", "--drain-grace-ms", "ATTENTION_DRAIN_GRACE_MS",
-        "5000", "unfused-float64", "Examples:"}) {
+        "5000", "unfused-float64", "--default-precision", "ATTENTION_DEFAULT_PRECISION",
+        "f32_grade_fastest", "Examples:"}) {
     EXPECT_THAT(parsed.text, HasSubstr(text));
   }
 }

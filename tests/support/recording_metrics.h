@@ -25,6 +25,8 @@ struct RecordedMetrics {
     server::Method method;
     double seconds;
     double flops;
+    std::string implementation;
+    std::string precision;
   };
   std::vector<std::pair<server::Method, int64_t>> started;
   std::vector<Finish> finished;
@@ -64,9 +66,11 @@ class RecordingMetrics final : public server::ServiceMetrics {
     const std::lock_guard lock(mutex_);
     recorded_.queue_waits.push_back(seconds);
   }
-  void Computed(server::Method method, double seconds, double flops) override {
+  void Computed(server::Method method, const server::Computation& computation) override {
     const std::lock_guard lock(mutex_);
-    recorded_.computed.push_back({method, seconds, flops});
+    recorded_.computed.push_back({method, computation.seconds, computation.flops,
+                                  std::string(computation.implementation),
+                                  std::string(computation.precision)});
   }
   void SequenceLengths(int64_t query_count, int64_t key_count) override {
     const std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 #include "client/attn/attention_commands.h"
 
 #include <fstream>
+#include <utility>
 
 #include "client/array/npy_array.h"
 #include "gmock/gmock.h"
@@ -140,6 +141,28 @@ TEST_F(AttentionCommandsTest, EveryOptionReachesTheRequest) {
   EXPECT_THAT(options.key_lengths().shape(), ElementsAre(1));
   EXPECT_TRUE(options.return_weights());
   EXPECT_EQ(options.return_scores(), v1::SCORES_KIND_RAW);
+}
+
+TEST_F(AttentionCommandsTest, APrecisionIsSentIfItIsGiven) {
+  EXPECT_EQ(Call({"self", "--embeddings", "-"}, kTwoByTwo), ExitCode::kOk) << err_;
+  EXPECT_EQ(service_.last_request<v1::SelfAttentionRequest>().options().precision(),
+            v1::PRECISION_UNSPECIFIED);
+  const std::pair<const char*, v1::Precision> words[] = {
+      {"f32", v1::PRECISION_F32},
+      {"bf16_x6", v1::PRECISION_BF16_X6},
+      {"bf16_x3", v1::PRECISION_BF16_X3},
+      {"bf16", v1::PRECISION_BF16},
+      {"f32_grade_fastest", v1::PRECISION_F32_GRADE_FASTEST},
+  };
+  for (const auto& [word, precision] : words) {
+    EXPECT_EQ(Call({"self", "--embeddings", "-", "--precision", word}, kTwoByTwo), ExitCode::kOk)
+        << err_;
+    EXPECT_EQ(service_.last_request<v1::SelfAttentionRequest>().options().precision(), precision);
+  }
+}
+
+TEST_F(AttentionCommandsTest, AnUnknownPrecisionIsAUsageError) {
+  ExpectUsageError({"self", "--embeddings", "-", "--precision", "f8"}, "--precision", kTwoByTwo);
 }
 
 TEST_F(AttentionCommandsTest, CausalNeedsNoValue) {

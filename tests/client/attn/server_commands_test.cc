@@ -28,9 +28,11 @@ TEST_F(ServerCommandsTest, HealthFollowsTheServer) {
 
 TEST_F(ServerCommandsTest, InfoAndVersionTellTheServers) {
   EXPECT_EQ(Call({"info"}), ExitCode::kOk);
-  EXPECT_THAT(out_, HasSubstr("implementations   fused, reference\n"));
+  EXPECT_THAT(out_, HasSubstr("implementations    fused, reference\n"));
+  EXPECT_THAT(out_, HasSubstr("default precision  bf16_x6\n"));
   EXPECT_EQ(Call({"info", "--output", "json"}), ExitCode::kOk);
   EXPECT_EQ(nlohmann::json::parse(out_)["queue_capacity"], 9);
+  EXPECT_EQ(nlohmann::json::parse(out_)["default_precision"], "bf16_x6");
   EXPECT_EQ(Call({"version"}), ExitCode::kOk);
   EXPECT_THAT(out_, AllOf(StartsWith("attn "), HasSubstr("server 1.2.3\n")));
   EXPECT_EQ(Run({"version"}), ExitCode::kOk);

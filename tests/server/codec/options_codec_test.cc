@@ -1,7 +1,9 @@
 #include "server/codec/options_codec.h"
 
+#include <iterator>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -19,10 +21,12 @@ using test::Zeros;
 using testing::Optional;
 
 // Queries of width 3 and keys of width 4.
-absl::StatusOr<AttentionTask> Decode(const v1::AttentionOptions& options) {
+absl::StatusOr<AttentionTask> Decode(const v1::AttentionOptions& options,
+                                     kernels::DataType type = kernels::DataType::kF32) {
   static auto& storage = *new std::vector<Buffer>();
   TensorReader reader(storage);
   AttentionTask task;
+  task.type = type;
   task.query.view.extents = {1, 1, 2, 3};
   task.key.view.extents = {1, 1, 2, 4};
   if (absl::Status status = DecodeOptions(options, reader, task); !status.ok()) return status;
@@ -98,6 +102,48 @@ TEST(DecodeOptionsTest, ReadsTheAdditiveScore) {
   EXPECT_EQ(task->problem.score_vector.data, options.additive_score().vector().raw().data());
 }
 
+v1::AttentionOptions WithPrecision(v1::Precision precision) {
+  v1::AttentionOptions options;
+  options.set_precision(precision);
+  return options;
+}
+
+TEST(DecodeOptionsTest, ReadsEveryPrecision) {
+  const std::pair<v1::Precision, kernels::Precision> precisions[] = {
+      {v1::PRECISION_F32, kernels::Precision::kF32},
+      {v1::PRECISION_BF16_X6, kernels::Precision::kBF16X6},
+      {v1::PRECISION_BF16_X3, kernels::Precision::kBF16X3},
+      {v1::PRECISION_BF16, kernels::Precision::kBF16},
+      {v1::PRECISION_F32_GRADE_FASTEST, kernels::Precision::kF32GradeFastest},
+  };
+  static_assert(std::size(precisions) == v1::Precision_MAX);
+  for (const auto& [wire, kernel] : precisions) {
+    const auto task = Decode(WithPrecision(wire));
+    ASSERT_THAT(task, IsOk());
+    EXPECT_EQ(task->options.precision, kernel) << v1::Precision_Name(wire);
+  }
+}
+
+TEST(DecodeOptionsTest, RefusesAPrecisionForAnyTypeButF32) {
+  const std::pair<kernels::DataType, std::string> types[] = {
+      {kernels::DataType::kF16, "DATA_TYPE_F16"},
+      {kernels::DataType::kBF16, "DATA_TYPE_BF16"},
+      {kernels::DataType::kF64, "DATA_TYPE_F64"},
+  };
+  for (const auto& [type, name] : types) {
+    EXPECT_THAT(Decode({}, type), IsOk());
+    for (int number = 1; number <= v1::Precision_MAX; ++number) {
+      const auto precision = static_cast<v1::Precision>(number);
+      EXPECT_THAT(Decode(WithPrecision(precision), type),
+                  StatusIs(absl::StatusCode::kInvalidArgument,
+                           "options.precision: got " + v1::Precision_Name(precision) +
+                               ", want PRECISION_UNSPECIFIED where the data_type of the queries "
+                               "is " +
+                               name));
+    }
+  }
+}
+
 struct Refusal {
   v1::AttentionOptions options;
   std::string message;
@@ -137,6 +183,8 @@ std::vector<Refusal> Refusals() {
        "options.scale: got an infinity, want a finite number"},
       {bad_normalization, "options.normalization: got -1, want 0 to 3"},
       {bad_scores, "options.return_scores: got 3, want 0 to 2"},
+      {WithPrecision(static_cast<v1::Precision>(6)), "options.precision: got 6, want 0 to 5"},
+      {WithPrecision(static_cast<v1::Precision>(-1)), "options.precision: got -1, want 0 to 5"},
       {no_weight, "options.general_score.weight: got nothing, want a tensor"},
       {WithGeneral(Zeros({4, 4})),
        "options.general_score.weight.shape[0]: got 4, want 3 as in the query width of one head"},

@@ -1,5 +1,6 @@
 #include "server/codec/request_decoder.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,40 @@ TEST(NewRequestMessageTest, FitsEveryMethod) {
     // Empty requests lack their first tensor, or a mask, which is said in every method's own words.
     EXPECT_THAT(DecodeRequestOf(method, *message),
                 test::StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr(": got no")));
+  }
+}
+
+// A small valid request of each method.
+std::unique_ptr<google::protobuf::Message> ValidRequest(Method method, v1::Precision precision) {
+  const v1::Tensor tensor = test::Zeros({1, 2, 4});
+  auto message = NewRequestMessage(method);
+  const google::protobuf::Reflection& reflection = *message->GetReflection();
+  for (const char* name :
+       {"embeddings", "query", "key", "value", "query_embeddings", "memory_embeddings"}) {
+    if (const auto* field = message->GetDescriptor()->FindFieldByName(name); field != nullptr) {
+      reflection.MutableMessage(message.get(), field)->CopyFrom(tensor);
+    }
+  }
+  v1::AttentionOptions options;
+  options.mutable_causal();
+  options.set_precision(precision);
+  const auto* field = message->GetDescriptor()->FindFieldByName("options");
+  reflection.MutableMessage(message.get(), field)->CopyFrom(options);
+  return message;
+}
+
+TEST(DecodeRequestOfTest, TakesTheDefaultPrecisionUnlessTheRequestNamesOne) {
+  const RequestDefaults defaults = {.precision = kernels::Precision::kBF16X6};
+  for (int i = 0; i < kMethodCount; ++i) {
+    const auto method = static_cast<Method>(i);
+    const auto silent = ValidRequest(method, v1::PRECISION_UNSPECIFIED);
+    const auto by_default = DecodeRequestOf(method, *silent, defaults);
+    ASSERT_THAT(by_default, test::IsOk());
+    EXPECT_EQ(by_default->task.options.precision, kernels::Precision::kBF16X6) << Name(method);
+    const auto speaking = ValidRequest(method, v1::PRECISION_BF16_X3);
+    const auto by_name = DecodeRequestOf(method, *speaking, defaults);
+    ASSERT_THAT(by_name, test::IsOk());
+    EXPECT_EQ(by_name->task.options.precision, kernels::Precision::kBF16X3) << Name(method);
   }
 }
 

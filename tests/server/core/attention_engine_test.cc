@@ -56,6 +56,8 @@ TEST_F(AttentionEngineTest, MeasuresQueueAndComputation) {
   EXPECT_EQ(recorded.computed[0].method, Method::kCrossAttention);
   EXPECT_EQ(recorded.computed[1].method, Method::kSelfAttention);
   EXPECT_DOUBLE_EQ(recorded.computed[1].flops, TaskFlops(ready.task));
+  EXPECT_EQ(recorded.computed[1].implementation, answer->result.report.implementation);
+  EXPECT_EQ(recorded.computed[1].precision, "f64");
   EXPECT_THAT(recorded.rejections, IsEmpty());
   EXPECT_THAT(recorded.stopped, IsEmpty());
 }
