@@ -74,6 +74,7 @@ class AttentionServer::Impl {
  public:
   Impl(const ServerOptions& options, JsonLog& log)
       : options_(options),
+        log_(log),
         implementation_(PreferredImplementation()),
         engine_options_(WithThreadCount(options.engine)),
         metrics_({std::string(Version()), implementation_, std::string(kernels::InstructionSet()),
@@ -104,6 +105,7 @@ class AttentionServer::Impl {
     absl::StatusOr<GrpcTransport> transport = StartGrpc(options_, service_);
     if (!transport.ok()) return WithFlag("--grpc-address", transport.status());
     transport_ = *std::move(transport);
+    WarmUp();
     SetHealth(*transport_.server, true);
     ready_ = true;
     return absl::OkStatus();
@@ -138,7 +140,24 @@ class AttentionServer::Impl {
   [[nodiscard]] int compute_thread_count() const { return engine_options_.thread_count; }
 
  private:
+  // Calls that come meanwhile wait for it.
+  void WarmUp() {
+    const WarmUpReport report = engine_.WarmUp(options_.warm_up, options_.default_precision);
+    if (report.planned_task_count > 0) {
+      log_.Write(LogLevel::kInfo, "warmed up",
+                 {{"tasks", report.computed_task_count},
+                  {"planned_tasks", report.planned_task_count},
+                  {"elapsed_ms", report.elapsed.count() / 1'000'000}});
+    }
+    if (!report.status.ok()) {
+      const absl::string_view detail = report.status.message();
+      log_.Write(LogLevel::kWarning, "warming up met a fault",
+                 {{"detail", std::string_view(detail.data(), detail.size())}});
+    }
+  }
+
   const ServerOptions options_;
+  JsonLog& log_;
   const std::string implementation_;
   const EngineOptions engine_options_;
   const SteadyClock clock_;

@@ -15,8 +15,9 @@ namespace attention::server {
 // Thread safety: one thread starts, drains and destroys it; CancelCalls may come from another.
 class AttentionServer {
  public:
-  // Listens and serves when this returns. At most one in a process may name an implementation. The
-  // error is one sentence for the operator. `log` must outlive the server.
+  // Listens, has warmed up and serves when this returns; nobody who asks for its health is told so
+  // earlier. At most one in a process may name an implementation. The error is one sentence for the
+  // operator. `log` must outlive the server.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<AttentionServer>> Start(
       const ServerOptions& options, JsonLog& log);
 

@@ -17,6 +17,7 @@
 #include "server/core/precision.h"
 #include "server/listen_address.h"
 #include "server/option_values.h"
+#include "server/warm_up_shapes.h"
 
 namespace attention::server {
 namespace {
@@ -32,6 +33,7 @@ constexpr int64_t kMaxMemoryBytes = int64_t{1} << 50;
 constexpr int64_t kMinGrpcMemoryBytes = int64_t{1} << 20;
 constexpr int64_t kMaxSeconds = 86'400;
 constexpr int64_t kMaxMilliseconds = 3'600'000;
+constexpr int64_t kMaxWarmUpMilliseconds = 60'000;  // a termination signal waits for it
 constexpr int64_t kMaxThreads = 1'024;
 constexpr int64_t kMaxQueueCapacity = 1'000'000;
 
@@ -243,6 +245,21 @@ std::string ImplementationNames() {
                        });
 }
 
+void AddWarmUp(WarmUpOptions& warm_up, FlagTable& flags) {
+  flags.Add(
+      "--warm-up", "SHAPES",
+      absl::StrCat("What every compute thread computes, in F32 and BF16, before the server is "
+                   "ready, so that first requests do not wait for generated code: none, "
+                   "common (",
+                   WarmUpShapesText(CommonWarmUpShapes()),
+                   ") or such a list; 32/8x1024x128 is 32 query heads with 8 of keys and "
+                   "values, 1024 tokens, heads of width 128."),
+      "common", Into(warm_up.shapes, ParseWarmUpShapes));
+  flags.Add("--warm-up-limit-ms", "MILLISECONDS", "Time after which that ends, done or not.",
+            absl::StrCat(warm_up.limit.count()),
+            WholeNumber(warm_up.limit, 1, kMaxWarmUpMilliseconds));
+}
+
 void AddCompute(ServerOptions& options, FlagTable& flags) {
   flags.Group("Computation");
   flags.Add("--compute-threads", "COUNT",
@@ -260,6 +277,7 @@ void AddCompute(ServerOptions& options, FlagTable& flags) {
       absl::StrCat("How matrix products of F32 requests that do not say are computed: one of ",
                    PrecisionNames(), "."),
       std::string(Name(options.default_precision)), OneOfPrecisions(options.default_precision));
+  AddWarmUp(options.warm_up, flags);
 }
 
 void AddLimits(ServerOptions& options, FlagTable& flags) {

@@ -11,6 +11,7 @@
 
 #include "kernels/attend.h"
 #include "server/core/attention_engine.h"
+#include "server/core/warm_up.h"
 #include "server/json_log.h"
 
 namespace attention::server {
@@ -36,6 +37,7 @@ struct ServerOptions {
   std::chrono::seconds max_deadline{300};
   std::string implementation;  // empty: the best that this machine can run
   kernels::Precision default_precision = kernels::Precision::kF32;
+  WarmUpOptions warm_up = {.shapes = CommonWarmUpShapes()};
   bool reflection = true;
   LogLevel log_level = LogLevel::kInfo;
   std::chrono::milliseconds drain_grace{5000};

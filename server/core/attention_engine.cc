@@ -66,6 +66,11 @@ class AttentionEngine::Impl {
   void Submit(Method method, const AttentionTask& task,
               std::shared_ptr<const RequestContext> context, Done done);
 
+  [[nodiscard]] WarmUpReport WarmUp(const WarmUpOptions& options,
+                                    kernels::Precision default_precision) {
+    return server::WarmUp(pool_, options, default_precision, clock_);
+  }
+
   [[nodiscard]] const EngineOptions& options() const { return options_; }
   [[nodiscard]] const ByteBudget& budget() const { return budget_; }
   [[nodiscard]] const ComputePool& pool() const { return pool_; }
@@ -272,6 +277,11 @@ absl::StatusOr<ByteBudget::Permit> AttentionEngine::AdmitRequest(int64_t request
 void AttentionEngine::Submit(Method method, const AttentionTask& task,
                              std::shared_ptr<const RequestContext> context, Done done) {
   impl_->Submit(method, task, std::move(context), std::move(done));
+}
+
+WarmUpReport AttentionEngine::WarmUp(const WarmUpOptions& options,
+                                     kernels::Precision default_precision) {
+  return impl_->WarmUp(options, default_precision);
 }
 
 void AttentionEngine::BeginDrain() { impl_->gate().Close(); }

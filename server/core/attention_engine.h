@@ -15,6 +15,7 @@
 #include "server/core/log.h"
 #include "server/core/request_context.h"
 #include "server/core/service_metrics.h"
+#include "server/core/warm_up.h"
 
 namespace attention::server {
 
@@ -81,6 +82,10 @@ class AttentionEngine {
   // has been called. `done` must not throw and must not destroy the engine.
   void Submit(Method method, const AttentionTask& task,
               std::shared_ptr<const RequestContext> context, Done done);
+
+  // See warm_up.h. Tasks that are submitted meanwhile wait until it is over.
+  [[nodiscard]] WarmUpReport WarmUp(const WarmUpOptions& options,
+                                    kernels::Precision default_precision);
 
   // From now on everything new is refused; what was accepted finishes. For good; may be called
   // again.

@@ -45,7 +45,8 @@ ServerProcess::ServerProcess(const std::vector<std::string>& flags) {
   log_path_ = log_path;
 
   std::vector<std::string> words = {TEST_SERVER_BINARY, "--grpc-address=127.0.0.1:0",
-                                    "--http-address=127.0.0.1:0", "--drain-grace-ms=0"};
+                                    "--http-address=127.0.0.1:0", "--drain-grace-ms=0",
+                                    "--warm-up=none"};
   words.insert(words.end(), flags.begin(), flags.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());

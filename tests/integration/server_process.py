@@ -15,6 +15,10 @@ from attention.v1 import attention_service_pb2_grpc
 
 SERVER_BINARY = os.environ["TEST_SERVER_BINARY"]
 START_SECONDS = 60
+
+# Tests wait for neither, unless they are about it.
+_QUICK = {"ATTENTION_DRAIN_GRACE_MS": "0", "ATTENTION_WARM_UP": "none"}
+
 MAX_MESSAGE_BYTES = 512 << 20
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
@@ -27,6 +31,16 @@ def clean_environment(**additions):
     return kept | additions
 
 
+def get(http_address, path):
+    """Returns (status, body)."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{http_address}{path}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
 class ServerProcess:
     """Starts the server with `flags`; use as a context manager, or call stop()."""
 
@@ -34,7 +48,7 @@ class ServerProcess:
         self._process = subprocess.Popen(
             [SERVER_BINARY, "--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0", *flags],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env=clean_environment(**{"ATTENTION_DRAIN_GRACE_MS": "0"} | (environment or {})))
+            env=clean_environment(**_QUICK | (environment or {})))
         self.pid = self._process.pid
         self.log_lines = []
         self._serving = threading.Event()
@@ -82,12 +96,7 @@ class ServerProcess:
 
     def get(self, path):
         """Returns (status, body) of the HTTP part."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(f"http://{self.http_address}{path}", timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        return get(self.http_address, path)
 
     def samples(self):
         """The metrics as {(name, ((label, value), ...)): number}."""

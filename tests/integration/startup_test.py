@@ -1,16 +1,20 @@
 """A server that cannot start as asked says why in one sentence and does not start otherwise."""
 
+import contextlib
 import json
 import socket
 import subprocess
+import time
 import unittest
 
 import grpc
 import numpy
 
+import health_pb2
+import health_pb2_grpc
 from attention.v1 import attention_service_pb2 as service
 from attention.v1 import options_pb2
-from server_process import SERVER_BINARY, ServerProcess, clean_environment
+from server_process import SERVER_BINARY, ServerProcess, clean_environment, get
 from tensors import BF16, F32, F64, to_tensor
 
 LOOPBACK = ("--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0")
@@ -39,7 +43,8 @@ class RefusedStartTest(unittest.TestCase):
                 ("max-request-bytes", "-5"), ("max-request-bytes", "9999999999999999999999"),
                 ("max-request-flops", "nan"), ("max-response-bytes", "lots"),
                 ("max-bytes-in-flight", "0"), ("implementation", "no-such-kernel"),
-                ("default-precision", "f8")):
+                ("default-precision", "f8"), ("warm-up", "some"), ("warm-up", "8x512"),
+                ("warm-up", "99999x1x1"), ("warm-up-limit-ms", "0")):
             with self.subTest(flag=flag, value=value):
                 self.check_refused(run(*LOOPBACK, f"--{flag}={value}"), flag)
                 name = "ATTENTION_" + flag.upper().replace("-", "_")
@@ -78,7 +83,7 @@ class StartTest(unittest.TestCase):
         for flag in ("grpc-address", "http-address", "implementation", "compute-threads",
                      "queue-capacity", "max-request-bytes", "max-response-bytes",
                      "max-request-flops", "max-request-float64-flops", "max-bytes-in-flight",
-                     "default-precision"):
+                     "default-precision", "warm-up", "warm-up-limit-ms"):
             self.assertIn(f"--{flag}", finished.stdout)
 
     def test_flags_and_their_variables_take_effect(self):
@@ -139,6 +144,74 @@ class StartTest(unittest.TestCase):
             server.stub.GetServerInfo(service.GetServerInfoRequest(), timeout=10)
         for line in server.log_lines:
             self.assertIn("message", json.loads(line))
+
+
+def free_address():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+class WarmUpTest(unittest.TestCase):
+    def log_of(self, **environment):
+        with ServerProcess(environment=environment) as server:
+            info = server.stub.GetServerInfo(service.GetServerInfoRequest(), timeout=10)
+        lines = [json.loads(line) for line in server.log_lines]
+        return info, {line["message"]: line for line in lines}
+
+    def test_common_shapes_are_the_default_and_are_told(self):
+        info, log = self.log_of(ATTENTION_WARM_UP="")
+        if info.implementations[0] == "unfused-float64":
+            self.skipTest("there is nothing to warm up here")
+        line = log["warmed up"]
+        self.assertGreater(line["tasks"], 0)
+        self.assertLessEqual(line["tasks"], line["planned_tasks"])
+        self.assertLess(line["elapsed_ms"], 10_000, "ten times the limit")
+        self.assertNotIn("warming up met a fault", log)
+
+    def test_none_is_none(self):
+        _, log = self.log_of(ATTENTION_WARM_UP="none")
+        self.assertNotIn("warmed up", log)
+
+    def test_readiness_comes_after(self):
+        if self.log_of()[0].implementations[0] == "unfused-float64":
+            self.skipTest("there is nothing to warm up here")
+        grpc_address, http_address = free_address(), free_address()
+        process = subprocess.Popen(
+            [SERVER_BINARY, f"--grpc-address={grpc_address}", f"--http-address={http_address}",
+             "--warm-up=1x65536x64", "--warm-up-limit-ms=2500", "--drain-grace-ms=0"],
+            stderr=subprocess.PIPE, text=True, env=clean_environment())
+        try:
+            healths, pages = self.watch_until_ready(grpc_address, http_address)
+        finally:
+            process.terminate()
+            log = process.communicate(timeout=60)[1]
+        self.assertEqual(process.returncode, 0, log)
+        not_serving, serving = 2, 1
+        self.assertEqual(healths, [not_serving, serving])
+        self.assertEqual(pages, [503, 200])
+        messages = [json.loads(line)["message"] for line in log.splitlines()]
+        self.assertLess(messages.index("warmed up"), messages.index("serving"), log)
+
+    def watch_until_ready(self, grpc_address, http_address):
+        """Returns what health and /readyz said, in order, without repetitions."""
+        healths, pages = [], []
+
+        def check():
+            # A new connection each time: one that was refused is not tried again soon.
+            options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+            with grpc.insecure_channel(grpc_address, options=options) as channel:
+                stub = health_pb2_grpc.HealthStub(channel)
+                return stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status
+
+        end = time.monotonic() + 60
+        while time.monotonic() < end and pages[-1:] != [200]:
+            with contextlib.suppress(grpc.RpcError):
+                healths.append(check())
+            with contextlib.suppress(OSError):
+                pages.append(get(http_address, "/readyz")[0])
+            time.sleep(0.02)
+        healths.append(check())
+        return list(dict.fromkeys(healths)), list(dict.fromkeys(pages))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ ServerOptions OnFreePorts() {
   ServerOptions options;
   options.grpc_address = "127.0.0.1:0";
   options.http_address = "127.0.0.1:0";
+  options.warm_up.shapes.clear();
   return options;
 }
 
@@ -231,6 +232,17 @@ TEST_F(AttentionServerTest, ComputesInTheDefaultPrecisionAndTellsIt) {
   const std::string by_default = ran(v1::PRECISION_UNSPECIFIED);
   EXPECT_EQ(by_default, ran(v1::PRECISION_BF16)) << "which may be f32 on this machine";
   EXPECT_THAT(ran(v1::PRECISION_F32), testing::AnyOf("f32", "f64"));
+}
+
+TEST_F(AttentionServerTest, WarmsUpWithoutCountingItAsRequests) {
+  ServerOptions options = OnFreePorts();
+  options.warm_up.shapes = {{2, 1, 8, 16}};
+  Start(options);
+  EXPECT_EQ(Health(""), "SERVING");
+  const std::string metrics = Metrics();
+  EXPECT_THAT(metrics, HasSubstr("attention_queue_wait_seconds_count 0\n"));
+  EXPECT_THAT(metrics, HasSubstr("attention_flops_total 0\n"));
+  EXPECT_THAT(metrics, HasSubstr("attention_bytes_in_flight 0\n"));
 }
 
 TEST_F(AttentionServerTest, TellsEverybodyThatItIsDrainingAndGoesOnServing) {

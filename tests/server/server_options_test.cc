@@ -34,6 +34,8 @@ TEST(ParseServerOptionsTest, HasTheDocumentedDefaults) {
   EXPECT_EQ(options.engine.limits.max_float64_flops, 1e11);
   EXPECT_EQ(options.max_deadline, seconds(300));
   EXPECT_EQ(options.default_precision, kernels::Precision::kF32);
+  EXPECT_EQ(options.warm_up.shapes, CommonWarmUpShapes());
+  EXPECT_EQ(options.warm_up.limit, milliseconds(1000));
   EXPECT_TRUE(options.reflection);
   EXPECT_EQ(options.log_level, LogLevel::kInfo);
   EXPECT_EQ(options.drain_grace, milliseconds(5000));
@@ -57,6 +59,8 @@ TEST(ParseServerOptionsTest, ReadsEveryFlag) {
                                       "--max-deadline-seconds=11",
                                       "--implementation=unfused-float64",
                                       "--default-precision=bf16_x3",
+                                      "--warm-up=12x128x64,32/8x1x80",
+                                      "--warm-up-limit-ms=19",
                                       "--reflection=off",
                                       "--log-level=debug",
                                       "--drain-grace-ms=12",
@@ -81,6 +85,9 @@ TEST(ParseServerOptionsTest, ReadsEveryFlag) {
   EXPECT_EQ(options.max_deadline, seconds(11));
   EXPECT_EQ(options.implementation, "unfused-float64");
   EXPECT_EQ(options.default_precision, kernels::Precision::kBF16X3);
+  EXPECT_THAT(options.warm_up.shapes,
+              ElementsAre(WarmUpShape{12, 12, 128, 64}, WarmUpShape{32, 8, 1, 80}));
+  EXPECT_EQ(options.warm_up.limit, milliseconds(19));
   EXPECT_FALSE(options.reflection);
   EXPECT_EQ(options.log_level, LogLevel::kDebug);
   EXPECT_EQ(options.drain_grace, milliseconds(12));
@@ -130,6 +137,8 @@ TEST(ParseServerOptionsTest, SaysInOneSentenceWhatIsWrong) {
       {{},
        {"ATTENTION_DEFAULT_PRECISION=F32"},
        "ATTENTION_DEFAULT_PRECISION: got 'F32', want one of f32, bf16_x6"},
+      {{"--warm-up=12x128"}, {}, "--warm-up: got '12x128', want none, common or at most 64 shapes"},
+      {{"--warm-up-limit-ms=0"}, {}, "--warm-up-limit-ms: got '0', want a whole number from 1 to"},
       {{"--reflection=perhaps"}, {}, "--reflection: got 'perhaps', want true or false"},
       {{"--log-level=loud"}, {}, "--log-level: got 'loud', want debug, info, warning or error"},
       {{"--no-such-flag"}, {}, "--no-such-flag"},
@@ -158,7 +167,7 @@ TEST(ParseServerOptionsTest, HelpNamesEveryFlagWithItsVariable) {
        {"--grpc-address", "ATTENTION_GRPC_ADDRESS", "127.0.0.1:8001", "--max-request-bytes",
         "ATTENTION_MAX_REQUEST_BYTES", "256MiB", "--drain-grace-ms", "ATTENTION_DRAIN_GRACE_MS",
         "5000", "unfused-float64", "--default-precision", "ATTENTION_DEFAULT_PRECISION",
-        "f32_grade_fastest", "Examples:"}) {
+        "f32_grade_fastest", "--warm-up", "ATTENTION_WARM_UP", "12x128x64", "Examples:"}) {
     EXPECT_THAT(parsed.text, HasSubstr(text));
   }
 }
