@@ -1,0 +1,1 @@
+"""Times the kernels beside other libraries that compute attention on the CPU."""

@@ -1,0 +1,39 @@
+"""The kernels of this project, through their Python module."""
+
+import attention_kernels
+
+from .cases import Case
+from .contestant import Contestant, Prepared
+from .operands import from_bfloat16_bits
+
+
+def float32_values(array):
+    """Of a NumPy array that is float32 or ml_dtypes' bfloat16."""
+    return array if array.dtype == "float32" else from_bfloat16_bits(array.view("uint16"))
+
+
+class Ours(Contestant):
+    """scaled_dot_product_attention of this project in one precision."""
+
+    def __init__(self, precision):
+        self.precision = precision
+        self.name = f"ours {precision}"
+
+    def prepare(self, case, operands, threads):
+        query, key, value = (
+            each.typed() for each in (operands.query, operands.key, operands.value))
+        options = {"is_causal": case.causal, "precision": self.precision, "threads": threads}
+
+        def run():
+            return attention_kernels.scaled_dot_product_attention(query, key, value, **options)
+
+        def report():
+            _, ran = attention_kernels.scaled_dot_product_attention(
+                query, key, value, return_report=True, **options)
+            return {"implementation": ran.implementation, "precision": ran.precision}
+
+        return Prepared(self.name, run, float32_values, report)
+
+
+# By what they compute.
+CONTESTANTS = {Case: Ours}

@@ -1,0 +1,53 @@
+"""The table for people and the file for programs."""
+
+import json
+import math
+
+_COLUMNS = ("kind", "shape", "type", "precision", "causal", "threads")
+
+
+def table_line(row):
+    """One row: ours, every peer, the ratio to the best of them."""
+    what = (f"{row['kind']:8} {row['shape']:18} {row['type']:5} {row['precision']:8} "
+            f"{'causal' if row['causal'] else '':7} {row['threads']:2} {row['amx_phase']:5}")
+    peers = "  ".join(f"{name} {time:.4g}" for name, time in sorted(
+        row["peers"].items(), key=lambda item: item[1]))
+    ratio = row["ratio_to_best_peer"]
+    said = "   -  " if ratio is None else f"{ratio:5.2f}x"
+    return f"{what} {row['ours_ms']:9.4g} ms {said}  {peers}"
+
+
+def make_row(case, data_type, threads, ran, times, peers, amx_phase):
+    """`ran`: the report of our own call; `times`: {name: ms}; `peers`: names of those who agree."""
+    ours = times[ran["name"]]
+    peer_times = {name: times[name] for name in peers}
+    return {
+        "shape": case.shape, "kind": case.kind, "type": data_type, "precision": ran["precision"],
+        "causal": case.causal, "threads": threads, "ours_ms": ours, "peers": peer_times,
+        "ratio_to_best_peer": min(peer_times.values()) / ours if peer_times else None,
+        "amx_phase": amx_phase, "implementation": ran["implementation"],
+        "requested_precision": ran["requested_precision"],
+        "gflops_per_second": case.flops / ours / 1e6,
+    }
+
+
+def summary(rows):
+    """Geometric mean and worst ratio of each group of rows."""
+    groups = {}
+    for row in rows:
+        if row["ratio_to_best_peer"] is not None:
+            key = tuple(row[name] for name in ("kind", "type", "precision", "threads"))
+            groups.setdefault(key, []).append(row)
+    for key, members in sorted(groups.items()):
+        ratios = [row["ratio_to_best_peer"] for row in members]
+        worst = min(members, key=lambda row: row["ratio_to_best_peer"])
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        yield (f"{key[0]:8} {key[1]:5} {key[2]:8} {key[3]} threads: {mean:5.2f}x in the geometric "
+               f"mean of {len(ratios)}, least {min(ratios):5.2f}x "
+               f"({worst['shape']}{' causal' if worst['causal'] else ''})")
+
+
+def write_json(path, rows, **about):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({**about, "rows": rows}, file, indent=1)
+        file.write("\n")
