@@ -31,6 +31,7 @@ nb::handle known_numpy_array;
 nb::handle known_tensor;
 nb::handle known_to_dlpack;
 nb::handle known_is_grad_enabled;
+nb::handle known_bfloat16;  // the dtype of the first NumPy array of bfloat16
 
 nb::handle Look(nb::handle& known, const char* module, const char* name) {
   if (!known.is_valid()) known = nb::object(nb::module_::import_(module).attr(name)).release();
@@ -103,8 +104,28 @@ std::string DtypeText(nb::handle object) {
   return type.is_none() ? TypeNameOf(object) : nb::str(type).c_str();
 }
 
+// ml_dtypes registers one dtype of that name.
 bool IsNumPyBfloat16(nb::handle object) {
-  return IsNumPy(object) && nb::cast<std::string>(object.attr("dtype").attr("name")) == "bfloat16";
+  if (!IsNumPy(object)) return false;
+  const nb::object type = object.attr("dtype");
+  if (known_bfloat16.is_valid()) return type.is(known_bfloat16);
+  if (nb::cast<std::string>(type.attr("name")) != "bfloat16") return false;
+  known_bfloat16 = nb::object(type).release();
+  return true;
+}
+
+// Null if the object is no array, or cannot be accessed like this. Sets `type` where the memory
+// does not say it.
+nb::ndarray<nb::ro> Borrow(nb::handle object, const std::string& field, Access access,
+                           std::optional<DataType>& type) {
+  if (IsTensor(object)) return ImportMemory(TensorCapsule(object, field), access);
+  if (!known_bfloat16.is_valid()) {  // most processes never meet one
+    nb::ndarray<nb::ro> memory = ImportMemory(object, access);
+    if (memory.is_valid()) return memory;
+  }
+  if (!IsNumPyBfloat16(object)) return ImportMemory(object, access);
+  type = DataType::kBF16;
+  return ImportMemory(object.attr("view")("uint16"), access);
 }
 
 [[noreturn]] void RaiseNotBorrowed(nb::handle object, const std::string& field, Access access) {
@@ -134,7 +155,7 @@ std::string NumPyTypeName(DataType type, const std::string& field) {
 
 }  // namespace
 
-std::string ShapeText(const std::vector<int64_t>& extents) {
+std::string ShapeText(const Shape& extents) {
   return absl::StrCat("[", absl::StrJoin(extents, ", "), "]");
 }
 
@@ -142,15 +163,7 @@ Array BorrowArray(nb::handle object, const std::string& field, Access access) {
   Array array;
   array.object = nb::borrow(object);
   std::optional<DataType> type;
-  if (IsTensor(object)) {
-    array.memory = ImportMemory(TensorCapsule(object, field), access);
-  } else {
-    array.memory = ImportMemory(object, access);
-    if (!array.memory.is_valid() && IsNumPyBfloat16(object)) {
-      array.memory = ImportMemory(object.attr("view")("uint16"), access);
-      type = DataType::kBF16;
-    }
-  }
+  array.memory = Borrow(object, field, access, type);
   if (!array.memory.is_valid()) RaiseNotBorrowed(object, field, access);
   if (array.memory.device_type() != nb::device::cpu::value) {
     RaiseValueError(absl::StrCat(field, ": got an array on a device, want one on the CPU"));
@@ -168,6 +181,7 @@ Array BorrowArray(nb::handle object, const std::string& field, Access access) {
   array.data = const_cast<void*>(array.memory.data());
   if (std::find(array.extents.begin(), array.extents.end(), 0) != array.extents.end()) {
     array.data = nothing;
+    array.strides.assign(array.rank(), 1);  // NumPy's are of no meaning here
   }
   if (reinterpret_cast<uintptr_t>(array.data) % kernels::ElementBytes(array.type) != 0) {
     RaiseValueError(absl::StrCat(field, ": got an address that is not a multiple of ",
@@ -176,7 +190,7 @@ Array BorrowArray(nb::handle object, const std::string& field, Access access) {
   return array;
 }
 
-Array MakeArrayLike(const Array& like, const std::vector<int64_t>& extents) {
+Array MakeArrayLike(const Array& like, const Shape& extents) {
   nb::list shape;
   for (const int64_t extent : extents) shape.append(extent);
   nb::object made;

@@ -9,21 +9,24 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "kernels/tensor_view.h"
 
 namespace attention::python {
 
 enum class Access : uint8_t { kRead, kWrite };
 
+// Extents or strides, outermost first.
+using Shape = absl::InlinedVector<int64_t, 4>;
+
 // A borrowed array. The memory stays alive, and locked against resizing, as long as this object.
 struct Array {
   nanobind::object object;                 // what the caller gave
   nanobind::ndarray<nanobind::ro> memory;  // and its memory
   kernels::DataType type = kernels::DataType::kF32;
-  std::vector<int64_t> extents;  // outermost first, as the strides, which are in elements
-  std::vector<int64_t> strides;
+  Shape extents;
+  Shape strides;         // in elements
   void* data = nullptr;  // aligned to an element; not null even where there are no elements
 
   [[nodiscard]] size_t rank() const { return extents.size(); }
@@ -37,10 +40,10 @@ struct Array {
 
 // A new dense array of the kind and element type of `like`: a tensor for a tensor, otherwise a
 // NumPy array. Raises TypeError where NumPy has no such type.
-[[nodiscard]] Array MakeArrayLike(const Array& like, const std::vector<int64_t>& extents);
+[[nodiscard]] Array MakeArrayLike(const Array& like, const Shape& extents);
 
 // "[2, 8, 512, 64]"
-[[nodiscard]] std::string ShapeText(const std::vector<int64_t>& extents);
+[[nodiscard]] std::string ShapeText(const Shape& extents);
 
 // As a view of rank four, with leading axes of extent 1 where the array has fewer. Of up to four
 // axes.

@@ -74,7 +74,7 @@ TensorView BroadcastMask(const Array& mask, const kernels::AttentionProblem& pro
   if (!fits) {
     RaiseValueError(absl::StrCat("attn_mask: got shape ", ShapeText(mask.extents),
                                  ", want one that broadcasts to ",
-                                 ShapeText({want.begin(), want.end()})));
+                                 ShapeText(Shape(want.begin(), want.end()))));
   }
   if (view.extents[3] > 1 && view.strides[3] != 0 && view.strides[3] != 1) {
     RaiseValueError(absl::StrCat("attn_mask: got a stride of ", view.strides[3],
@@ -112,15 +112,15 @@ kernels::AttentionProblem MakeProblem(const AttentionArguments& arguments,
   return problem;
 }
 
-std::vector<int64_t> ShapeOfResult(const Array& query, int64_t width) {
-  std::vector<int64_t> shape = query.extents;
+Shape ShapeOfResult(const Array& query, int64_t width) {
+  Shape shape = query.extents;
   shape.back() = width;
   return shape;
 }
 
 // The caller's array, or a new one.
 Array OutputArray(const AttentionArguments& arguments, const Operands& operands) {
-  const std::vector<int64_t> shape = ShapeOfResult(operands.query, operands.value.extents.back());
+  const Shape shape = ShapeOfResult(operands.query, operands.value.extents.back());
   if (arguments.out.is_none()) return MakeArrayLike(operands.query, shape);
   Array output = BorrowArray(arguments.out, "out", Access::kWrite);
   if (output.extents != shape) {

@@ -1,4 +1,4 @@
-"""compare_peers, run for a moment: whole rows, right answers, and a file that a program can read."""
+"""compare_peers, run for a moment: whole rows, right answers, a file that a program can read."""
 
 import json
 import os

@@ -3,13 +3,20 @@
 import json
 import math
 
-_COLUMNS = ("kind", "shape", "type", "precision", "causal", "threads")
+HEADER = (f"{'kind':8} {'shape':18} {'type':5} {'precision':10} {'':7} threads {'amx':5} "
+          f"{'ours':>10}  best peer / ours, every peer in ms")
+
+
+def _precision(row):
+    """What ran, and in brackets what was asked for if that was something else."""
+    asked = row["requested_precision"]
+    return row["precision"] if row["precision"] == asked else f"{row['precision']} ({asked})"
 
 
 def table_line(row):
-    """One row: ours, every peer, the ratio to the best of them."""
-    what = (f"{row['kind']:8} {row['shape']:18} {row['type']:5} {row['precision']:8} "
-            f"{'causal' if row['causal'] else '':7} {row['threads']:2} {row['amx_phase']:5}")
+    """One row: ours, the ratio to the best peer, every peer."""
+    what = (f"{row['kind']:8} {row['shape']:18} {row['type']:5} {_precision(row):10} "
+            f"{'causal' if row['causal'] else '':7} {row['threads']:7} {row['amx_phase']:5}")
     peers = "  ".join(f"{name} {time:.4g}" for name, time in sorted(
         row["peers"].items(), key=lambda item: item[1]))
     ratio = row["ratio_to_best_peer"]
@@ -36,13 +43,13 @@ def summary(rows):
     groups = {}
     for row in rows:
         if row["ratio_to_best_peer"] is not None:
-            key = tuple(row[name] for name in ("kind", "type", "precision", "threads"))
+            key = tuple(row[name] for name in ("kind", "type", "requested_precision", "threads"))
             groups.setdefault(key, []).append(row)
     for key, members in sorted(groups.items()):
         ratios = [row["ratio_to_best_peer"] for row in members]
         worst = min(members, key=lambda row: row["ratio_to_best_peer"])
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        yield (f"{key[0]:8} {key[1]:5} {key[2]:8} {key[3]} threads: {mean:5.2f}x in the geometric "
+        yield (f"{key[0]:8} {key[1]:5} {key[2]:8} {key[3]} thread(s): {mean:5.2f}x in the geometric "
                f"mean of {len(ratios)}, least {min(ratios):5.2f}x "
                f"({worst['shape']}{' causal' if worst['causal'] else ''})")
 
