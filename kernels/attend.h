@@ -38,8 +38,9 @@ enum class ScoresOutput : uint8_t { kNone, kRaw, kMasked };
 // of their own and ignore it. A split product writes x = high + middle (+ low), each in BF16, and
 // sums the products of the parts in f32 (Henry, Tang and Heinecke, "Leveraging the bfloat16
 // Artificial Intelligence Datatype For Higher-Precision Computations", 2019). Where the processor
-// has no BF16 tiles, and for heads with numbers that a split cannot hold (infinite, NaN, or not 0
-// and outside [2^-48, 2^63]), products are in f32.
+// has no BF16 tiles, and for queries that see a number which a split cannot hold (infinite, NaN, or
+// not 0 and outside [2^-48, 2^63] in magnitude), products are in f32; so they are for a few queries
+// at a time, where reading keys and values takes the time.
 enum class Precision : uint8_t {
   kF32,              // f32 products and sums
   kBF16X6,           // six products of BF16 parts: the same error bound as kF32
@@ -99,7 +100,7 @@ struct AttentionOutputs {
 struct AttentionReport {
   std::string_view implementation;  // Implementation::name()
   std::string_view precision;       // of the matrix products: "f32", "bf16_x6", "bf16_x3", "bf16"
-                                    // or "f64"; where heads differ, what most of them took
+                                    // or "f64"; what most queries took, where they differ
   int thread_count = 1;             // threads that took part
 };
 

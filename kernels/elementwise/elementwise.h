@@ -12,9 +12,9 @@
 
 namespace attention::kernels {
 
-// Score rows are padded to a multiple of this many columns (two vectors of the widest kind); the
+// Score rows are padded to a multiple of this many columns (a vector of the widest kind); the
 // padding may be overwritten.
-inline constexpr int64_t kColumnMultiple = 32;
+inline constexpr int64_t kColumnMultiple = 16;
 
 [[nodiscard]] constexpr int64_t RoundUp(int64_t count, int64_t multiple) {
   return (count + multiple - 1) / multiple * multiple;
@@ -43,15 +43,6 @@ void SplitToBF16(const float* source, int64_t count, const BF16Parts& parts);
 void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,
                   void* destination);
 
-// destination[column * destination_stride + row] = source[row * source_stride + column], in words
-// of 32 bits.
-void TransposeWords(const uint32_t* source, int64_t source_stride, int64_t row_count,
-                    int64_t column_count, uint32_t* destination, int64_t destination_stride);
-
-// destination[2 * i] = even[i], destination[2 * i + 1] = odd[i].
-void InterleaveHalfWords(const uint16_t* even, const uint16_t* odd, int64_t count,
-                         uint16_t* destination);
-
 [[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);
 
 // s = s * scale + additive (if any); -infinity where additive is -infinity or boolean (if any) is
@@ -62,32 +53,47 @@ void MaskScores(float* scores, int64_t count, float scale, const float* additive
 // A block of scores of some queries over consecutive keys, and the running softmax of those
 // queries. `exponent_scale` > 0 is what scores are multiplied by to become exponents of 2.
 struct SoftmaxBlock {
-  float* scores;  // [row_count, column_count]; in the F32 case overwritten by the weights
+  float* scores;                  // [row_count, column_count]
   int64_t score_stride_elements;  // >= column_count
   int64_t row_count;
-  int64_t column_count;  // a multiple of kColumnMultiple
-  const int32_t*
-      visible_counts;  // [row_count]: columns at and after it are hidden, in [0, column_count]
+  int64_t column_count;           // a multiple of kColumnMultiple
+  const int32_t* visible_counts;  // [row_count]: columns at and after it are hidden, in [0,
+                                  // column_count]
   float exponent_scale;
-  float* maxima;   // [row_count]: the running maximum of the scores; -infinity at first
-  float* sums;     // [row_count]: the running sum of weights; 0 at first
-  float* outputs;  // [row_count, output_count]: the running output, rescaled when a maximum grows
+  float* references;  // [row_count]: what is subtracted from a row's scores; -infinity at first
+  float* sums;        // [row_count]: the running sum of weights; 0 at first
+  float* outputs;     // [row_count, output_count]: the running output, rescaled when a reference
+                      // grows
   int64_t output_stride_elements;
   int64_t output_count;
 };
 
 // Takes one block into the running softmax (Milakov and Gimelshein, 2018): weights become
-// 2^((score - maximum) * exponent_scale), 0 where hidden. They are left in block.scores.
-// Subtracting first keeps scores near the ends of f32 (masks of the lowest finite number) from
-// overflowing.
+// 2^((score - reference) * exponent_scale), 0 where hidden, and overwrite the scores. The reference
+// is the running maximum. Subtracting first keeps scores near the ends of f32 (masks of the lowest
+// finite number) from overflowing.
 void SoftmaxToF32(const SoftmaxBlock& block);
 
-// The same, with the weights rounded to BF16 into `weights` [row_count, weight_stride_elements].
-void SoftmaxToBF16(const SoftmaxBlock& block, uint16_t* weights, int64_t weight_stride_elements);
+// Weights as the left operand of BF16 products: 1, 2 or 3 parts of [row_count,
+// part_stride_elements] each, part_count * part_bytes bytes. Within each 32 columns they stand in
+// the order 0, 16, 1, 17, ..., which costs nothing to write; the rows of the right operand must be
+// paired alike.
+struct BF16Weights {
+  uint16_t* parts;
+  int64_t row_stride_elements;
+  int64_t part_stride_elements;  // from one part to the next
+  int part_count;
+};
 
-// In place: scores[i] = 2^((scores[i] - maximum) * exponent_scale) * factor; the softmax, once the
-// maximum is final.
-void NormalizeScores(float* scores, int64_t count, float exponent_scale, float maximum,
+// The same in one pass over the scores: the reference may lie below the maximum as long as no
+// weight is large, so rows are seldom rescaled. A single part is rounded, and `sums` counts what it
+// holds after rounding; with more parts the weights are exact to 2^-16 (two) or 2^-24 (three).
+// column_count is a multiple of 32; the scores stay, but for -infinity where hidden.
+void SoftmaxToBF16(const SoftmaxBlock& block, const BF16Weights& weights);
+
+// In place: scores[i] = 2^((scores[i] - reference) * exponent_scale) * factor; the softmax, once
+// the reference is final.
+void NormalizeScores(float* scores, int64_t count, float exponent_scale, float reference,
                      float factor);
 
 }  // namespace attention::kernels

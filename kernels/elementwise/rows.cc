@@ -104,8 +104,13 @@ HWY_INLINE void ScaleAndNarrowRow(const float* source, float factor, int64_t cou
   const hn::Rebind<T, FloatTag> narrow;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto factors = hn::Set(d, factor);
-  for (int64_t i = 0; i < count; i += lanes) {
-    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto scaled = hn::Mul(hn::LoadU(d, source + i), factors);
+    hn::StoreU(hn::DemoteTo(narrow, scaled), narrow, destination + i);
+  }
+  if (i < count) {
+    const size_t rest = static_cast<size_t>(count - i);
     const auto scaled = hn::Mul(hn::LoadN(d, source + i, rest), factors);
     hn::StoreN(hn::DemoteTo(narrow, scaled), narrow, destination + i, rest);
   }
@@ -129,32 +134,6 @@ void ScaleFromF32Here(const float* source, float factor, int64_t count, DataType
       return;
     case DataType::kBool:
       return;
-  }
-}
-
-// In tiles small enough for the first-level cache, so that neither side is walked with a large
-// stride for long.
-void TransposeWordsHere(const uint32_t* source, int64_t source_stride, int64_t row_count,
-                        int64_t column_count, uint32_t* destination, int64_t destination_stride) {
-  constexpr int64_t kTile = 16;
-  for (int64_t row0 = 0; row0 < row_count; row0 += kTile) {
-    const int64_t rows = std::min(kTile, row_count - row0);
-    for (int64_t column0 = 0; column0 < column_count; column0 += kTile) {
-      const int64_t columns = std::min(kTile, column_count - column0);
-      for (int64_t column = column0; column < column0 + columns; ++column) {
-        for (int64_t row = row0; row < row0 + rows; ++row) {
-          destination[column * destination_stride + row] = source[row * source_stride + column];
-        }
-      }
-    }
-  }
-}
-
-void InterleaveHalfWordsHere(const uint16_t* even, const uint16_t* odd, int64_t count,
-                             uint16_t* destination) {
-  for (int64_t i = 0; i < count; ++i) {
-    destination[2 * i] = even[i];
-    destination[2 * i + 1] = odd[i];
   }
 }
 
@@ -219,8 +198,6 @@ HWY_EXPORT(ConvertToF32Here);
 HWY_EXPORT(SplitToBF16Here);
 HWY_EXPORT(AllSplittableHere);
 HWY_EXPORT(ScaleFromF32Here);
-HWY_EXPORT(TransposeWordsHere);
-HWY_EXPORT(InterleaveHalfWordsHere);
 HWY_EXPORT(AllFiniteHere);
 HWY_EXPORT(MaskScoresHere);
 
@@ -239,17 +216,6 @@ bool AllSplittable(const float* values, int64_t count) {
 void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,
                   void* destination) {
   HWY_DYNAMIC_DISPATCH(ScaleFromF32Here)(source, factor, count, type, destination);
-}
-
-void TransposeWords(const uint32_t* source, int64_t source_stride, int64_t row_count,
-                    int64_t column_count, uint32_t* destination, int64_t destination_stride) {
-  HWY_DYNAMIC_DISPATCH(TransposeWordsHere)
-  (source, source_stride, row_count, column_count, destination, destination_stride);
-}
-
-void InterleaveHalfWords(const uint16_t* even, const uint16_t* odd, int64_t count,
-                         uint16_t* destination) {
-  HWY_DYNAMIC_DISPATCH(InterleaveHalfWordsHere)(even, odd, count, destination);
 }
 
 bool AllFinite(DataType type, const void* values, int64_t count) {

@@ -4,13 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <new>
-#include <numbers>
 
 #include "kernels/aligned_array.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/stream_rows.h"
 #include "kernels/first_error.h"
 #include "kernels/fused/mask_rows.h"
+#include "kernels/fused/score_scale.h"
 #include "kernels/visibility.h"
 
 namespace attention::kernels {
@@ -35,11 +35,7 @@ class DecodeCall {
   DecodeCall(const AttentionProblem& problem, float scale, const AttentionOutputs& outputs,
              const Execution& execution)
       : problem_(problem),
-        scale_(scale),
-        scale_first_(problem.boolean_mask.present() || problem.additive_mask.present() ||
-                     !(scale > 0)),
-        exponent_scale_(static_cast<float>((scale_first_ ? 1.0 : static_cast<double>(scale)) *
-                                           std::numbers::log2e)),
+        scale_(problem, scale),
         outputs_(outputs),
         execution_(execution),
         group_size_(problem.query.extents[1] / problem.key.extents[1]),
@@ -130,6 +126,13 @@ class DecodeCall {
     RepairRows(group, chunk, values, weights, outputs);
   }
 
+  // The thread's own.
+  [[nodiscard]] MaskRows& Masks(int64_t batch) const {
+    thread_local MaskRows masks;
+    masks.Begin(problem_, batch);
+    return masks;
+  }
+
   // The group's queries in f32.
   [[nodiscard]] FewRows Queries(int64_t group) const {
     thread_local AlignedArray<float> queries;
@@ -146,21 +149,22 @@ class DecodeCall {
   // Scores to weights, with each row's maximum and sum. Hidden keys weigh 0.
   void WeighScores(int64_t group, int64_t chunk, int64_t count, const FewRows& scores) {
     const int64_t batch = BatchOf(group);
+    MaskRows& masks = Masks(batch);
     for (int64_t row = 0; row < row_count_; ++row) {
       const auto visible =
           static_cast<int32_t>(std::min(count, VisibleInChunk(batch, QueryOf(row), chunk)));
       float* score_row = scores.data + row * scores.stride_elements;
-      if (scale_first_) {
-        MaskRows masks(problem_, batch, HeadOf(group, row));
-        masks.Apply(QueryOf(row), chunk * kChunkKeys, visible, scale_, score_row);
+      if (scale_.scale_first) {
+        masks.Apply({HeadOf(group, row), QueryOf(row)}, chunk * kChunkKeys, visible, scale_.scale,
+                    score_row);
       }
       SoftmaxToF32({.scores = score_row,
                     .score_stride_elements = scores.stride_elements,
                     .row_count = 1,
                     .column_count = scores.stride_elements,
                     .visible_counts = &visible,
-                    .exponent_scale = exponent_scale_,
-                    .maxima = maxima_.data() + PartialRow(group, chunk) + row,
+                    .exponent_scale = scale_.exponent_scale,
+                    .references = maxima_.data() + PartialRow(group, chunk) + row,
                     .sums = sums_.data() + PartialRow(group, chunk) + row,
                     .outputs = nullptr,
                     .output_stride_elements = 0,
@@ -173,15 +177,17 @@ class DecodeCall {
   void RepairRows(int64_t group, int64_t chunk, const StreamedRows& values, const FewRows& weights,
                   float* outputs) const {
     constexpr float kHidden = -1;  // no weight is negative
+    const MaskRows& masks = Masks(BatchOf(group));
     for (int64_t row = 0; row < row_count_; ++row) {
       float* output = outputs + row * output_stride_;
       if (AllFinite(DataType::kF32, output, values.width)) continue;
-      const MaskRows masks(problem_, BatchOf(group), HeadOf(group, row));
       const int64_t visible = VisibleInChunk(BatchOf(group), QueryOf(row), chunk);
       float* weight_row = weights.data + row * weights.stride_elements;
       for (int64_t key = 0; key < values.row_count; ++key) {
-        if (key >= visible || !masks.Visible(QueryOf(row), chunk * kChunkKeys + key))
+        if (key >= visible ||
+            !masks.Visible({HeadOf(group, row), QueryOf(row)}, chunk * kChunkKeys + key)) {
           weight_row[key] = kHidden;
+        }
       }
       SumStreamedRowsExcept(values, weight_row, kHidden, output);
     }
@@ -205,7 +211,7 @@ class DecodeCall {
         // A chunk that saw nothing counts 0, but a NaN in its sum is kept.
         const float factor = chunk_maximum == kMinusInfinity
                                  ? 0.0f
-                                 : std::exp2((chunk_maximum - maximum) * exponent_scale_);
+                                 : std::exp2((chunk_maximum - maximum) * scale_.exponent_scale);
         sum += sums_.data()[partial] * factor;
         const float* output = partial_outputs_.data() + partial * output_stride_;
         for (int64_t column = 0; column < width; ++column)
@@ -217,9 +223,7 @@ class DecodeCall {
   }
 
   const AttentionProblem& problem_;
-  const float scale_;
-  const bool scale_first_;  // masks, or a scale that is not positive, need scaled scores
-  const float exponent_scale_;
+  const ScoreScale scale_;
   const AttentionOutputs& outputs_;
   const Execution& execution_;
   const int64_t group_size_;

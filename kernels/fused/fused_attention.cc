@@ -2,67 +2,34 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 
-#include "kernels/first_error.h"
 #include "kernels/fused/decode.h"
-#include "kernels/fused/packed_operands.h"
+#include "kernels/fused/f32_grade_probe.h"
+#include "kernels/fused/head_schedule.h"
 #include "kernels/fused/query_tile.h"
 #include "kernels/fused/tile_plan.h"
 #include "kernels/instruction_set.h"
-#include "kernels/visibility.h"
 
 namespace attention::kernels {
 namespace {
 
-// Keys of a batch entry that some query reads: all of them for raw scores, else the visible ones.
-int64_t ReadKeyCount(const AttentionProblem& problem, const AttentionOptions& options,
-                     int64_t batch) {
-  if (options.scores == ScoresOutput::kRaw) return problem.key.extents[2];
-  return VisibleKeyCount(problem, batch, problem.query.extents[2] - 1);
-}
-
-// Packs every key block that will be read. Returns the number of threads that took part.
-int PackOperands(const FusedCall& call, PackedOperands& packed, FirstError& error) {
-  return RunItems(call.execution, packed.block_count(), [&](int64_t index) {
-    const BlockIndex block = packed.BlockAt(index);
-    const int64_t first_key = block.block * call.plan.key_columns;
-    const int64_t count = std::min(
-        ReadKeyCount(call.problem, call.options, block.batch) - first_key, call.plan.key_columns);
-    if (count <= 0) return;
-    try {
-      packed.Pack(block, count);
-    } catch (const std::bad_alloc&) {
-      error.Update(absl::ResourceExhaustedError("no memory for packing keys and values"));
-    }
-  });
-}
-
-int ComputeTiles(const FusedCall& call, FirstError& error) {
-  const int64_t head_count = call.problem.query.extents[1];
-  const int64_t tile_count = call.plan.query_tile_count;
-  const int64_t item_count = call.problem.query.extents[0] * head_count * tile_count;
-  return RunItems(call.execution, item_count, [&](int64_t item) {
-    // Last tiles first: with a causal mask they are the largest.
-    const int64_t tile = tile_count - 1 - item % tile_count;
-    const int64_t head = item / tile_count % head_count;
-    const int64_t batch = item / tile_count / head_count;
-    const MatrixKernelScope scope;
-    try {
-      error.Update(ComputeQueryTile(call, batch, head, tile * call.plan.query_rows));
-    } catch (const std::bad_alloc&) {
-      error.Update(absl::ResourceExhaustedError("no memory for a tile of scores"));
-    }
-  });
-}
-
-absl::StatusOr<int> ComputeFused(const FusedCall& call, PackedOperands& packed) {
-  FirstError error;
-  const int packing_threads = PackOperands(call, packed, error);
-  if (absl::Status status = error.Get(); !status.ok()) return status;
-  const int computing_threads = ComputeTiles(call, error);
-  if (absl::Status status = error.Get(); !status.ok()) return status;
-  return std::max(packing_threads, computing_threads);
+// What the matrix products are made of, as far as the processor has BF16 tiles.
+const Products& ChooseProducts(const AttentionProblem& problem, Precision precision) {
+  if (problem.query.type == DataType::kBF16) return kBF16Products;
+  if (problem.query.type != DataType::kF32) return kF32Products;
+  switch (precision) {
+    case Precision::kF32:
+      return kF32Products;
+    case Precision::kBF16X6:
+      return kBF16X6Products;
+    case Precision::kBF16X3:
+      return kBF16X3Products;
+    case Precision::kBF16:
+      return kBF16Products;
+    case Precision::kF32GradeFastest:
+      return SplittingIsFaster() ? kBF16X6Products : kF32Products;
+  }
+  return kF32Products;
 }
 
 class FusedImplementation final : public Implementation {
@@ -89,24 +56,26 @@ class FusedImplementation final : public Implementation {
     const double default_scale = 1.0 / std::sqrt(static_cast<double>(problem.query.extents[3]));
     const auto scale = static_cast<float>(options.scale.value_or(default_scale));
     if (ElementCount(problem.query.extents) == 0) return report;
-    absl::StatusOr<int> thread_count;
     if (IsDecode(problem, options, outputs)) {
-      thread_count = ComputeDecode(problem, scale, outputs, execution);
-    } else {
-      const TilePlan plan = PlanTiles(problem, level_ == InstructionLevel::kAvx512Amx);
-      if (plan.type == MatrixType::kBF16) report.precision = "bf16";
-      PackedOperands packed(problem, plan);
-      const FusedCall call = {.problem = problem,
-                              .options = options,
-                              .outputs = outputs,
-                              .execution = execution,
-                              .plan = plan,
-                              .packed = packed,
-                              .scale = scale};
-      thread_count = ComputeFused(call, packed);
+      const absl::StatusOr<int> thread_count = ComputeDecode(problem, scale, outputs, execution);
+      if (!thread_count.ok()) return thread_count.status();
+      report.thread_count = *thread_count;
+      return report;
     }
-    if (!thread_count.ok()) return thread_count.status();
-    report.thread_count = *thread_count;
+    const Products& products = level_ == InstructionLevel::kAvx512Amx
+                                   ? ChooseProducts(problem, options.precision)
+                                   : kF32Products;
+    const FusedCall call = {.problem = problem,
+                            .options = options,
+                            .outputs = outputs,
+                            .execution = execution,
+                            .scale = ScoreScale(problem, scale)};
+    const absl::StatusOr<ScheduleOutcome> outcome =
+        ComputeHeads(call, PlanTiles(problem, products));
+    if (!outcome.ok()) return outcome.status();
+    report.thread_count = outcome->thread_count;
+    const int64_t row_count = ElementCount(problem.query.extents) / problem.query.extents[3];
+    if (outcome->f32_row_count * 2 <= row_count) report.precision = products.name;
     return report;
   }
 

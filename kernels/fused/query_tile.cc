@@ -1,13 +1,16 @@
 #include "kernels/fused/query_tile.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
-#include <numbers>
+#include <vector>
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fused/mask_rows.h"
+#include "kernels/fused/query_rows.h"
+#include "kernels/fused/selected_kernel.h"
+#include "kernels/onednn/matrix_kernel.h"
 #include "kernels/visibility.h"
 
 namespace attention::kernels {
@@ -26,141 +29,173 @@ int64_t RoundedRowCount(int64_t row_count) {
 
 // A thread's working memory, kept between tiles.
 struct Scratch {
-  AlignedArray<std::byte> queries;       // [rows, inner width] in the type of the matrix kernels
+  AlignedArray<std::byte> queries;       // parts of [rows, inner width]
   AlignedArray<float> scores;            // [rows, score stride]
-  AlignedArray<uint16_t> weights;        // [rows, weight stride], BF16 only
+  AlignedArray<uint16_t> weights;        // parts of [rows, weight stride], BF16 only
   AlignedArray<float> outputs;           // [rows, output stride]
-  AlignedArray<float> maxima;            // [rows]
+  AlignedArray<float> references;        // [rows]
   AlignedArray<float> sums;              // [rows]
-  AlignedArray<int32_t> visible_counts;  // [rows]
+  AlignedArray<int64_t> visible_ends;    // [rows]: keys before it are seen, but for masks
+  AlignedArray<int32_t> visible_counts;  // [rows]: the same within a block
+  std::vector<float> value_row;
+  MaskRows masks;
 };
 
 class QueryTile {
  public:
-  QueryTile(const FusedCall& call, int64_t batch, int64_t head, int64_t first_query,
-            Scratch& scratch)
-      : call_(call),
-        plan_(call.plan),
-        problem_(call.problem),
-        batch_(batch),
-        head_(head),
-        key_value_head_(head / (problem_.query.extents[1] / problem_.key.extents[1])),
-        first_query_(first_query),
-        row_count_(std::min(plan_.query_rows, problem_.query.extents[2] - first_query)),
-        padded_row_count_(RoundedRowCount(row_count_)),
-        masks_(problem_, batch, head),
+  QueryTile(const QueryTileTask& task, Scratch& scratch)
+      : call_(task.call),
+        plan_(task.plan),
+        problem_(task.call.problem),
+        head_(task.head),
+        group_rows_{.batch = task.head.batch(),
+                    .key_value_head = task.head.head(),
+                    .group_size = task.plan.group_size,
+                    .first_row = task.first_row,
+                    .row_count = task.row_count},
+        row_count_(task.row_count),
+        padded_row_count_(RoundedRowCount(task.row_count)),
+        bf16_(plan_.products->type == MatrixType::kBF16),
         scratch_(scratch) {
-    // The softmax folds the scale into its exponents; masks, or a scale that is not positive, need
-    // scaled scores.
-    scale_first_ = masks_.any() || !(call.scale > 0);
-    exponent_scale_ = static_cast<float>((scale_first_ ? 1.0 : static_cast<double>(call.scale)) *
-                                         std::numbers::log2e);
+    scratch_.masks.Begin(problem_, head_.batch());
   }
 
-  absl::Status Compute() {
+  // Writes the rows that are `selected`, or all if that is null.
+  absl::Status Compute(const uint8_t* selected) {
     Prepare();
-    const int64_t end = VisibleKeyCount(problem_, batch_, first_query_ + row_count_ - 1);
+    const int64_t end = VisibleEnd(row_count_ - 1);
     for (int64_t first_key = 0; first_key < end; first_key += plan_.key_columns) {
       if (StopRequested(call_.execution)) return absl::OkStatus();
       const int64_t count = std::min(plan_.key_columns, end - first_key);
+      if (HiddenByMasks(first_key, count)) continue;
       if (absl::Status status = TakeBlock(first_key, count); !status.ok()) return status;
     }
-    WriteOutput();
+    for (int64_t row = 0; row < row_count_; ++row) {
+      if (selected == nullptr || selected[row] != 0) WriteOutput(row);
+    }
     if (!call_.outputs.weights.present() && call_.options.scores == ScoresOutput::kNone) {
       return absl::OkStatus();
     }
-    return WriteScoreMatrices();
+    return WriteScoreMatrices(selected);
+  }
+
+  // Sets marks[row] for rows that see numbers which their split products cannot hold; returns how
+  // many there are. After Compute.
+  int64_t MarkUnsplittableRows(uint8_t* marks) const {
+    const bool sees_all = call_.options.scores == ScoresOutput::kRaw;
+    int64_t marked_count = 0;
+    for (int64_t row = 0; row < row_count_; ++row) {
+      const auto* query = reinterpret_cast<const float*>(group_rows_.Address(problem_.query, row));
+      marks[row] = AllSplittable(query, problem_.query.extents[3]) ? 0 : 1;
+    }
+    for (int64_t block = 0; block < plan_.key_block_count; ++block) {
+      for (const int64_t key : head_.UnsplittableKeys(block)) {
+        for (int64_t row = 0; row < row_count_; ++row) {
+          const bool sees = key < VisibleEnd(row) && scratch_.masks.Visible(ScoreRowOf(row), key);
+          if (sees || sees_all) marks[row] = 1;
+        }
+      }
+    }
+    for (int64_t row = 0; row < row_count_; ++row) marked_count += marks[row];
+    return marked_count;
   }
 
  private:
+  [[nodiscard]] ScoreRow ScoreRowOf(int64_t row) const { return group_rows_.At(row); }
+
+  [[nodiscard]] int64_t VisibleEnd(int64_t row) const { return scratch_.visible_ends.data()[row]; }
+
   void Prepare() {
     const auto rows = static_cast<size_t>(padded_row_count_);
-    const int64_t query_row_bytes = plan_.inner_width * plan_.ElementBytes();
-    scratch_.queries.Reserve(rows * static_cast<size_t>(query_row_bytes));
+    const auto parts = static_cast<size_t>(plan_.products->part_count);
+    query_part_bytes_ = padded_row_count_ * plan_.inner_width * plan_.ElementBytes();
+    weight_part_elements_ = padded_row_count_ * plan_.weight_stride;
     scratch_.scores.Reserve(rows * static_cast<size_t>(plan_.score_stride));
-    if (plan_.type == MatrixType::kBF16) {
-      scratch_.weights.Reserve(rows * static_cast<size_t>(plan_.weight_stride));
-    }
+    if (bf16_) scratch_.weights.Reserve(parts * static_cast<size_t>(weight_part_elements_));
     scratch_.outputs.Reserve(rows * static_cast<size_t>(plan_.output_stride));
-    scratch_.maxima.Reserve(rows);
+    scratch_.references.Reserve(rows);
     scratch_.sums.Reserve(rows);
+    scratch_.visible_ends.Reserve(rows);
     scratch_.visible_counts.Reserve(rows);
     std::fill_n(scratch_.outputs.data(), rows * static_cast<size_t>(plan_.output_stride), 0.0f);
-    std::fill_n(scratch_.maxima.data(), rows, kMinusInfinity);
+    std::fill_n(scratch_.references.data(), rows, kMinusInfinity);
     std::fill_n(scratch_.sums.data(), rows, 0.0f);
-    std::memset(scratch_.queries.data(), 0, rows * static_cast<size_t>(query_row_bytes));
     for (int64_t row = 0; row < row_count_; ++row) {
-      const std::byte* source = RowAddress(problem_.query, batch_, head_, first_query_ + row);
-      std::byte* target = scratch_.queries.data() + row * query_row_bytes;
-      const int64_t width = problem_.query.extents[3];
-      if (plan_.type == MatrixType::kBF16) {
-        std::memcpy(target, source, static_cast<size_t>(width) * sizeof(uint16_t));
-      } else {
-        ConvertToF32(problem_.query.type, source, width, reinterpret_cast<float*>(target));
-      }
+      scratch_.visible_ends.data()[row] =
+          VisibleKeyCount(problem_, head_.batch(), ScoreRowOf(row).query);
     }
+    queries_ = PackQueryRows(problem_, plan_, group_rows_, padded_row_count_, scratch_.queries);
   }
 
-  [[nodiscard]] BlockIndex Block(int64_t first_key) const {
-    return {batch_, key_value_head_, first_key / plan_.key_columns};
+  [[nodiscard]] bool HiddenByMasks(int64_t first_key, int64_t count) {
+    if (!problem_.boolean_mask.present() && !problem_.additive_mask.present()) return false;
+    for (int64_t row = 0; row < row_count_; ++row) {
+      const int64_t visible = VisibleInBlock(row, first_key, count);
+      if (scratch_.masks.AnyVisible(ScoreRowOf(row), first_key, visible)) return false;
+    }
+    return true;
+  }
+
+  // Byte offsets of the pairs of parts whose products are summed.
+  [[nodiscard]] std::array<OperandOffsets, kPartPairs.size()> Batch(
+      int64_t left_part_bytes, int64_t right_part_bytes) const {
+    std::array<OperandOffsets, kPartPairs.size()> batch;
+    size_t count = 0;
+    for (const PartPair& pair : plan_.products->pairs) {
+      batch[count++] = {pair.left * left_part_bytes, pair.right * right_part_bytes};
+    }
+    return batch;
   }
 
   // scores = queries keys, for `count` keys rounded up.
   absl::Status ComputeScores(int64_t first_key, int64_t count) {
-    const MatrixKernelShape shape = {.type = plan_.type,
-                                     .accumulate = false,
-                                     .row_count = padded_row_count_,
-                                     .column_count = RoundUp(count, kColumnMultiple),
-                                     .inner_count = plan_.inner_width,
-                                     .a_stride = plan_.inner_width,
-                                     .b_stride = plan_.key_columns,
-                                     .c_stride = plan_.score_stride};
-    if (absl::Status status = SelectKernel(shape, score_kernel_shape_, score_kernel_);
-        !status.ok()) {
-      return status;
-    }
-    score_kernel_->Run(scratch_.queries.data(), call_.packed.Keys(Block(first_key)),
-                       scratch_.scores.data());
+    const int64_t block = first_key / plan_.key_columns;
+    head_.Require(block);
+    const absl::Status status =
+        score_kernel_.Select({.type = plan_.products->type,
+                              .accumulate = false,
+                              .batch_count = static_cast<int64_t>(plan_.products->pairs.size()),
+                              .row_count = padded_row_count_,
+                              .column_count = plan_.PaddedColumns(count),
+                              .inner_count = plan_.inner_width,
+                              .a_stride = plan_.inner_width,
+                              .b_stride = plan_.key_columns,
+                              .c_stride = plan_.score_stride});
+    if (!status.ok()) return status;
+    score_kernel_->RunBatch(queries_, head_.Keys(block),
+                            Batch(query_part_bytes_, head_.key_part_bytes()).data(),
+                            scratch_.scores.data());
     return absl::OkStatus();
   }
 
   // outputs += weights values.
   absl::Status AccumulateOutput(int64_t first_key, int64_t count) {
-    const bool bf16 = plan_.type == MatrixType::kBF16;
-    const MatrixKernelShape shape = {.type = plan_.type,
-                                     .accumulate = true,
-                                     .row_count = padded_row_count_,
-                                     .column_count = problem_.value.extents[3],
-                                     .inner_count = RoundUp(count, kColumnMultiple),
-                                     .a_stride = bf16 ? plan_.weight_stride : plan_.score_stride,
-                                     .b_stride = plan_.value_stride,
-                                     .c_stride = plan_.output_stride};
-    if (absl::Status status = SelectKernel(shape, output_kernel_shape_, output_kernel_);
-        !status.ok()) {
-      return status;
-    }
+    const int64_t block = first_key / plan_.key_columns;
+    const absl::Status status =
+        output_kernel_.Select({.type = plan_.products->type,
+                               .accumulate = true,
+                               .batch_count = static_cast<int64_t>(plan_.products->pairs.size()),
+                               .row_count = padded_row_count_,
+                               .column_count = problem_.value.extents[3],
+                               .inner_count = plan_.PaddedColumns(count),
+                               .a_stride = bf16_ ? plan_.weight_stride : plan_.score_stride,
+                               .b_stride = plan_.value_stride,
+                               .c_stride = plan_.output_stride});
+    if (!status.ok()) return status;
     const void* weights =
-        bf16 ? static_cast<const void*>(scratch_.weights.data()) : scratch_.scores.data();
-    output_kernel_->Run(weights, call_.packed.Values(Block(first_key)), scratch_.outputs.data());
-    return absl::OkStatus();
-  }
-
-  // Looks the kernel up only if the shape differs from the last block's.
-  static absl::Status SelectKernel(const MatrixKernelShape& shape, MatrixKernelShape& current_shape,
-                                   std::shared_ptr<const MatrixKernel>& current) {
-    if (current != nullptr && shape == current_shape) return absl::OkStatus();
-    absl::StatusOr<std::shared_ptr<const MatrixKernel>> found = FindMatrixKernel(shape);
-    if (!found.ok()) return found.status();
-    current = *std::move(found);
-    current_shape = shape;
+        bf16_ ? static_cast<const void*>(scratch_.weights.data()) : scratch_.scores.data();
+    const int64_t weight_part_bytes =
+        weight_part_elements_ * static_cast<int64_t>(sizeof(uint16_t));
+    output_kernel_->RunBatch(weights, head_.Values(block),
+                             Batch(weight_part_bytes, head_.value_part_bytes()).data(),
+                             scratch_.outputs.data());
     return absl::OkStatus();
   }
 
   // How many of the `count` keys from first_key on a row may see, as far as causality and lengths
   // say.
   [[nodiscard]] int64_t VisibleInBlock(int64_t row, int64_t first_key, int64_t count) const {
-    return std::clamp<int64_t>(VisibleKeyCount(problem_, batch_, first_query_ + row) - first_key, 0,
-                               count);
+    return std::clamp<int64_t>(VisibleEnd(row) - first_key, 0, count);
   }
 
   absl::Status TakeBlock(int64_t first_key, int64_t count) {
@@ -168,41 +203,51 @@ class QueryTile {
     for (int64_t row = 0; row < row_count_; ++row) {
       const int64_t visible = VisibleInBlock(row, first_key, count);
       scratch_.visible_counts.data()[row] = static_cast<int32_t>(visible);
-      if (scale_first_) {
-        masks_.Apply(first_query_ + row, first_key, visible, call_.scale, ScoreRow(row));
+      if (call_.scale.scale_first) {
+        scratch_.masks.Apply(ScoreRowOf(row), first_key, visible, call_.scale.scale,
+                             RowOfScores(row));
       }
     }
-    for (int64_t row = row_count_; row < padded_row_count_; ++row)
-      scratch_.visible_counts.data()[row] = 0;
+    std::fill(scratch_.visible_counts.data() + row_count_,
+              scratch_.visible_counts.data() + padded_row_count_, 0);
     const SoftmaxBlock block = {.scores = scratch_.scores.data(),
                                 .score_stride_elements = plan_.score_stride,
                                 .row_count = padded_row_count_,
-                                .column_count = RoundUp(count, kColumnMultiple),
+                                .column_count = plan_.PaddedColumns(count),
                                 .visible_counts = scratch_.visible_counts.data(),
-                                .exponent_scale = exponent_scale_,
-                                .maxima = scratch_.maxima.data(),
+                                .exponent_scale = call_.scale.exponent_scale,
+                                .references = scratch_.references.data(),
                                 .sums = scratch_.sums.data(),
                                 .outputs = scratch_.outputs.data(),
                                 .output_stride_elements = plan_.output_stride,
                                 .output_count = problem_.value.extents[3]};
-    if (plan_.type == MatrixType::kBF16) {
-      SoftmaxToBF16(block, scratch_.weights.data(), plan_.weight_stride);
+    if (bf16_) {
+      SoftmaxToBF16(block, {.parts = scratch_.weights.data(),
+                            .row_stride_elements = plan_.weight_stride,
+                            .part_stride_elements = weight_part_elements_,
+                            .part_count = plan_.products->part_count});
     } else {
       SoftmaxToF32(block);
     }
     if (absl::Status status = AccumulateOutput(first_key, count); !status.ok()) return status;
-    if (call_.packed.HasNonFiniteValues(Block(first_key))) AddNonFiniteValues(first_key, count);
+    if (head_.HasNonFiniteValues(first_key / plan_.key_columns)) {
+      AddNonFiniteValues(first_key, count);
+    }
     return absl::OkStatus();
   }
 
-  [[nodiscard]] float* ScoreRow(int64_t row) const {
+  [[nodiscard]] float* RowOfScores(int64_t row) const {
     return scratch_.scores.data() + row * plan_.score_stride;
   }
 
   [[nodiscard]] float WeightAt(int64_t row, int64_t column) const {
-    if (plan_.type == MatrixType::kF32) return ScoreRow(row)[column];
+    if (!bf16_) return RowOfScores(row)[column];
+    constexpr int64_t kGroup = 32;  // whose weights stand in the order 0, 16, 1, 17, ...
+    const int64_t in_group = column % kGroup;
+    const int64_t position =
+        column - in_group + in_group % (kGroup / 2) * 2 + in_group / (kGroup / 2);
     float weight = 0;
-    ConvertToF32(DataType::kBF16, scratch_.weights.data() + row * plan_.weight_stride + column, 1,
+    ConvertToF32(DataType::kBF16, scratch_.weights.data() + row * plan_.weight_stride + position, 1,
                  &weight);
     return weight;
   }
@@ -211,20 +256,21 @@ class QueryTile {
   // them.
   void AddNonFiniteValues(int64_t first_key, int64_t count) {
     const int64_t width = problem_.value.extents[3];
-    std::vector<float> values(static_cast<size_t>(width));
+    std::vector<float>& values = scratch_.value_row;
+    values.resize(static_cast<size_t>(width));
     for (int64_t column = 0; column < count; ++column) {
       const std::byte* source =
-          RowAddress(problem_.value, batch_, key_value_head_, first_key + column);
+          RowAddress(problem_.value, head_.batch(), head_.head(), first_key + column);
       if (AllFinite(problem_.value.type, source, width)) continue;
       ConvertToF32(problem_.value.type, source, width, values.data());
       for (int64_t row = 0; row < row_count_; ++row) {
         if (column >= VisibleInBlock(row, first_key, count)) continue;
-        if (!masks_.Visible(first_query_ + row, first_key + column)) continue;
+        if (!scratch_.masks.Visible(ScoreRowOf(row), first_key + column)) continue;
         float* output = scratch_.outputs.data() + row * plan_.output_stride;
         const float weight = WeightAt(row, column);
         for (int64_t i = 0; i < width; ++i) {
-          if (!std::isfinite(values[static_cast<size_t>(i)]))
-            output[i] += weight * values[static_cast<size_t>(i)];
+          const float value = values[static_cast<size_t>(i)];
+          if (!std::isfinite(value)) output[i] += weight * value;
         }
       }
     }
@@ -236,21 +282,19 @@ class QueryTile {
     return sum == 0 ? 0.0f : 1.0f / sum;
   }
 
-  void WriteOutput() {
-    for (int64_t row = 0; row < row_count_; ++row) {
-      ScaleFromF32(scratch_.outputs.data() + row * plan_.output_stride, Normalizer(row),
-                   problem_.value.extents[3], problem_.query.type,
-                   RowAddress(call_.outputs.output, batch_, head_, first_query_ + row));
-    }
+  void WriteOutput(int64_t row) {
+    const ScoreRow score_row = ScoreRowOf(row);
+    ScaleFromF32(scratch_.outputs.data() + row * plan_.output_stride, Normalizer(row),
+                 problem_.value.extents[3], problem_.query.type,
+                 RowAddress(call_.outputs.output, head_.batch(), score_row.head, score_row.query));
   }
 
   // A second pass over the keys, now that the softmax is final. Hidden keys are included, for raw
   // scores.
-  absl::Status WriteScoreMatrices() {
+  absl::Status WriteScoreMatrices(const uint8_t* selected) {
     const int64_t key_count = problem_.key.extents[2];
-    const int64_t end = call_.options.scores == ScoresOutput::kRaw
-                            ? key_count
-                            : VisibleKeyCount(problem_, batch_, first_query_ + row_count_ - 1);
+    const int64_t end =
+        call_.options.scores == ScoresOutput::kRaw ? key_count : VisibleEnd(row_count_ - 1);
     for (int64_t first_key = 0; first_key < key_count; first_key += plan_.key_columns) {
       if (StopRequested(call_.execution)) return absl::OkStatus();
       const int64_t count = std::min(plan_.key_columns, key_count - first_key);
@@ -258,33 +302,40 @@ class QueryTile {
       if (computed > 0) {
         if (absl::Status status = ComputeScores(first_key, computed); !status.ok()) return status;
       }
-      for (int64_t row = 0; row < row_count_; ++row) WriteScoreRow(row, first_key, count, computed);
+      for (int64_t row = 0; row < row_count_; ++row) {
+        if (selected == nullptr || selected[row] != 0) {
+          WriteScoreRow(row, first_key, count, computed);
+        }
+      }
     }
     return absl::OkStatus();
   }
 
   void WriteScoreRow(int64_t row, int64_t first_key, int64_t count, int64_t computed) {
-    const int64_t query = first_query_ + row;
-    float* scores = ScoreRow(row);
+    const ScoreRow score_row = ScoreRowOf(row);
+    const ScoreScale& scale = call_.scale;
+    float* scores = RowOfScores(row);
     const auto write = [&](const MutableTensorView& target, float factor) {
       ScaleFromF32(scores, factor, count, target.type,
-                   RowAddress(target, batch_, head_, query) +
+                   RowAddress(target, head_.batch(), score_row.head, score_row.query) +
                        first_key * static_cast<int64_t>(ElementBytes(target.type)));
     };
-    if (call_.options.scores == ScoresOutput::kRaw) write(call_.outputs.scores, call_.scale);
+    if (call_.options.scores == ScoresOutput::kRaw) write(call_.outputs.scores, scale.scale);
     const int64_t visible = VisibleInBlock(row, first_key, computed);
-    if (scale_first_) masks_.Apply(query, first_key, visible, call_.scale, scores);
+    if (scale.scale_first) {
+      scratch_.masks.Apply(score_row, first_key, visible, scale.scale, scores);
+    }
     std::fill(scores + visible, scores + count, kMinusInfinity);
     if (call_.options.scores == ScoresOutput::kMasked) {
-      write(call_.outputs.scores, scale_first_ ? 1.0f : call_.scale);
+      write(call_.outputs.scores, scale.scale_first ? 1.0f : scale.scale);
     }
     if (!call_.outputs.weights.present()) return;
-    const float maximum = scratch_.maxima.data()[row];
-    if (maximum == kMinusInfinity) {  // nothing was visible, or only -infinity and perhaps NaN
+    const float reference = scratch_.references.data()[row];
+    if (reference == kMinusInfinity) {  // nothing was visible, or only -infinity and perhaps NaN
       std::fill_n(scores, visible, Normalizer(row));
       std::fill(scores + visible, scores + count, 0.0f);
     } else {
-      NormalizeScores(scores, count, exponent_scale_, maximum, Normalizer(row));
+      NormalizeScores(scores, count, scale.exponent_scale, reference, Normalizer(row));
     }
     write(call_.outputs.weights, 1.0f);
   }
@@ -292,28 +343,48 @@ class QueryTile {
   const FusedCall& call_;
   const TilePlan& plan_;
   const AttentionProblem& problem_;
-  const int64_t batch_;
-  const int64_t head_;
-  const int64_t key_value_head_;
-  const int64_t first_query_;
+  PackedHead& head_;
+  const GroupRows group_rows_;
   const int64_t row_count_;
   const int64_t padded_row_count_;
-  MaskRows masks_;
+  const bool bf16_;  // what the matrix kernels read
   Scratch& scratch_;
-  bool scale_first_ = false;
-  float exponent_scale_ = 0;
-  MatrixKernelShape score_kernel_shape_;
-  MatrixKernelShape output_kernel_shape_;
-  std::shared_ptr<const MatrixKernel> score_kernel_;
-  std::shared_ptr<const MatrixKernel> output_kernel_;
+  const std::byte* queries_ = nullptr;
+  int64_t query_part_bytes_ = 0;
+  int64_t weight_part_elements_ = 0;
+  SelectedKernel score_kernel_;
+  SelectedKernel output_kernel_;
 };
+
+Scratch& ScratchOfThisThread() {
+  thread_local Scratch scratch;
+  return scratch;
+}
+
+// The rows that `marks` selects, in f32. Packs for itself: such rows are rare.
+absl::Status ComputeInF32(const QueryTileTask& task, const uint8_t* marks) {
+  thread_local PackedHead head;
+  const TilePlan plan = PlanTiles(task.call.problem, kF32Products);
+  head.Begin(task.call.problem, plan, task.head.batch(), task.head.head(),
+             task.call.problem.key.extents[2]);
+  const QueryTileTask f32_task = {task.call, plan, head, task.first_row, task.row_count};
+  return QueryTile(f32_task, ScratchOfThisThread()).Compute(marks);
+}
 
 }  // namespace
 
-absl::Status ComputeQueryTile(const FusedCall& call, int64_t batch, int64_t head,
-                              int64_t first_query) {
-  thread_local Scratch scratch;
-  return QueryTile(call, batch, head, first_query, scratch).Compute();
+absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task) {
+  QueryTile tile(task, ScratchOfThisThread());
+  if (absl::Status status = tile.Compute(nullptr); !status.ok()) return status;
+  const bool splits_f32 = task.plan.products->type == MatrixType::kBF16 &&
+                          task.call.problem.query.type == DataType::kF32;
+  if (!splits_f32 || StopRequested(task.call.execution)) return 0;
+  thread_local std::vector<uint8_t> marks;
+  marks.resize(static_cast<size_t>(task.row_count));
+  const int64_t marked_count = tile.MarkUnsplittableRows(marks.data());
+  if (marked_count == 0) return 0;
+  if (absl::Status status = ComputeInF32(task, marks.data()); !status.ok()) return status;
+  return marked_count;
 }
 
 }  // namespace attention::kernels

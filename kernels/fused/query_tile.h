@@ -1,16 +1,15 @@
-// One tile of queries of one head: from packed keys and values to finished output rows.
+// One tile of the score matrix's rows: from packed keys and values to finished output rows.
 
 #ifndef ATTENTION_KERNELS_FUSED_QUERY_TILE_H_
 #define ATTENTION_KERNELS_FUSED_QUERY_TILE_H_
 
 #include <cstdint>
-#include <memory>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "kernels/attend.h"
-#include "kernels/fused/packed_operands.h"
+#include "kernels/fused/packed_head.h"
+#include "kernels/fused/score_scale.h"
 #include "kernels/fused/tile_plan.h"
-#include "kernels/onednn/matrix_kernel.h"
 
 namespace attention::kernels {
 
@@ -20,17 +19,25 @@ struct FusedCall {
   const AttentionOptions& options;
   const AttentionOutputs& outputs;
   const Execution& execution;
-  const TilePlan& plan;
-  const PackedOperands& packed;
-  float scale;  // 1 / sqrt(key width) where the options give none
+  ScoreScale scale;
 };
 
-// Computes the queries [first_query, first_query + plan.query_rows), as far as they exist, of one
-// head. Returns early, with OK, if a stop is requested. Thread safety: different tiles from any
-// threads, each within a MatrixKernelScope. Working memory is kept by the thread for its next tile.
-// Throws std::bad_alloc.
-[[nodiscard]] absl::Status ComputeQueryTile(const FusedCall& call, int64_t batch, int64_t head,
-                                            int64_t first_query);
+// Rows [first_row, first_row + row_count) of a group, at most tile_rows of the plan. Keys and
+// values are packed as the plan says.
+struct QueryTileTask {
+  const FusedCall& call;
+  const TilePlan& plan;
+  PackedHead& head;
+  int64_t first_row;
+  int64_t row_count;
+};
+
+// Computes the tile, packing what it reads. Rows with numbers that the plan's products cannot hold
+// are computed once more, in f32. Returns how many those were; early, if a stop is requested.
+// kInternal if the matrix library failed. Thread safety: different tiles from any threads if their
+// blocks are packed, each within a MatrixKernelScope. Working memory is kept by the thread for its
+// next tile. Throws std::bad_alloc.
+[[nodiscard]] absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task);
 
 }  // namespace attention::kernels
 

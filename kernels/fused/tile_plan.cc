@@ -2,23 +2,24 @@
 
 #include <algorithm>
 
+#include "kernels/elementwise/elementwise.h"
+
 namespace attention::kernels {
 namespace {
 
 struct TileSize {
-  int64_t query_rows;
+  int64_t rows;
   int64_t key_columns;
 };
 
-// Measured best on one Sapphire Rapids core (2 MiB of second-level cache) among powers of two.
-// Causal tiles are lower, since what a tile computes above the diagonal is thrown away.
-TileSize PreferredTile(MatrixType type, const AttentionProblem& problem) {
+TileSize PreferredTile(const Products& products, const AttentionProblem& problem) {
   const bool causal = problem.causal_offset.has_value();
-  if (type == MatrixType::kF32) {
+  const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
+  if (products.type == MatrixType::kF32) {
     if (!causal) return {256, 128};
     return problem.query.extents[2] <= 512 ? TileSize{32, 64} : TileSize{64, 128};
   }
-  const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
+  if (products.part_count > 1) return {causal ? 64 : 128, 512};
   return causal || wide ? TileSize{64, 512} : TileSize{128, 512};
 }
 
@@ -32,23 +33,26 @@ int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
 
 }  // namespace
 
-TilePlan PlanTiles(const AttentionProblem& problem, bool has_bf16_tiles) {
+TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   constexpr int64_t kVectorElements = 16;
-  TilePlan plan;
-  plan.type = has_bf16_tiles && problem.query.type == DataType::kBF16 ? MatrixType::kBF16
-                                                                      : MatrixType::kF32;
-  const TileSize preferred = PreferredTile(plan.type, problem);
-  const int64_t query_count = problem.query.extents[2];
+  constexpr int64_t kBF16ColumnMultiple = 32;  // of the order in which weights are paired
+  const bool bf16 = products.type == MatrixType::kBF16;
+  const TileSize preferred = PreferredTile(products, problem);
   const int64_t key_count = problem.key.extents[2];
-  plan.query_rows = std::min(preferred.query_rows, std::max<int64_t>(query_count, 1));
+  TilePlan plan;
+  plan.products = &products;
+  plan.group_size = problem.query.extents[1] / problem.key.extents[1];
+  plan.group_row_count = plan.group_size * problem.query.extents[2];
+  plan.tile_rows = std::min(preferred.rows, std::max<int64_t>(plan.group_row_count, 1));
+  plan.column_multiple = bf16 ? kBF16ColumnMultiple : kColumnMultiple;
   plan.key_columns =
-      std::min(preferred.key_columns, RoundUp(std::max<int64_t>(key_count, 1), kColumnMultiple));
-  plan.inner_width = RoundUp(problem.key.extents[3], plan.type == MatrixType::kBF16 ? 2 : 1);
+      std::min(preferred.key_columns, plan.PaddedColumns(std::max<int64_t>(key_count, 1)));
+  plan.inner_width = RoundUp(problem.key.extents[3], bf16 ? 2 : 1);
   plan.score_stride = AvoidAliasing(plan.key_columns, sizeof(float));
   plan.weight_stride = AvoidAliasing(plan.key_columns, sizeof(uint16_t));
   plan.value_stride = RoundUp(problem.value.extents[3], kVectorElements);
   plan.output_stride = AvoidAliasing(plan.value_stride, sizeof(float));
-  plan.query_tile_count = (query_count + plan.query_rows - 1) / plan.query_rows;
+  plan.tile_count = (plan.group_row_count + plan.tile_rows - 1) / plan.tile_rows;
   plan.key_block_count = (key_count + plan.key_columns - 1) / plan.key_columns;
   return plan;
 }

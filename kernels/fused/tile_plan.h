@@ -6,29 +6,37 @@
 #include <cstdint>
 
 #include "kernels/attend.h"
-#include "kernels/elementwise/elementwise.h"
-#include "kernels/onednn/matrix_kernel.h"
+#include "kernels/fused/products.h"
 
 namespace attention::kernels {
 
-// Depends on the problem's extents, type and causality and on the instruction set alone, so that
-// the bits of a result do not depend on what else the machine is doing.
+// Depends on the problem's extents, type and causality and on the products alone, so that the bits
+// of a result do not depend on what else the machine is doing.
+//
+// The rows of a tile are queries of all heads that share a key-value head: row r of a group is
+// query r / group_size of head r % group_size, so that the rows of a tile see nearly the same keys.
 struct TilePlan {
-  MatrixType type = MatrixType::kF32;  // what the matrix products read
-  int64_t query_rows = 0;              // of a tile
-  int64_t key_columns = 0;             // of a block; a multiple of kColumnMultiple
-  int64_t inner_width = 0;             // the key width, made even for BF16
-  int64_t score_stride = 0;            // elements from one row of scores to the next
-  int64_t weight_stride = 0;           // the same for BF16 weights
-  int64_t value_stride = 0;            // elements from one packed row of values to the next
-  int64_t output_stride = 0;           // elements from one row of the running output to the next
-  int64_t query_tile_count = 0;
+  const Products* products = nullptr;
+  int64_t group_size = 1;       // query heads of one key-value head
+  int64_t group_row_count = 0;  // group_size * queries
+  int64_t tile_rows = 0;
+  int64_t key_columns = 0;      // of a block; a multiple of column_multiple
+  int64_t column_multiple = 0;  // to which the last block is rounded up
+  int64_t inner_width = 0;      // the key width, made even for BF16
+  int64_t score_stride = 0;     // elements from one row of scores to the next
+  int64_t weight_stride = 0;    // the same for BF16 weights
+  int64_t value_stride = 0;     // elements from one packed row of values to the next
+  int64_t output_stride = 0;    // elements from one row of the running output to the next
+  int64_t tile_count = 0;       // of a group
   int64_t key_block_count = 0;
 
-  [[nodiscard]] int64_t ElementBytes() const { return type == MatrixType::kBF16 ? 2 : 4; }
+  [[nodiscard]] int64_t ElementBytes() const { return products->type == MatrixType::kBF16 ? 2 : 4; }
+  [[nodiscard]] int64_t PaddedColumns(int64_t key_count) const {
+    return (key_count + column_multiple - 1) / column_multiple * column_multiple;
+  }
 };
 
-[[nodiscard]] TilePlan PlanTiles(const AttentionProblem& problem, bool has_bf16_tiles);
+[[nodiscard]] TilePlan PlanTiles(const AttentionProblem& problem, const Products& products);
 
 }  // namespace attention::kernels
 

@@ -1,0 +1,151 @@
+#include "kernels/elementwise/pack_rows.h"
+
+#include <algorithm>
+
+#include "kernels/elementwise/elementwise.h"
+
+// Highway compiles the rest of this file once for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/elementwise/pack_rows.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+//
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace attention::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using FloatTag = hn::CappedTag<float, 16>;
+using WordTag = hn::CappedTag<uint32_t, 16>;
+using WordVector = hn::Vec<WordTag>;
+constexpr int64_t kBlockWords = 4;  // of a 128-bit block
+
+// Stores block kBlock, kBlock + 1, ... of `column` to destination rows 0, 4, 8, ...
+template <int kBlock>
+HWY_INLINE void StoreBlocks(WordVector column, int64_t row_count, uint32_t* destination,
+                            int64_t stride) {
+  if constexpr (kBlock * kBlockWords < hn::MaxLanes(WordTag())) {
+    if (kBlock * kBlockWords < row_count) {
+      hn::StoreU(hn::ExtractBlock<kBlock>(column), hn::Full128<uint32_t>(),
+                 destination + kBlock * kBlockWords * stride);
+      StoreBlocks<kBlock + 1>(column, row_count, destination, stride);
+    }
+  }
+}
+
+// Four source rows become four columns. Within each 128-bit block this is a 4 x 4 transposition;
+// block b of the result belongs to words 4 * b and following.
+HWY_INLINE void TransposeFourRows(const WordRows& source, int64_t first_row, int64_t word,
+                                  int64_t word_count, uint32_t* destination, int64_t stride) {
+  const WordTag d;
+  const hn::Repartition<uint64_t, WordTag> pairs;
+  const int64_t count = std::min<int64_t>(static_cast<int64_t>(hn::Lanes(d)), word_count - word);
+  const auto load = [&](int64_t row) {
+    if (row >= source.row_count) return hn::Zero(d);
+    const auto* words =
+        reinterpret_cast<const uint32_t*>(source.data + row * source.stride_bytes) + word;
+    return hn::LoadN(d, words, static_cast<size_t>(count));
+  };
+  const auto a = load(first_row);
+  const auto b = load(first_row + 1);
+  const auto c = load(first_row + 2);
+  const auto e = load(first_row + 3);
+  const auto ab_low = hn::BitCast(pairs, hn::InterleaveLower(d, a, b));
+  const auto ab_high = hn::BitCast(pairs, hn::InterleaveUpper(d, a, b));
+  const auto ce_low = hn::BitCast(pairs, hn::InterleaveLower(d, c, e));
+  const auto ce_high = hn::BitCast(pairs, hn::InterleaveUpper(d, c, e));
+  const WordVector columns[kBlockWords] = {
+      hn::BitCast(d, hn::InterleaveLower(pairs, ab_low, ce_low)),
+      hn::BitCast(d, hn::InterleaveUpper(pairs, ab_low, ce_low)),
+      hn::BitCast(d, hn::InterleaveLower(pairs, ab_high, ce_high)),
+      hn::BitCast(d, hn::InterleaveUpper(pairs, ab_high, ce_high))};
+  for (int64_t i = 0; i < std::min(kBlockWords, count); ++i) {
+    StoreBlocks<0>(columns[i], count - i, destination + (word + i) * stride + first_row, stride);
+  }
+}
+
+void TransposeWordsHere(const WordRows& source, int64_t word_count, uint32_t* destination,
+                        int64_t destination_stride) {
+  constexpr int64_t kRows = 16;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(WordTag()));
+  for (int64_t word = 0; word < word_count; word += lanes) {
+    for (int64_t row = 0; row < kRows; row += kBlockWords) {
+      TransposeFourRows(source, row, word, word_count, destination, destination_stride);
+    }
+  }
+}
+
+// x - x is NaN exactly where x is not finite.
+HWY_INLINE bool CopyFiniteF32(const float* source, int64_t count, float* destination) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto differences = hn::Zero(d);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    const auto numbers = hn::LoadN(d, source + i, rest);
+    const auto difference = hn::Sub(numbers, numbers);
+    differences = hn::Add(differences, difference);
+    hn::StoreN(hn::IfThenElseZero(hn::Eq(difference, hn::Zero(d)), numbers), d, destination + i,
+               rest);
+  }
+  return hn::AllTrue(d, hn::Eq(differences, hn::Zero(d)));
+}
+
+bool CopyFiniteToF32Here(DataType type, const void* source, int64_t count, float* destination) {
+  if (type == DataType::kF32) {
+    return CopyFiniteF32(static_cast<const float*>(source), count, destination);
+  }
+  ConvertToF32(type, source, count, destination);
+  return CopyFiniteF32(destination, count, destination);
+}
+
+bool InterleaveFiniteBF16Here(const uint16_t* even, const uint16_t* odd, int64_t count,
+                              uint16_t* destination) {
+  const WordTag d;
+  const hn::Rebind<uint16_t, WordTag> halves;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto exponent = hn::Set(d, 0x7F80);
+  auto all_finite = hn::FirstN(d, static_cast<size_t>(lanes));
+  const auto load = [&](const uint16_t* row, int64_t i, size_t rest) {
+    if (row == nullptr) return hn::Zero(d);
+    const auto words = hn::PromoteTo(d, hn::LoadN(halves, row + i, rest));
+    const auto finite = hn::Ne(hn::And(words, exponent), exponent);
+    all_finite = hn::And(all_finite, finite);
+    return hn::IfThenElseZero(finite, words);
+  };
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    const auto low = load(even, i, rest);
+    const auto high = load(odd, i, rest);
+    hn::StoreN(hn::Or(low, hn::ShiftLeft<16>(high)), d,
+               reinterpret_cast<uint32_t*>(destination) + i, rest);
+  }
+  return hn::AllTrue(d, all_finite);
+}
+
+}  // namespace attention::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace attention::kernels {
+
+HWY_EXPORT(TransposeWordsHere);
+HWY_EXPORT(CopyFiniteToF32Here);
+HWY_EXPORT(InterleaveFiniteBF16Here);
+
+void TransposeWords(const WordRows& source, int64_t word_count, uint32_t* destination,
+                    int64_t destination_stride) {
+  HWY_DYNAMIC_DISPATCH(TransposeWordsHere)(source, word_count, destination, destination_stride);
+}
+
+bool CopyFiniteToF32(DataType type, const void* source, int64_t count, float* destination) {
+  return HWY_DYNAMIC_DISPATCH(CopyFiniteToF32Here)(type, source, count, destination);
+}
+
+bool InterleaveFiniteBF16(const uint16_t* even, const uint16_t* odd, int64_t count,
+                          uint16_t* destination) {
+  return HWY_DYNAMIC_DISPATCH(InterleaveFiniteBF16Here)(even, odd, count, destination);
+}
+
+}  // namespace attention::kernels
+#endif  // HWY_ONCE

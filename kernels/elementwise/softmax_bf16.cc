@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/elementwise/elementwise.h"
+
+// Highway compiles the rest of this file once for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/elementwise/softmax_bf16.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+//
+#include "hwy/highway.h"
+#include "kernels/elementwise/exp2-inl.h"
+#include "kernels/elementwise/softmax-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace attention::kernels::HWY_NAMESPACE {
+
+using WordTag = hn::RebindToUnsigned<FloatTag>;
+using WordVector = hn::Vec<WordTag>;
+
+constexpr int64_t kGroupColumns = 32;  // whose weights stand in the order 0, 16, 1, 17, ...
+constexpr int64_t kPairDistance = 16;
+
+// No lane's sum of weights may exceed this, or the row's reference is raised. It keeps sums far
+// from the ends of f32.
+constexpr float kMaxLaneSum = 1024;
+
+// The upper halves of two vectors of f32, as pairs (low, high): truncation to BF16.
+HWY_INLINE WordVector UpperHalves(WordTag words, WordVector low, WordVector high) {
+  return hn::OrAnd(hn::ShiftRight<16>(low), high, hn::Set(words, 0xFFFF0000));
+}
+
+// Rounds to BF16 by adding half a unit before truncating: the polynomial's constant has it.
+struct OnePart {
+  uint16_t* row;
+  FloatVector sums = hn::Zero(FloatTag());
+
+  HWY_INLINE FloatVector Exponential(FloatTag d, FloatVector t) const {
+    return Exp2RoundedToBF16(d, t);
+  }
+
+  HWY_INLINE void Take(FloatTag d, int64_t pair_column, FloatVector low, FloatVector high) {
+    const WordTag words;
+    const hn::Repartition<hwy::bfloat16_t, FloatTag> halves;
+    const WordVector pairs = UpperHalves(words, hn::BitCast(words, low), hn::BitCast(words, high));
+    hn::StoreU(hn::BitCast(halves, pairs), halves,
+               reinterpret_cast<hwy::bfloat16_t*>(row + pair_column));
+    // Counts what was stored, so that rounding does not bias the normalization.
+    auto unused = hn::Zero(d);
+    sums = hn::ReorderWidenMulAccumulate(d, hn::BitCast(halves, pairs),
+                                         hn::BitCast(halves, hn::Set(words, 0x3F803F80)), sums,
+                                         unused);
+    if (HWY_TARGET > HWY_AVX3_SPR) sums = hn::Add(sums, unused);
+  }
+};
+
+// high + middle (+ low) by truncation; what the last part leaves is below its last place.
+template <int kParts>
+struct SplitParts {
+  uint16_t* row;
+  int64_t part_stride;
+  FloatVector sums = hn::Zero(FloatTag());
+
+  HWY_INLINE FloatVector Exponential(FloatTag d, FloatVector t) const { return Exp2(d, t); }
+
+  HWY_INLINE void Take(FloatTag d, int64_t pair_column, FloatVector low, FloatVector high) {
+    const WordTag words;
+    const auto upper = hn::Set(words, 0xFFFF0000);
+    sums = hn::Add(sums, hn::Add(low, high));
+    uint16_t* target = row + pair_column;
+    for (int part = 0; part < kParts; ++part) {
+      auto low_words = hn::BitCast(words, low);
+      auto high_words = hn::BitCast(words, high);
+      if (kParts == 2 && part == 1) {  // nothing follows: round
+        low_words = hn::Add(low_words, hn::Set(words, 0x8000));
+        high_words = hn::Add(high_words, hn::Set(words, 0x8000));
+      }
+      hn::StoreU(UpperHalves(words, low_words, high_words), words,
+                 reinterpret_cast<uint32_t*>(target));
+      low = hn::Sub(low, hn::BitCast(d, hn::And(low_words, upper)));
+      high = hn::Sub(high, hn::BitCast(d, hn::And(high_words, upper)));
+      target += part_stride;
+    }
+  }
+};
+
+// Weights of `count` columns relative to `reference`; the sum of each lane. Subtracting first is
+// for references whose product with the scale would leave f32.
+template <bool kSubtractFirst, class Parts>
+HWY_INLINE FloatVector WeighRow(const float* scores, int64_t count, float scale, float reference,
+                                Parts parts) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto scales = hn::Set(d, scale);
+  const auto references = hn::Set(d, reference);
+  const auto scaled_reference = hn::Set(d, reference * scale);
+  const auto weigh = [&](const float* columns) {
+    const auto score = hn::LoadU(d, columns);
+    return parts.Exponential(d, kSubtractFirst ? hn::Mul(hn::Sub(score, references), scales)
+                                               : hn::MulSub(score, scales, scaled_reference));
+  };
+  for (int64_t column = 0; column < count; column += kGroupColumns) {
+    for (int64_t lane = 0; lane < kPairDistance; lane += lanes) {
+      const auto low = weigh(scores + column + lane);
+      const auto high = weigh(scores + column + kPairDistance + lane);
+      parts.Take(d, column + 2 * lane, low, high);
+    }
+  }
+  return parts.sums;
+}
+
+template <class Parts>
+HWY_INLINE void ZeroWeights(Parts parts, int64_t begin, int64_t end) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t column = begin; column < end; column += 2 * lanes) {
+    parts.Take(d, column, hn::Zero(d), hn::Zero(d));
+  }
+}
+
+// With the true maximum as the reference, whatever the scores are.
+template <class Parts>
+HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, int64_t padded,
+                                    Parts parts) {
+  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  const float* scores = block.scores + row * block.score_stride_elements;
+  const float maximum = std::max(block.references[row], MaximumOfRow(scores, padded));
+  if (maximum == kMinusInfinity) {
+    if (ContainsNan(scores, padded)) block.sums[row] = std::numeric_limits<float>::quiet_NaN();
+    ZeroWeights(parts, 0, block.column_count);
+    return;
+  }
+  const auto sums = WeighRow<true>(scores, padded, block.exponent_scale, maximum, parts);
+  ZeroWeights(parts, padded, block.column_count);
+  AddWeights(block, row, maximum, hn::ReduceSum(FloatTag(), sums));
+}
+
+template <class Parts>
+HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) {
+  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  constexpr float kMaxExponent = 0x1p100f;
+  const FloatTag d;
+  const int64_t visible = block.visible_counts[row];
+  if (visible == 0) return ZeroWeights(parts, 0, block.column_count);
+  float* scores = block.scores + row * block.score_stride_elements;
+  const int64_t padded = RoundUp(visible, kGroupColumns);
+  std::fill(scores + visible, scores + padded, kMinusInfinity);
+  // A new row guesses its reference from the first columns.
+  const float reference = block.references[row] == kMinusInfinity
+                              ? MaximumOfRow(scores, kGroupColumns)
+                              : block.references[row];
+  if (!(std::abs(reference * block.exponent_scale) < kMaxExponent)) {
+    return WeighRowCarefully(block, row, padded, parts);
+  }
+  const auto sums = WeighRow<false>(scores, padded, block.exponent_scale, reference, parts);
+  if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
+    return WeighRowCarefully(block, row, padded, parts);
+  }
+  if (padded < block.column_count) ZeroWeights(parts, padded, block.column_count);
+  AddWeights(block, row, reference, hn::ReduceSum(d, sums));
+}
+
+void SoftmaxToBF16Here(const SoftmaxBlock& block, const BF16Weights& weights) {
+  for (int64_t row = 0; row < block.row_count; ++row) {
+    uint16_t* target = weights.parts + row * weights.row_stride_elements;
+    if (weights.part_count == 1) {
+      SoftmaxRow(block, row, OnePart{target});
+    } else if (weights.part_count == 2) {
+      SoftmaxRow(block, row, SplitParts<2>{target, weights.part_stride_elements});
+    } else {
+      SoftmaxRow(block, row, SplitParts<3>{target, weights.part_stride_elements});
+    }
+  }
+}
+
+}  // namespace attention::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace attention::kernels {
+
+HWY_EXPORT(SoftmaxToBF16Here);
+
+void SoftmaxToBF16(const SoftmaxBlock& block, const BF16Weights& weights) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxToBF16Here)(block, weights);
+}
+
+}  // namespace attention::kernels
+#endif  // HWY_ONCE

@@ -1,0 +1,170 @@
+#include "kernels/fused/head_schedule.h"
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+#include <numeric>
+#include <vector>
+
+#include "kernels/first_error.h"
+#include "kernels/fused/packed_head.h"
+#include "kernels/onednn/matrix_kernel.h"
+#include "kernels/visibility.h"
+
+namespace attention::kernels {
+namespace {
+
+// With fewer heads than this for each thread, threads would wait for the last ones.
+constexpr int64_t kHeadsPerThread = 4;
+
+// A helper leaves between items, so with several threads none may be long: some 30 ms in f32.
+constexpr double kMaxHeadFlops = 4e9;
+
+class HeadSchedule {
+ public:
+  HeadSchedule(const FusedCall& call, const TilePlan& plan)
+      : call_(call),
+        plan_(plan),
+        batch_count_(call.problem.query.extents[0]),
+        head_count_(call.problem.key.extents[1]) {}
+
+  int Run() {
+    OrderBatch();
+    return HeadsAreItems() ? RunHeads() : RunTiles();
+  }
+
+  [[nodiscard]] absl::Status error() const { return error_.Get(); }
+  [[nodiscard]] int64_t f32_row_count() const { return f32_row_count_; }
+
+ private:
+  struct Head {
+    int64_t batch;
+    int64_t head;  // key-value head
+  };
+
+  [[nodiscard]] int64_t GroupCount() const { return batch_count_ * head_count_; }
+
+  // The costliest batch entries first; entries differ by their lengths only.
+  void OrderBatch() {
+    thread_local std::vector<int64_t> order;
+    order.resize(static_cast<size_t>(batch_count_));
+    std::iota(order.begin(), order.end(), 0);
+    const auto lengths = call_.problem.key_lengths;
+    if (!lengths.empty()) {
+      std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+        const int64_t length_a = lengths[static_cast<size_t>(a)];
+        const int64_t length_b = lengths[static_cast<size_t>(b)];
+        return length_a != length_b ? length_a > length_b : a < b;
+      });
+    }
+    batch_order_ = order.data();
+  }
+
+  [[nodiscard]] Head HeadAt(int64_t index) const {
+    return {batch_order_[index / head_count_], index % head_count_};
+  }
+
+  [[nodiscard]] bool HeadsAreItems() const {
+    const int thread_count = ThreadCount(call_.execution);
+    if (thread_count == 1) return true;
+    const double flops = EstimateFlops(call_.problem) / static_cast<double>(GroupCount());
+    return GroupCount() >= kHeadsPerThread * thread_count && flops <= kMaxHeadFlops;
+  }
+
+  // Keys that some query of a batch entry reads: all of them for raw scores, else the visible ones.
+  [[nodiscard]] int64_t ReadKeyCount(int64_t batch) const {
+    if (call_.options.scores == ScoresOutput::kRaw) return call_.problem.key.extents[2];
+    return VisibleKeyCount(call_.problem, batch, call_.problem.query.extents[2] - 1);
+  }
+
+  int RunHeads() {
+    return RunItems(call_.execution, GroupCount(), [&](int64_t item) {
+      thread_local PackedHead packed;
+      const Head head = HeadAt(item);
+      Guarded([&] {
+        packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeyCount(head.batch));
+        const MatrixKernelScope scope;
+        for (int64_t tile = 0; tile < plan_.tile_count; ++tile) {
+          if (StopRequested(call_.execution)) break;
+          ComputeTile(packed, tile);
+        }
+      });
+      packed.ReleaseAbove(kKeptPackedBytes);
+    });
+  }
+
+  int RunTiles() {
+    thread_local std::vector<PackedHead> pool;
+    if (pool.size() < static_cast<size_t>(GroupCount())) {
+      pool.resize(static_cast<size_t>(GroupCount()));
+    }
+    PackedHead* const packed = pool.data();
+    int64_t packed_bytes = 0;
+    for (int64_t group = 0; group < GroupCount(); ++group) {
+      const Head head = HeadAt(group);
+      packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeyCount(head.batch));
+      packed_bytes += PackedHead::PackedBytes(plan_);
+    }
+    const int64_t blocks = plan_.key_block_count;
+    const int packing = RunItems(call_.execution, GroupCount() * blocks, [&](int64_t item) {
+      PackedHead& head = packed[item / blocks];
+      const int64_t block = item % blocks;
+      if (block * plan_.key_columns >= ReadKeyCount(head.batch())) return;
+      Guarded([&] { head.Require(block); });
+    });
+    if (!error_.Get().ok()) return packing;
+    const int64_t tiles = plan_.tile_count;
+    const int computing = RunItems(call_.execution, GroupCount() * tiles, [&](int64_t item) {
+      const MatrixKernelScope scope;
+      Guarded([&] {
+        // Last tiles first: with a causal mask they are the largest.
+        ComputeTile(packed[item / tiles], tiles - 1 - item % tiles);
+      });
+    });
+    if (packed_bytes > kKeptPackedBytes) pool.clear();
+    return std::max(packing, computing);
+  }
+
+  void ComputeTile(PackedHead& packed, int64_t tile) {
+    const int64_t first_row = tile * plan_.tile_rows;
+    const int64_t row_count = std::min(plan_.tile_rows, plan_.group_row_count - first_row);
+    const absl::StatusOr<int64_t> f32_rows =
+        ComputeQueryTile({call_, plan_, packed, first_row, row_count});
+    if (!f32_rows.ok()) return error_.Update(f32_rows.status());
+    if (*f32_rows > 0) f32_row_count_.fetch_add(*f32_rows, std::memory_order_relaxed);
+  }
+
+  template <class Work>
+  void Guarded(Work work) {
+    try {
+      work();
+    } catch (const std::bad_alloc&) {
+      error_.Update(absl::ResourceExhaustedError("no memory for packed keys, values and scores"));
+    }
+  }
+
+  const FusedCall& call_;
+  const TilePlan& plan_;
+  const int64_t batch_count_;
+  const int64_t head_count_;
+  const int64_t* batch_order_ = nullptr;
+  FirstError error_;
+  std::atomic<int64_t> f32_row_count_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<ScheduleOutcome> ComputeHeads(const FusedCall& call, const TilePlan& plan) {
+  HeadSchedule schedule(call, plan);
+  ScheduleOutcome outcome;
+  try {
+    outcome.thread_count = schedule.Run();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("no memory for packed keys and values");
+  }
+  if (absl::Status status = schedule.error(); !status.ok()) return status;
+  outcome.f32_row_count = schedule.f32_row_count();
+  return outcome;
+}
+
+}  // namespace attention::kernels

@@ -1,0 +1,31 @@
+// The order in which the tiles of a call are computed, and on which threads.
+
+#ifndef ATTENTION_KERNELS_FUSED_HEAD_SCHEDULE_H_
+#define ATTENTION_KERNELS_FUSED_HEAD_SCHEDULE_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "kernels/fused/query_tile.h"
+#include "kernels/fused/tile_plan.h"
+
+namespace attention::kernels {
+
+struct ScheduleOutcome {
+  int thread_count = 1;       // threads that took part
+  int64_t f32_row_count = 0;  // rows that had to be computed in f32
+};
+
+// Computes all tiles, the costliest first. Where there are plenty of heads for the threads, each
+// head is one thread's, which packs its keys and values into memory that stays in its cache;
+// otherwise keys and values are packed first and tiles are shared out. The results are the same.
+// kResourceExhausted without memory, kInternal if the matrix library failed. Memory is kept by the
+// threads for the next call, up to kKeptPackedBytes each.
+[[nodiscard]] absl::StatusOr<ScheduleOutcome> ComputeHeads(const FusedCall& call,
+                                                           const TilePlan& plan);
+
+inline constexpr int64_t kKeptPackedBytes = int64_t{64} << 20;
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_FUSED_HEAD_SCHEDULE_H_

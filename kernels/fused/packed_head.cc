@@ -1,0 +1,235 @@
+#include "kernels/fused/packed_head.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/pack_rows.h"
+
+namespace attention::kernels {
+namespace {
+
+constexpr int64_t kRowsAtOnce = 16;
+constexpr int64_t kMaxParts = 3;
+
+// Rows in the element type of the matrix kernels, in memory of the thread's own.
+template <class T>
+T* ScratchRows(int64_t count) {
+  thread_local AlignedArray<T> rows;
+  rows.Reserve(static_cast<size_t>(count));
+  return rows.data();
+}
+
+}  // namespace
+
+int64_t PackedHead::PackedBytes(const TilePlan& plan) {
+  return plan.key_block_count * plan.products->part_count * plan.key_columns *
+         (plan.inner_width + plan.value_stride) * plan.ElementBytes();
+}
+
+void PackedHead::Begin(const AttentionProblem& problem, const TilePlan& plan, int64_t batch,
+                       int64_t head, int64_t read_key_count) {
+  problem_ = &problem;
+  plan_ = &plan;
+  batch_ = batch;
+  head_ = head;
+  read_key_count_ = read_key_count;
+  key_part_bytes_ = plan.inner_width * plan.key_columns * plan.ElementBytes();
+  value_part_bytes_ = plan.key_columns * plan.value_stride * plan.ElementBytes();
+  const int64_t parts = plan.key_block_count * plan.products->part_count;
+  keys_.Reserve(static_cast<size_t>(parts * key_part_bytes_));
+  values_.Reserve(static_cast<size_t>(parts * value_part_bytes_));
+  if (blocks_.size() < static_cast<size_t>(plan.key_block_count)) {
+    blocks_.resize(static_cast<size_t>(plan.key_block_count));
+  }
+  for (Block& block : blocks_) {
+    block.packed = false;
+    block.has_non_finite_values = false;
+    block.unsplittable_keys.clear();
+  }
+}
+
+void PackedHead::ReleaseAbove(int64_t byte_count) {
+  if (static_cast<int64_t>(keys_.size() + values_.size()) > byte_count) *this = PackedHead();
+}
+
+const std::byte* PackedHead::Keys(int64_t block) const {
+  return keys_.data() + block * plan_->products->part_count * key_part_bytes_;
+}
+
+const std::byte* PackedHead::Values(int64_t block) const {
+  return values_.data() + block * plan_->products->part_count * value_part_bytes_;
+}
+
+bool PackedHead::HasNonFiniteValues(int64_t block) const {
+  return blocks_[static_cast<size_t>(block)].has_non_finite_values;
+}
+
+const std::vector<int64_t>& PackedHead::UnsplittableKeys(int64_t block) const {
+  return blocks_[static_cast<size_t>(block)].unsplittable_keys;
+}
+
+bool PackedHead::SplitsF32() const {
+  return plan_->products->type == MatrixType::kBF16 && problem_->key.type == DataType::kF32;
+}
+
+void PackedHead::Require(int64_t block_index) {
+  Block& block = blocks_[static_cast<size_t>(block_index)];
+  if (block.packed) return;
+  Rows rows;
+  rows.first = block_index * plan_->key_columns;
+  rows.count = std::min(plan_->key_columns, read_key_count_ - rows.first);
+  rows.padded_count = plan_->PaddedColumns(rows.count);
+  auto* keys = const_cast<std::byte*>(Keys(block_index));
+  auto* values = const_cast<std::byte*>(Values(block_index));
+  if (SplitsF32()) {
+    FindUnsplittableKeys(rows, block);
+    PackKeys(rows, block, keys);
+    PackSplitValues(rows, block, values);
+  } else {
+    PackKeys(rows, block, keys);
+    const bool finite = plan_->products->type == MatrixType::kF32 ? PackF32Values(rows, values)
+                                                                  : PackBF16Values(rows, values);
+    block.has_non_finite_values = !finite;
+  }
+  block.packed = true;
+}
+
+void PackedHead::FindUnsplittableKeys(const Rows& rows, Block& block) const {
+  for (int64_t key = rows.first; key < rows.first + rows.count; ++key) {
+    const auto row = [&](const TensorView& view) {
+      return reinterpret_cast<const float*>(RowAddress(view, batch_, head_, key));
+    };
+    if (!AllSplittable(row(problem_->key), problem_->key.extents[3]) ||
+        !AllSplittable(row(problem_->value), problem_->value.extents[3])) {
+      block.unsplittable_keys.push_back(key);
+    }
+  }
+}
+
+// In every type a packed column is a column of 32-bit words: one f32, or a pair of BF16.
+void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* destination) const {
+  const TensorView& view = problem_->key;
+  const int64_t width = view.extents[3];
+  const int64_t row_bytes = plan_->inner_width * plan_->ElementBytes();
+  const int64_t row_words = row_bytes / static_cast<int64_t>(sizeof(uint32_t));
+  const bool split = SplitsF32();
+  const bool bf16 = plan_->products->type == MatrixType::kBF16;
+  const bool same_type = view.type == (bf16 ? DataType::kBF16 : DataType::kF32);
+  const bool in_place = same_type && width == plan_->inner_width;
+  const int part_count = plan_->products->part_count;
+  std::byte* scratch =
+      in_place ? nullptr : ScratchRows<std::byte>(kMaxParts * kRowsAtOnce * row_bytes);
+  for (int64_t row = 0; row < rows.padded_count; row += kRowsAtOnce) {
+    const int64_t count = std::clamp<int64_t>(rows.count - row, 0, kRowsAtOnce);
+    WordRows source = {.data = nullptr, .stride_bytes = row_bytes, .row_count = count};
+    if (in_place) {
+      source.data = count > 0 ? RowAddress(view, batch_, head_, rows.first + row) : nullptr;
+      source.stride_bytes = view.strides[2] * static_cast<int64_t>(ElementBytes(view.type));
+    } else {
+      for (int64_t i = 0; i < count; ++i) {
+        const std::byte* key = RowAddress(view, batch_, head_, rows.first + row + i);
+        std::byte* target = scratch + i * row_bytes;
+        const auto part = [&](int index) {
+          return index < part_count
+                     ? reinterpret_cast<uint16_t*>(target + index * kRowsAtOnce * row_bytes)
+                     : nullptr;
+        };
+        if (split) {
+          for (int index = 0; index < part_count; ++index) part(index)[plan_->inner_width - 1] = 0;
+          SplitToBF16(reinterpret_cast<const float*>(key), width, {part(0), part(1), part(2)});
+        } else if (bf16) {
+          part(0)[plan_->inner_width - 1] = 0;
+          std::memcpy(target, key, static_cast<size_t>(width) * sizeof(uint16_t));
+        } else {
+          ConvertToF32(view.type, key, width, reinterpret_cast<float*>(target));
+        }
+      }
+      for (const int64_t unsplittable : block.unsplittable_keys) {
+        const int64_t i = unsplittable - rows.first - row;
+        if (i < 0 || i >= count) continue;
+        for (int index = 0; index < part_count; ++index) {
+          std::memset(scratch + (index * kRowsAtOnce + i) * row_bytes, 0,
+                      static_cast<size_t>(row_bytes));
+        }
+      }
+      source.data = scratch;
+    }
+    for (int index = 0; index < part_count; ++index) {
+      TransposeWords(source, row_words,
+                     reinterpret_cast<uint32_t*>(destination + index * key_part_bytes_) + row,
+                     plan_->key_columns);
+      if (!in_place) source.data += kRowsAtOnce * row_bytes;
+    }
+  }
+}
+
+bool PackedHead::PackF32Values(const Rows& rows, std::byte* destination) const {
+  const TensorView& view = problem_->value;
+  const int64_t width = view.extents[3];
+  auto* target = reinterpret_cast<float*>(destination);
+  bool finite = true;
+  for (int64_t row = 0; row < rows.count; ++row, target += plan_->value_stride) {
+    const std::byte* source = RowAddress(view, batch_, head_, rows.first + row);
+    finite &= CopyFiniteToF32(view.type, source, width, target);
+  }
+  // The columns between the width and the stride are never read.
+  std::fill_n(target, (rows.padded_count - rows.count) * plan_->value_stride, 0.0f);
+  return finite;
+}
+
+bool PackedHead::PackBF16Values(const Rows& rows, std::byte* destination) const {
+  const TensorView& view = problem_->value;
+  const int64_t width = view.extents[3];
+  const auto source = [&](int64_t row) {
+    return row < rows.count ? reinterpret_cast<const uint16_t*>(
+                                  RowAddress(view, batch_, head_, rows.first + row))
+                            : nullptr;
+  };
+  auto* target = reinterpret_cast<uint16_t*>(destination);
+  bool finite = true;
+  for (int64_t group = 0; group < rows.padded_count; group += 2 * kRowsAtOnce) {
+    for (int64_t i = 0; i < kRowsAtOnce; ++i, target += 2 * plan_->value_stride) {
+      finite &=
+          InterleaveFiniteBF16(source(group + i), source(group + kRowsAtOnce + i), width, target);
+    }
+  }
+  return finite;
+}
+
+void PackedHead::PackSplitValues(const Rows& rows, const Block& block,
+                                 std::byte* destination) const {
+  const TensorView& view = problem_->value;
+  const int64_t width = view.extents[3];
+  const int part_count = plan_->products->part_count;
+  uint16_t* scratch = ScratchRows<uint16_t>(2 * kMaxParts * width);
+  auto* target = reinterpret_cast<uint16_t*>(destination);
+  const auto& left_out = block.unsplittable_keys;
+  // The parts of one row, or null for a row of zeros.
+  const auto split = [&](int64_t row, uint16_t* parts) -> const uint16_t* {
+    if (row >= rows.count) return nullptr;
+    if (std::binary_search(left_out.begin(), left_out.end(), rows.first + row)) return nullptr;
+    const auto part = [&](int index) {
+      return index < part_count ? parts + index * width : nullptr;
+    };
+    SplitToBF16(reinterpret_cast<const float*>(RowAddress(view, batch_, head_, rows.first + row)),
+                width, {part(0), part(1), part(2)});
+    return parts;
+  };
+  for (int64_t group = 0; group < rows.padded_count; group += 2 * kRowsAtOnce) {
+    for (int64_t i = 0; i < kRowsAtOnce; ++i, target += 2 * plan_->value_stride) {
+      const uint16_t* even = split(group + i, scratch);
+      const uint16_t* odd = split(group + kRowsAtOnce + i, scratch + kMaxParts * width);
+      for (int index = 0; index < part_count; ++index) {
+        const auto of_part = [&](const uint16_t* parts) {
+          return parts == nullptr ? nullptr : parts + index * width;
+        };
+        (void)InterleaveFiniteBF16(
+            of_part(even), of_part(odd), width,
+            target + index * value_part_bytes_ / static_cast<int64_t>(sizeof(uint16_t)));
+      }
+    }
+  }
+}
+
+}  // namespace attention::kernels

@@ -1,0 +1,51 @@
+#include "kernels/fused/query_rows.h"
+
+#include <cstring>
+
+#include "kernels/elementwise/elementwise.h"
+
+namespace attention::kernels {
+
+const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& plan,
+                               const GroupRows& rows, int64_t padded_row_count,
+                               AlignedArray<std::byte>& storage) {
+  const TensorView& view = problem.query;
+  const int64_t width = view.extents[3];
+  const int64_t row_bytes = plan.inner_width * plan.ElementBytes();
+  const int64_t part_bytes = padded_row_count * row_bytes;
+  const int part_count = plan.products->part_count;
+  const bool bf16 = plan.products->type == MatrixType::kBF16;
+  const bool same_type = view.type == (bf16 ? DataType::kBF16 : DataType::kF32);
+  const bool dense = plan.group_size == 1 && view.strides[2] == plan.inner_width;
+  if (same_type && dense && width == plan.inner_width && padded_row_count == rows.row_count) {
+    return rows.Address(view, 0);
+  }
+  storage.Reserve(static_cast<size_t>(part_count * part_bytes));
+  std::byte* target = storage.data();
+  for (int64_t row = 0; row < rows.row_count; ++row, target += row_bytes) {
+    const std::byte* source = rows.Address(view, row);
+    const auto part = [&](int index) {
+      return index < part_count ? reinterpret_cast<uint16_t*>(target + index * part_bytes)
+                                : nullptr;
+    };
+    if (!bf16) {
+      ConvertToF32(view.type, source, width, reinterpret_cast<float*>(target));
+      continue;
+    }
+    for (int index = 0; index < part_count; ++index) {
+      part(index)[plan.inner_width - 1] = 0;  // overwritten unless the width is odd
+    }
+    if (same_type) {
+      std::memcpy(target, source, static_cast<size_t>(width) * sizeof(uint16_t));
+    } else {
+      SplitToBF16(reinterpret_cast<const float*>(source), width, {part(0), part(1), part(2)});
+    }
+  }
+  for (int index = 0; index < part_count; ++index) {
+    std::memset(target + index * part_bytes, 0,
+                static_cast<size_t>((padded_row_count - rows.row_count) * row_bytes));
+  }
+  return storage.data();
+}
+
+}  // namespace attention::kernels
