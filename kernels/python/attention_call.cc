@@ -52,43 +52,8 @@ Operands BorrowOperands(const AttentionArguments& arguments) {
   operands.query = BorrowOperand(arguments.query, "query", std::nullopt);
   operands.key = BorrowOperand(arguments.key, "key", operands.query.rank());
   operands.value = BorrowOperand(arguments.value, "value", operands.query.rank());
-  if (!arguments.attn_mask.is_none()) {
-    operands.mask = BorrowArray(arguments.attn_mask, "attn_mask", Access::kRead);
-  }
+  operands.mask = BorrowMask(arguments.hidden);
   return operands;
-}
-
-// Right-aligned to [batch, query heads, queries, keys]; a missing axis or an extent of 1
-// broadcasts.
-TensorView BroadcastMask(const Array& mask, const kernels::AttentionProblem& problem) {
-  const kernels::Extents want = {problem.query.extents[0], problem.query.extents[1],
-                                 problem.query.extents[2], problem.key.extents[2]};
-  bool fits = mask.rank() <= want.size();
-  TensorView view;
-  if (fits) view = ViewOf(mask);
-  for (size_t axis = 0; fits && axis < want.size(); ++axis) {
-    fits = view.extents[axis] == want[axis] || view.extents[axis] == 1;
-    if (view.extents[axis] == 1) view.strides[axis] = 0;
-    view.extents[axis] = want[axis];
-  }
-  if (!fits) {
-    RaiseValueError(absl::StrCat("attn_mask: got shape ", ShapeText(mask.extents),
-                                 ", want one that broadcasts to ",
-                                 ShapeText(Shape(want.begin(), want.end()))));
-  }
-  if (view.extents[3] > 1 && view.strides[3] != 0 && view.strides[3] != 1) {
-    RaiseValueError(absl::StrCat("attn_mask: got a stride of ", view.strides[3],
-                                 " elements from key to key, want 1, or 0 to broadcast"));
-  }
-  return view;
-}
-
-std::optional<int64_t> CausalOffset(const AttentionArguments& arguments) {
-  if (!arguments.is_causal) return arguments.causal_offset;
-  if (arguments.causal_offset.has_value()) {
-    RaiseValueError("causal_offset: got an offset and is_causal, want one of them");
-  }
-  return 0;
 }
 
 kernels::AttentionProblem MakeProblem(const AttentionArguments& arguments,
@@ -97,18 +62,7 @@ kernels::AttentionProblem MakeProblem(const AttentionArguments& arguments,
   problem.query = ViewOf(operands.query);
   problem.key = ViewOf(operands.key);
   problem.value = ViewOf(operands.value);
-  problem.causal_offset = CausalOffset(arguments);
-  if (arguments.key_lengths.has_value()) {
-    if (arguments.key_lengths->empty() && problem.query.extents[0] != 0) {
-      RaiseValueError(absl::StrCat("key_lengths: got 0 lengths, want ", problem.query.extents[0]));
-    }
-    problem.key_lengths = *arguments.key_lengths;
-  }
-  if (operands.mask.has_value()) {
-    const bool boolean = operands.mask->type == DataType::kBool;
-    (boolean ? problem.boolean_mask : problem.additive_mask) =
-        BroadcastMask(*operands.mask, problem);
-  }
+  HideKeys(arguments.hidden, operands.mask, problem);
   return problem;
 }
 

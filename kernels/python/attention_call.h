@@ -5,29 +5,25 @@
 
 #include <nanobind/nanobind.h>
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "kernels/attend.h"
+#include "kernels/python/hidden_keys.h"
 
 namespace attention::python {
 
 // What ran. The texts of kernels::AttentionReport never end.
 using Report = kernels::AttentionReport;
 
-// As they come from Python; None is an empty object.
+// As they come from Python.
 struct AttentionArguments {
   nanobind::object query;
   nanobind::object key;
   nanobind::object value;
-  nanobind::object attn_mask;
-  nanobind::object out;
-  bool is_causal = false;
-  std::optional<int64_t> causal_offset;
-  std::optional<std::vector<int64_t>> key_lengths;
+  HiddenKeys hidden;
+  nanobind::object out;  // or None
   std::optional<double> scale;
   std::string precision;
   std::optional<int> threads;

@@ -49,8 +49,8 @@ def summary(rows):
         ratios = [row["ratio_to_best_peer"] for row in members]
         worst = min(members, key=lambda row: row["ratio_to_best_peer"])
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        yield (f"{key[0]:8} {key[1]:5} {key[2]:8} {key[3]} thread(s): {mean:5.2f}x in the geometric "
-               f"mean of {len(ratios)}, least {min(ratios):5.2f}x "
+        yield (f"{key[0]:8} {key[1]:5} {key[2]:8} threads {key[3]}: {mean:5.2f}x in the "
+               f"geometric mean of {len(ratios)}, least {min(ratios):5.2f}x "
                f"({worst['shape']}{' causal' if worst['causal'] else ''})")
 
 
