@@ -148,20 +148,6 @@ int64_t PackedOperandBytes(const AttentionTask& task) {
   return SaturatingProduct({key[0], key[1], SaturatingSum({key[2], padding}), columns, 4});
 }
 
-// No less than what kernels::Project packs of one map's weight at a time, the columns padded to a
-// multiple of 64: in 4 bytes an element, beside a copy in f32. F64 is computed in place.
-int64_t PackedWeightBytes(const AttentionTask& task) {
-  if (task.type == kernels::DataType::kF64) return 0;
-  int64_t bytes = 0;
-  for (const auto* map : {&task.query.projection, &task.key.projection, &task.value.projection,
-                          &task.output_projection}) {
-    if (!map->has_value()) continue;
-    const int64_t columns = SaturatingSum({(*map)->output_width, 63});
-    bytes = std::max(bytes, SaturatingProduct({(*map)->input_width, columns, 8}));
-  }
-  return bytes;
-}
-
 double MapFlops(int64_t row_count, const LinearMap& map) {
   return 2 * Product({row_count, map.input_width, map.output_width});
 }
@@ -264,7 +250,7 @@ int64_t ScratchBytes(const AttentionTask& task) {
     bytes =
         SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
   }
-  return SaturatingSum({bytes, PackedOperandBytes(task), PackedWeightBytes(task)});
+  return SaturatingSum({bytes, PackedOperandBytes(task)});
 }
 
 double TaskFlops(const AttentionTask& task) {

@@ -81,8 +81,9 @@ struct AttentionResult {
 [[nodiscard]] int64_t ResultBytes(const AttentionTask& task);
 
 // Bytes that computing the task needs beside request and answer, at most: projected queries, keys
-// and values, attended heads before their projection, and the kernels' packed copies of keys,
-// values and weights. Working sets of a few MiB for each thread are not a request's.
+// and values, attended heads before their projection, and the kernels' packed copies of keys and
+// values. Working sets of a few MiB for each thread, which weights are packed in, are not a
+// request's.
 [[nodiscard]] int64_t ScratchBytes(const AttentionTask& task);
 
 // Floating point operations of projections, scores and attention. A double, since it must not

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "kernels/projection.h"
@@ -85,49 +86,77 @@ Arrays::Arrays(const AttentionTask& task) {
   if (task.options.scores != kernels::ScoresOutput::kNone) result.scores = Buffer(matrix_bytes);
 }
 
-// Asks before the kernels do: packing a large weight takes its time.
-absl::Status RunMap(const LinearMap& map, kernels::Projection rows,
-                    const kernels::Execution& execution) {
+// Linear maps of one input, computed together.
+struct SharedInput {
+  const void* embeddings = nullptr;
+  int64_t row_count = 0;
+  int64_t input_width = 0;
+  std::vector<kernels::ProjectionMap> maps;
+  std::vector<kernels::ProjectedRows> outputs;
+
+  void Add(const LinearMap& map, void* output) {
+    maps.push_back({.output_width = map.output_width, .weight = map.weight, .bias = map.bias});
+    outputs.push_back({.data = output, .row_stride = map.output_width});
+  }
+};
+
+absl::Status Project(const AttentionTask& task, const SharedInput& input,
+                     const kernels::Execution& execution) {
   if (kernels::StopRequested(execution)) return absl::CancelledError("stopped on request");
-  rows.input_width = map.input_width;
-  rows.output_width = map.output_width;
-  rows.weight = map.weight;
-  rows.bias = map.bias;
-  return kernels::Project(rows, execution);
+  const kernels::ProjectionMaps maps = {.type = task.type,
+                                        .precision = task.options.precision,
+                                        .input_width = input.input_width,
+                                        .maps = input.maps};
+  const kernels::ProjectionRows rows = {.row_count = input.row_count,
+                                        .input = input.embeddings,
+                                        .input_stride = input.input_width,
+                                        .outputs = input.outputs};
+  return kernels::Project(maps, rows, execution).status();
 }
 
-// Computes the source's heads into `buffer` and views them there, unless they are ready.
-absl::Status ProjectHeads(const HeadsSource& source, const Buffer& buffer,
-                          const kernels::Execution& execution, TensorView& view) {
-  if (!source.projection.has_value()) return absl::OkStatus();
-  kernels::Projection rows;
-  rows.type = view.type;
-  rows.row_count = RowCount(view.extents);
-  rows.input = source.embeddings;
-  rows.output = buffer.data();
+// Adds the source's map to those of the same input, and views its heads in `buffer`.
+void PlanHeads(const HeadsSource& source, const Buffer& buffer, std::vector<SharedInput>& inputs,
+               TensorView& view) {
+  if (!source.projection.has_value()) return;
+  const int64_t row_count = RowCount(view.extents);
+  const int64_t input_width = source.projection->input_width;
+  auto input = std::find_if(inputs.begin(), inputs.end(), [&](const SharedInput& other) {
+    return other.embeddings == source.embeddings && other.row_count == row_count &&
+           other.input_width == input_width;
+  });
+  if (input == inputs.end()) {
+    inputs.push_back({.embeddings = source.embeddings,
+                      .row_count = row_count,
+                      .input_width = input_width,
+                      .maps = {},
+                      .outputs = {}});
+    input = inputs.end() - 1;
+  }
+  input->Add(*source.projection, buffer.data());
   view = PackedView(buffer.data(), view.type, view.extents);
-  return RunMap(*source.projection, rows, execution);
 }
 
 absl::Status ProjectOperands(const AttentionTask& task, const Arrays& arrays,
                              const kernels::Execution& execution,
                              kernels::AttentionProblem& problem) {
-  absl::Status status = ProjectHeads(task.query, arrays.query, execution, problem.query);
-  if (!status.ok()) return status;
+  std::vector<SharedInput> inputs;
+  PlanHeads(task.query, arrays.query, inputs, problem.query);
   if (SameProjectedHeads(task.key, task.query)) {
     problem.key = problem.query;
   } else {
-    status = ProjectHeads(task.key, arrays.key, execution, problem.key);
-    if (!status.ok()) return status;
+    PlanHeads(task.key, arrays.key, inputs, problem.key);
   }
   if (SameProjectedHeads(task.value, task.query)) {
     problem.value = problem.query;
   } else if (SameProjectedHeads(task.value, task.key)) {
     problem.value = problem.key;
   } else {
-    status = ProjectHeads(task.value, arrays.value, execution, problem.value);
+    PlanHeads(task.value, arrays.value, inputs, problem.value);
   }
-  return status;
+  for (const SharedInput& input : inputs) {
+    if (absl::Status status = Project(task, input, execution); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 kernels::AttentionOutputs OutputsOf(const AttentionTask& task, const Arrays& arrays,
@@ -153,12 +182,13 @@ kernels::AttentionOutputs OutputsOf(const AttentionTask& task, const Arrays& arr
 absl::Status ProjectOutput(const AttentionTask& task, const Arrays& arrays,
                            const kernels::Execution& execution) {
   if (!task.output_projection.has_value()) return absl::OkStatus();
-  kernels::Projection rows;
-  rows.type = task.type;
-  rows.row_count = RowCount(task.query.view.extents);
-  rows.input = arrays.heads.data();
-  rows.output = arrays.result.output.data();
-  return RunMap(*task.output_projection, rows, execution);
+  SharedInput input = {.embeddings = arrays.heads.data(),
+                       .row_count = RowCount(task.query.view.extents),
+                       .input_width = task.output_projection->input_width,
+                       .maps = {},
+                       .outputs = {}};
+  input.Add(*task.output_projection, arrays.result.output.data());
+  return Project(task, input, execution);
 }
 
 }  // namespace

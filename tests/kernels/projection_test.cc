@@ -3,195 +3,282 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/instruction_set.h"
+#include "tests/kernels/test_projection.h"
 #include "tests/support/pairwise.h"
-#include "tests/support/random.h"
 #include "tests/support/status_matchers.h"
-#include "tests/support/test_tensor.h"
 #include "tests/support/thread_executor.h"
 
 namespace attention::test {
 namespace {
 
 using kernels::DataType;
+using kernels::Precision;
 using kernels::Project;
-using kernels::Projection;
 using testing::HasSubstr;
 
-// A projection with storage of its own. Tensors are [1, 1, rows, columns].
-struct TestProjection {
-  TestProjection(DataType type_in, int64_t row_count, int64_t input_width, int64_t output_width,
-                 bool with_bias)
-      : type(type_in),
-        input(type, {1, 1, row_count, input_width}),
-        weight(type, {1, 1, input_width, output_width}),
-        output(type, {1, 1, row_count, output_width}) {
-    Random random(static_cast<uint64_t>(row_count * 1'000'000 + input_width * 1000 + output_width));
-    const auto numbers = [&] { return random.Normal(); };
-    input.Fill(numbers);
-    weight.Fill(numbers);
-    if (with_bias) {
-      bias = TestTensor(type, {1, 1, 1, output_width});
-      bias.Fill(numbers);
-    }
-  }
+// Whether products of BF16 numbers are really computed, and not widened ones.
+bool HasBF16Products() {
+  return kernels::EffectiveInstructionLevel() >= kernels::InstructionLevel::kAvx512Amx;
+}
 
-  [[nodiscard]] Projection View() {
-    return {.type = type,
-            .row_count = input.extents()[2],
-            .input_width = input.extents()[3],
-            .output_width = output.extents()[3],
-            .input = input.view().data,
-            .weight = weight.view().data,
-            .bias = bias.view().data,
-            .output = output.mutable_view().data};
-  }
-
-  DataType type;
-  TestTensor input;
-  TestTensor weight;
-  TestTensor bias;
-  TestTensor output;
-};
-
-// The relative error of a sum's operations and of storing a result.
-double ArithmeticUnit(DataType type) { return type == DataType::kF64 ? 0x1p-53 : 0x1p-24; }
-double ResultUnit(DataType type) {
-  switch (type) {
-    case DataType::kF64:
-      return 0x1p-53;
-    case DataType::kF16:
-      return 0x1p-11;
-    case DataType::kBF16:
-      return 0x1p-9;
+std::string ExpectedPrecision(const NumberKind& kind) {
+  if (kind.type == DataType::kF64) return "f64";
+  if (!HasBF16Products()) return "f32";
+  if (kind.type == DataType::kBF16) return "bf16";
+  if (kind.type != DataType::kF32) return "f32";
+  switch (kind.precision) {
+    case Precision::kBF16X6:
+      return "bf16_x6";
+    case Precision::kBF16X3:
+      return "bf16_x3";
+    case Precision::kBF16:
+      return "bf16";
     default:
-      return 0x1p-24;
+      return "f32";
   }
 }
 
-// What a result may lose because it is too small for a relative error: denormals have a fixed unit.
-double Underflow(DataType type) { return type == DataType::kF16 ? 0x1p-24 : 0x1p-126; }
-
-// Compares with the product in float64. Each addition rounds by a random part of a unit of the sum
-// so far, and independent errors add up as the root of their number: four standard deviations are
-// allowed.
-testing::AssertionResult MatchesFloat64(const TestProjection& test) {
-  const int64_t input_width = test.input.extents()[3];
-  const double roundings = 4.0 * std::sqrt(static_cast<double>(input_width + 1));
-  for (int64_t i = 0; i < test.output.extents()[2]; ++i) {
-    for (int64_t j = 0; j < test.output.extents()[3]; ++j) {
-      double want = test.bias.present() ? test.bias.At(0, 0, 0, j) : 0.0;
-      double largest_sum = std::abs(want);
-      for (int64_t k = 0; k < input_width; ++k) {
-        want += test.input.At(0, 0, i, k) * test.weight.At(0, 0, k, j);
-        largest_sum = std::max(largest_sum, std::abs(want));
-      }
-      const double tolerance = roundings * ArithmeticUnit(test.type) * largest_sum +
-                               2.0 * ResultUnit(test.type) * std::abs(want) + Underflow(test.type);
-      const double got = test.output.At(0, 0, i, j);
-      if (!(std::abs(got - want) <= tolerance)) {
-        return testing::AssertionFailure() << "row " << i << ", column " << j << ": got " << got
-                                           << ", want " << want << " within " << tolerance;
-      }
-    }
-  }
-  return testing::AssertionSuccess();
-}
-
-class ProjectionTest : public testing::TestWithParam<DataType> {};
+class ProjectionTest : public testing::TestWithParam<NumberKind> {};
 
 TEST_P(ProjectionTest, MatchesTheProductInFloat64) {
-  constexpr int64_t kRows[] = {0, 1, 2, 15, 16, 17, 31, 33, 64, 65, 129, 200};
-  constexpr int64_t kWidths[] = {1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 64, 65, 100, 129, 256};
-  const auto combinations =
-      PairwiseCombinations({12, 15, 15, 2}, [](const Combination&) { return true; }, 3);
+  constexpr int64_t kRows[] = {0, 1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 200};
+  constexpr int64_t kWidths[] = {1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 129, 256};
+  const auto combinations = PairwiseCombinations(
+      {14, 16, 16, 2}, [](const Combination&) { return true; }, 3);
   for (const Combination& values : combinations) {
-    TestProjection test(GetParam(), kRows[values[0]], kWidths[values[1]], kWidths[values[2]],
-                        values[3] != 0);
-    ASSERT_THAT(Project(test.View()), IsOk());
-    ASSERT_TRUE(MatchesFloat64(test))
-        << test.input.extents()[2] << " rows, " << test.input.extents()[3] << " to "
-        << test.output.extents()[3];
-    ASSERT_TRUE(test.output.GuardsIntact());
+    TestProjection test({.kind = GetParam(),
+                         .row_count = kRows[values[0]],
+                         .input_width = kWidths[values[1]],
+                         .output_widths = {kWidths[values[2]]},
+                         .with_bias = values[3] != 0});
+    ASSERT_THAT(test.Run(), IsOk());
+    ASSERT_TRUE(test.MatchesFloat64()) << test.recipe;
+    ASSERT_TRUE(test.GuardsIntact()) << test.recipe;
   }
 }
 
+// Beyond what one kernel call, and what one preparation of rows and panels, takes.
+TEST_P(ProjectionTest, MatchesTheProductInFloat64ForVeryWideInputs) {
+  for (const int64_t input_width : {1023, 1025, 4096, 4097, 5003}) {
+    TestProjection test({.kind = GetParam(),
+                         .row_count = 67,
+                         .input_width = input_width,
+                         .output_widths = {66},
+                         .with_bias = true});
+    ASSERT_THAT(test.Run(), IsOk());
+    ASSERT_TRUE(test.MatchesFloat64()) << test.recipe;
+    TestProjection packed(test.recipe);
+    ASSERT_THAT(packed.RunPacked(), IsOk());
+    EXPECT_TRUE(SameOutputs(packed, test)) << test.recipe;
+  }
+}
+
+TEST_P(ProjectionTest, SaysWhichProductsItComputed) {
+  TestProjection test({.kind = GetParam(), .row_count = 3, .input_width = 4, .output_widths = {5}});
+  ASSERT_THAT(test.Run(), IsOk());
+  EXPECT_EQ(test.report.precision, ExpectedPrecision(GetParam()));
+  EXPECT_EQ(test.report.thread_count, 1);
+  ASSERT_THAT(test.RunPacked(), IsOk());
+  EXPECT_EQ(test.report.precision, ExpectedPrecision(GetParam()));
+}
+
+TEST_P(ProjectionTest, SeveralMapsGiveTheSameBitsAsOneByOne) {
+  TestProjection together({.kind = GetParam(),
+                           .row_count = 70,
+                           .input_width = 50,
+                           .output_widths = {64, 1, 130, 17},
+                           .with_bias = true});
+  ASSERT_THAT(together.Run(), IsOk());
+  ASSERT_TRUE(together.MatchesFloat64());
+  for (size_t map = 0; map < together.maps.size(); ++map) {
+    TestProjection alone = together;
+    alone.outputs[map].Fill([] { return 0.0; });
+    ASSERT_THAT(alone.RunMap(map), IsOk());
+    EXPECT_TRUE(SameOutputs(alone, together)) << map;
+  }
+}
+
+TEST_P(ProjectionTest, PackedWeightsGiveTheSameBitsAndAreCopied) {
+  TestProjection fresh({.kind = GetParam(),
+                        .row_count = 130,
+                        .input_width = 100,
+                        .output_widths = {129, 32, 5},
+                        .with_bias = true});
+  TestProjection packed = fresh;
+  ASSERT_THAT(fresh.Run(), IsOk());
+  ThreadExecutor executor(3);
+  const auto projection = kernels::PackedProjection::Pack(packed.Maps(), {.executor = &executor});
+  ASSERT_TRUE(projection.ok()) << projection.status();
+  for (TestMap& map : packed.maps) {
+    map.weight.Fill([] { return std::numeric_limits<double>::quiet_NaN(); });
+    map.bias.Fill([] { return std::numeric_limits<double>::quiet_NaN(); });
+  }
+  for (int repetition = 0; repetition < 2; ++repetition) {
+    ASSERT_THAT((*projection)->Apply(packed.Rows()).status(), IsOk());
+    EXPECT_TRUE(SameOutputs(packed, fresh));
+  }
+}
+
+TEST_P(ProjectionTest, ReadsAndWritesRowsWithStrides) {
+  TestProjection dense({.kind = GetParam(),
+                        .row_count = 70,
+                        .input_width = 40,
+                        .output_widths = {30, 70},
+                        .with_bias = true});
+  ASSERT_THAT(dense.Run(), IsOk());
+  TestProjection padded(dense.recipe, Layout::kPadded);
+  ASSERT_GT(padded.Rows().input_stride, 40);
+  ASSERT_GT(padded.Rows().outputs[1].row_stride, 70);
+  ASSERT_THAT(padded.Run(), IsOk());
+  EXPECT_TRUE(padded.GuardsIntact());
+  for (int64_t row = 0; row < 70; ++row) {
+    for (size_t map = 0; map < 2; ++map) {
+      EXPECT_EQ(padded.outputs[map].RowBytes(0, 0, row), dense.outputs[map].RowBytes(0, 0, row));
+    }
+  }
+}
+
+// Every height of a last tile.
 TEST_P(ProjectionTest, ARowHasTheSameBitsAloneAndAmongMany) {
-  for (const int64_t input_width : {33, 64}) {
-    TestProjection many(GetParam(), 150, input_width, 70, true);
-    ASSERT_THAT(Project(many.View()), IsOk());
-    for (const int64_t row : {0, 1, 63, 64, 149}) {
-      TestProjection alone = many;
-      Projection view = alone.View();
-      view.row_count = 1;
-      view.input = kernels::RowAddress(alone.input.view(), 0, 0, row);
-      ASSERT_THAT(Project(view), IsOk());
-      EXPECT_EQ(alone.output.RowBytes(0, 0, 0), many.output.RowBytes(0, 0, row)) << row;
+  TestProjection many({.kind = GetParam(),
+                       .row_count = 150,
+                       .input_width = 33,
+                       .output_widths = {70},
+                       .with_bias = true});
+  ASSERT_THAT(many.Run(), IsOk());
+  for (int64_t row_count = 1; row_count <= 129; ++row_count) {
+    TestProjection few = many;
+    kernels::ProjectionRows rows = few.Rows();
+    const int64_t first_row = 150 - row_count;
+    rows.row_count = row_count;
+    rows.input = kernels::RowAddress(few.input.view(), 0, 0, first_row);
+    ASSERT_THAT(Project(few.Maps(), rows).status(), IsOk());
+    for (const int64_t row : {int64_t{0}, row_count / 2, row_count - 1}) {
+      ASSERT_EQ(few.outputs[0].RowBytes(0, 0, row), many.outputs[0].RowBytes(0, 0, first_row + row))
+          << row << " of " << row_count;
     }
   }
 }
 
 TEST_P(ProjectionTest, TheNumberOfThreadsChangesNoBit) {
-  TestProjection test(GetParam(), 333, 65, 100, true);
-  ASSERT_THAT(Project(test.View()), IsOk());
+  const ProjectionRecipe recipe = {.kind = GetParam(),
+                                   .row_count = 333,
+                                   .input_width = 650,
+                                   .output_widths = {100, 300},
+                                   .with_bias = true};
+  TestProjection test(recipe);
+  ASSERT_THAT(test.Run(), IsOk());
   for (const int thread_count : {1, 2, 4}) {
-    TestProjection threaded(GetParam(), 333, 65, 100, true);
+    TestProjection threaded(recipe);
     ThreadExecutor executor(thread_count);
-    ASSERT_THAT(Project(threaded.View(), {.executor = &executor}), IsOk());
-    EXPECT_EQ(threaded.output.storage(), test.output.storage()) << thread_count;
+    ASSERT_THAT(threaded.Run({.executor = &executor}), IsOk());
+    EXPECT_TRUE(SameOutputs(threaded, test)) << thread_count;
+    EXPECT_EQ(threaded.report.thread_count, thread_count);
   }
 }
 
 TEST_P(ProjectionTest, NaNStaysInItsRow) {
-  TestProjection test(GetParam(), 40, 20, 30, true);
-  ASSERT_THAT(Project(test.View()), IsOk());
+  TestProjection test({.kind = GetParam(),
+                       .row_count = 40,
+                       .input_width = 20,
+                       .output_widths = {30},
+                       .with_bias = true});
   TestProjection poisoned = test;
+  ASSERT_THAT(test.Run(), IsOk());
   poisoned.input.Set(0, 0, 7, 3, std::numeric_limits<double>::quiet_NaN());
-  ASSERT_THAT(Project(poisoned.View()), IsOk());
+  ASSERT_THAT(poisoned.Run(), IsOk());
   for (int64_t row = 0; row < 40; ++row) {
     if (row == 7) {
-      for (int64_t j = 0; j < 30; ++j) EXPECT_TRUE(std::isnan(poisoned.output.At(0, 0, row, j)));
+      for (int64_t j = 0; j < 30; ++j) {
+        EXPECT_TRUE(std::isnan(poisoned.outputs[0].At(0, 0, row, j)));
+      }
     } else {
-      EXPECT_EQ(poisoned.output.RowBytes(0, 0, row), test.output.RowBytes(0, 0, row));
+      EXPECT_EQ(poisoned.outputs[0].RowBytes(0, 0, row), test.outputs[0].RowBytes(0, 0, row));
     }
   }
 }
 
 TEST_P(ProjectionTest, AStopGivesCancelled) {
-  TestProjection test(GetParam(), 333, 65, 100, true);
+  TestProjection test(
+      {.kind = GetParam(), .row_count = 333, .input_width = 65, .output_widths = {100}});
+  for (const int64_t ask_count : {1, 2, 3}) {
+    const StopAfter stop(ask_count);
+    EXPECT_THAT(test.Run({.stop = &stop}), HasCode(absl::StatusCode::kCancelled));
+  }
   const StopAfter stop(1);
-  EXPECT_THAT(Project(test.View(), {.stop = &stop}), HasCode(absl::StatusCode::kCancelled));
+  EXPECT_THAT(kernels::PackedProjection::Pack(test.Maps(), {.stop = &stop}).status(),
+              HasCode(absl::StatusCode::kCancelled));
 }
 
-TEST_P(ProjectionTest, RejectsBadExtents) {
-  TestProjection test(GetParam(), 2, 3, 4, false);
-  const TestTensor untouched = test.output;
-  const auto expect_rejected = [&](const Projection& projection, const char* message) {
-    EXPECT_THAT(Project(projection),
+TEST_P(ProjectionTest, KnowsItsSizeBeforePacking) {
+  const TestProjection small(
+      {.kind = GetParam(), .row_count = 1, .input_width = 64, .output_widths = {64}});
+  const int64_t bytes = kernels::PackedProjection::PackedBytes(small.Maps());
+  const int64_t least_bytes_of_a_number =
+      GetParam().type == DataType::kF64 ? 8 : static_cast<int64_t>(sizeof(uint16_t));
+  EXPECT_GE(bytes, 64 * 64 * least_bytes_of_a_number);
+  EXPECT_LE(bytes, 65 * 64 * 8);
+  kernels::ProjectionMap huge = small.Maps().maps[0];
+  huge.output_width = std::numeric_limits<int64_t>::max() - 3;
+  kernels::ProjectionMaps maps = small.Maps();
+  maps.maps = {&huge, 1};
+  EXPECT_EQ(kernels::PackedProjection::PackedBytes(maps), std::numeric_limits<int64_t>::max());
+  EXPECT_THAT(kernels::PackedProjection::Pack(maps).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("maps[0].weight")));
+  huge.output_width = int64_t{1} << 50;
+  EXPECT_THAT(kernels::PackedProjection::Pack(maps).status(),
+              HasCode(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_P(ProjectionTest, RejectsBadArgumentsAndWritesNothing) {
+  TestProjection test({.kind = GetParam(), .row_count = 2, .input_width = 3, .output_widths = {4}});
+  const TestProjection untouched = test;
+  const auto expect_rejected = [&](const auto& change, const char* message) {
+    kernels::ProjectionMaps maps = test.Maps();
+    kernels::ProjectionMap map = maps.maps[0];
+    maps.maps = {&map, 1};
+    kernels::ProjectionRows rows = test.Rows();
+    kernels::ProjectedRows output = rows.outputs[0];
+    rows.outputs = {&output, 1};
+    change(maps, map, rows, output);
+    EXPECT_THAT(Project(maps, rows).status(),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
   };
-  Projection bad = test.View();
-  bad.row_count = -1;
-  expect_rejected(bad, "row_count: got -1");
-  bad = test.View();
-  bad.input_width = 0;
-  expect_rejected(bad, "input_width: got 0");
-  bad = test.View();
-  bad.output_width = -4;
-  expect_rejected(bad, "output_width: got -4");
-  bad = test.View();
-  bad.type = DataType::kBool;
-  expect_rejected(bad, "BOOL");
-  EXPECT_EQ(test.output.storage(), untouched.storage());
+  expect_rejected([](auto& maps, auto&, auto&, auto&) { maps.type = DataType::kBool; }, "BOOL");
+  expect_rejected([](auto& maps, auto&, auto&, auto&) { maps.input_width = 0; },
+                  "input_width: got 0, want >= 1");
+  expect_rejected([](auto& maps, auto&, auto&, auto&) { maps.maps = {}; }, "maps: got none");
+  expect_rejected([](auto&, auto& map, auto&, auto&) { map.output_width = -4; },
+                  "maps[0].output_width: got -4");
+  expect_rejected([](auto&, auto& map, auto&, auto&) { map.weight = nullptr; },
+                  "maps[0].weight: got null");
+  expect_rejected([](auto&, auto&, auto& rows, auto&) { rows.row_count = -1; },
+                  "row_count: got -1");
+  expect_rejected([](auto&, auto&, auto& rows, auto&) { rows.input = nullptr; }, "input: got null");
+  expect_rejected([](auto&, auto&, auto& rows, auto&) { rows.input_stride = 2; },
+                  "input_stride: got 2, want >= 3");
+  expect_rejected([](auto&, auto&, auto& rows, auto&) { rows.outputs = {}; },
+                  "outputs: got 0, want 1");
+  expect_rejected([](auto&, auto&, auto&, auto& output) { output.data = nullptr; },
+                  "outputs[0].data: got null");
+  expect_rejected([](auto&, auto&, auto&, auto& output) { output.row_stride = 3; },
+                  "outputs[0].row_stride: got 3, want >= 4");
+  EXPECT_TRUE(SameOutputs(test, untouched));
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, ProjectionTest,
-                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16,
-                                         DataType::kF64),
-                         [](const auto& type) { return std::string(kernels::Name(type.param)); });
+                         testing::Values(NumberKind{DataType::kF32}, NumberKind{DataType::kF16},
+                                         NumberKind{DataType::kBF16}, NumberKind{DataType::kF64},
+                                         NumberKind{DataType::kF32, Precision::kBF16X6},
+                                         NumberKind{DataType::kF32, Precision::kBF16X3},
+                                         NumberKind{DataType::kF32, Precision::kBF16}),
+                         [](const auto& kind) { return Name(kind.param); });
 
 }  // namespace
 }  // namespace attention::test

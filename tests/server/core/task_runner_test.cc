@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <new>
 #include <vector>
 
+#include "kernels/implementation.h"
 #include "tests/server/core/task_fixture.h"
 #include "tests/support/thread_executor.h"
 
@@ -112,6 +114,25 @@ TYPED_TEST(TaskRunnerTest, SharesEqualProjectionsWithoutChangingTheAnswer) {
   }
 }
 
+// Queries of one input and keys and values of another, as in cross attention.
+TYPED_TEST(TaskRunnerTest, ProjectsAMemoryThatIsNotTheQueries) {
+  for (const bool memory_of_query : {false, true}) {
+    ProjectedTask<TypeParam> projected;
+    const std::vector<TypeParam> elsewhere = {0, std::log(TypeParam{3}), 0, std::log(TypeParam{3})};
+    HeadsSource& query = projected.task.query;
+    if (memory_of_query) {
+      query.embeddings = elsewhere.data();
+      query.view.extents[2] = 4;
+    } else {
+      projected.task.key.embeddings = projected.task.value.embeddings = elsewhere.data();
+    }
+    const auto result = RunTask(projected.task, {});
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_THAT(ValuesOf<TypeParam>(result->output),
+                memory_of_query ? this->Near({3, 1, 3, 1, 3, 1, 3, 1}) : this->Near({3, 1, 3, 1}));
+  }
+}
+
 TYPED_TEST(TaskRunnerTest, AnswersEmptyQueriesWithEmptyArrays) {
   ProjectedTask<TypeParam> projected;
   projected.AddOutputProjection();
@@ -193,6 +214,20 @@ TEST(TaskRunnerReportTest, CountsTheThreadsOfProjectionsToo) {
   const auto result = RunTask(projected.task, {.executor = &executor, .stop = nullptr});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->report.thread_count, 3);
+}
+
+TEST(TaskRunnerPrecisionTest, TheTasksPrecisionGovernsProjectionsToo) {
+  ReadyTask<float> ready;
+  ready.task.options.scale = 0;  // both keys weigh the same: the output is 2 before its projection
+  const float weight = 1.001F;   // in BF16, 1
+  ready.task.output_projection = {1, 1, &weight, nullptr};
+  const auto output = [&] {
+    const auto result = RunTask(ready.task, {});
+    return result.ok() ? ValuesOf<float>(result->output).at(0) : std::nanf("");
+  };
+  EXPECT_EQ(output(), 2 * weight);
+  ready.task.options.precision = kernels::Precision::kBF16;
+  EXPECT_EQ(output(), kernels::InstructionSet() == "avx512_amx" ? 2 : 2 * weight);
 }
 
 TEST(TaskRunnerStopTest, DoesNotEvenPackAWeightOnceStopped) {

@@ -1,0 +1,252 @@
+#include "kernels/projection/panel_projection.h"
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+#include "kernels/first_error.h"
+#include "kernels/onednn/matrix_kernel.h"
+#include "kernels/projection/prepared_rows.h"
+#include "kernels/projection/tile_product.h"
+
+namespace attention::kernels {
+namespace {
+
+// What each thread keeps from one call to the next.
+struct ThreadScratch {
+  PreparedRows rows;
+  PanelScratch panel;
+  AlignedArray<float> sums;
+};
+
+std::string_view PrecisionName(ProductKind kind) {
+  switch (kind) {
+    case ProductKind::kF64:
+      return "f64";
+    case ProductKind::kF32:
+      break;
+    case ProductKind::kBF16:
+      return "bf16";
+    case ProductKind::kBF16X3:
+      return "bf16_x3";
+    case ProductKind::kBF16X6:
+      return "bf16_x6";
+  }
+  return "f32";
+}
+
+int64_t NextCall() {
+  static std::atomic<int64_t> count = 0;
+  return count.fetch_add(1, std::memory_order_relaxed);
+}
+
+// One call. Its items are groups of rows times ranges of panels, group after group: a thread that
+// goes on in a group has its rows prepared.
+class Call {
+ public:
+  Call(const ProjectionPlan& plan, std::span<const ProjectionMap> widths, const Panels& panels,
+       const ProjectionRows& rows, const Execution& execution);
+
+  absl::StatusOr<ProjectionReport> Run();
+
+ private:
+  void RunItem(int64_t item);
+  absl::Status RunPanels(const RowGroup& group, int64_t first_panel, int64_t end_panel);
+  absl::Status RunPanel(const RowGroup& group, const PanelPlace& place, ThreadScratch& scratch);
+
+  // Computes the group's tiles in f32 or in the plan's products and stores their rows; with `only`
+  // those for which it is 1, and only tiles that have some.
+  absl::Status RunTiles(const RowGroup& group, const PanelPlace& place, bool in_f32,
+                        const uint8_t* only, ThreadScratch& scratch);
+  absl::Status MultiplyTile(const RowGroup& group, int64_t first_row, const PanelPlace& place,
+                            const void* panel, int64_t slab, bool in_f32, float* sums,
+                            ThreadScratch& scratch);
+  void Store(const RowGroup& group, int64_t first_row, int64_t row_count, const PanelPlace& place,
+             const float* sums, const float* bias) const;
+
+  const ProjectionPlan& plan_;
+  const std::span<const ProjectionMap> widths_;
+  const Panels& panels_;
+  const ProjectionRows& rows_;
+  const Execution& execution_;
+  const int64_t call_ = NextCall();
+  const int64_t panel_count_;
+  const int64_t group_rows_;
+  int64_t range_count_ = 1;
+  FirstError error_;
+  std::atomic<bool> stopped_ = false;
+  std::atomic<int64_t> f32_results_ = 0;  // of plans that split
+  std::atomic<int64_t> split_results_ = 0;
+};
+
+Call::Call(const ProjectionPlan& plan, std::span<const ProjectionMap> widths, const Panels& panels,
+           const ProjectionRows& rows, const Execution& execution)
+    : plan_(plan),
+      widths_(widths),
+      panels_(panels),
+      rows_(rows),
+      execution_(execution),
+      panel_count_(PanelCount(widths)),
+      group_rows_(plan.GroupRows()) {}
+
+absl::StatusOr<ProjectionReport> Call::Run() {
+  // Several items for each thread, as threads are not equally fast; but none that takes less time
+  // than to hand it over. No bit depends on it.
+  constexpr int64_t kItemsPerThread = 8;
+  constexpr double kLeastProductsPerItem = 1 << 20;
+  const int64_t group_count = (rows_.row_count - 1) / group_rows_ + 1;
+  const int thread_count = ThreadCount(execution_);
+  if (thread_count > 1) {
+    const double panel_products = static_cast<double>(std::min(rows_.row_count, group_rows_)) *
+                                  static_cast<double>(kPanelColumns * plan_.input_width);
+    const double worthwhile =
+        static_cast<double>(panel_count_) * panel_products / kLeastProductsPerItem;
+    const int64_t wanted = (kItemsPerThread * thread_count - 1) / group_count + 1;
+    const auto most =
+        static_cast<int64_t>(std::clamp(worthwhile, 1.0, static_cast<double>(panel_count_)));
+    range_count_ = std::min(wanted, most);
+  }
+  ProjectionReport report;
+  report.thread_count =
+      RunItems(execution_, group_count * range_count_, [this](int64_t item) { RunItem(item); });
+  if (absl::Status status = error_.Get(); !status.ok()) return status;
+  if (stopped_ || StopRequested(execution_)) return absl::CancelledError("stopped on request");
+  report.precision = PrecisionName(f32_results_ > split_results_ ? ProductKind::kF32 : plan_.kind);
+  return report;
+}
+
+void Call::RunItem(int64_t item) {
+  const int64_t range = item % range_count_;
+  RowGroup group;
+  group.call = call_;
+  group.first_row = item / range_count_ * group_rows_;
+  group.row_count = std::min(group_rows_, rows_.row_count - group.first_row);
+  group.row_stride = rows_.input_stride;
+  group.data =
+      static_cast<const std::byte*>(rows_.input) +
+      group.first_row * rows_.input_stride * static_cast<int64_t>(ElementBytes(plan_.type));
+  try {
+    error_.Update(RunPanels(group, range * panel_count_ / range_count_,
+                            (range + 1) * panel_count_ / range_count_));
+  } catch (const std::bad_alloc&) {
+    error_.Update(absl::ResourceExhaustedError("no memory for the tiles of a projection"));
+  }
+}
+
+absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t end_panel) {
+  thread_local ThreadScratch scratch;
+  const MatrixKernelScope scope;
+  for (int64_t panel = first_panel; panel < end_panel; ++panel) {
+    if (StopRequested(execution_)) {
+      stopped_ = true;
+      return absl::OkStatus();
+    }
+    const absl::Status status = RunPanel(group, PlaceOfPanel(widths_, panel), scratch);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Call::RunPanel(const RowGroup& group, const PanelPlace& place,
+                            ThreadScratch& scratch) {
+  const bool in_f32 = plan_.kind == ProductKind::kF32 || panels_.IsUnsplittable(place);
+  const absl::Status status = RunTiles(group, place, in_f32, nullptr, scratch);
+  if (!status.ok() || !plan_.splits()) return status;
+  const uint8_t* unsplittable = in_f32 ? nullptr : scratch.rows.Unsplittable(plan_, group);
+  int64_t f32_rows = in_f32 ? group.row_count : 0;
+  if (unsplittable != nullptr) {
+    f32_rows = std::count(unsplittable, unsplittable + group.row_count, uint8_t{1});
+  }
+  f32_results_ += f32_rows * place.column_count;
+  split_results_ += (group.row_count - f32_rows) * place.column_count;
+  if (unsplittable == nullptr) return status;
+  return RunTiles(group, place, true, unsplittable, scratch);
+}
+
+absl::Status Call::RunTiles(const RowGroup& group, const PanelPlace& place, bool in_f32,
+                            const uint8_t* only, ThreadScratch& scratch) {
+  const int64_t slab_count = plan_.slab_count();
+  // With one slab a tile's sums are stored while they are in the first-level cache.
+  const int64_t sums_stride = slab_count == 1 ? 0 : place.packed_count();
+  scratch.sums.Reserve(
+      static_cast<size_t>((slab_count == 1 ? kProjectionTileRows : group_rows_) * kPanelColumns));
+  const float* bias = panels_.Bias(place, scratch.panel);
+  for (int64_t slab = 0; slab < slab_count; ++slab) {
+    const void* panel = in_f32 ? panels_.F32Slab(place, slab, scratch.panel)
+                               : panels_.Slab(place, slab, scratch.panel);
+    for (int64_t first = 0; first < group.row_count; first += kProjectionTileRows) {
+      const int64_t end = std::min(first + kProjectionTileRows, group.row_count);
+      if (only != nullptr && std::count(only + first, only + end, uint8_t{1}) == 0) continue;
+      float* sums = scratch.sums.data() + first * sums_stride;
+      const absl::Status status =
+          MultiplyTile(group, first, place, panel, slab, in_f32, sums, scratch);
+      if (!status.ok()) return status;
+      if (slab + 1 < slab_count) continue;
+      if (only == nullptr) {
+        Store(group, first, end - first, place, sums, bias);
+        continue;
+      }
+      for (int64_t row = first; row < end; ++row) {
+        if (only[row] == 0) continue;
+        Store(group, row, 1, place, sums + (row - first) * place.packed_count(), bias);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Call::MultiplyTile(const RowGroup& group, int64_t first_row, const PanelPlace& place,
+                                const void* panel, int64_t slab, bool in_f32, float* sums,
+                                ThreadScratch& scratch) {
+  const int64_t row_count = std::min(kProjectionTileRows, group.row_count - first_row);
+  const int64_t inner_count = plan_.slab_rows(slab);
+  if (in_f32) {
+    const F32Rows rows = scratch.rows.AsF32(plan_, group, slab);
+    return Multiply(F32TileProduct{.rows = rows.data + first_row * rows.stride,
+                                   .row_stride = rows.stride,
+                                   .row_count = row_count,
+                                   .panel = static_cast<const float*>(panel),
+                                   .column_count = place.packed_count(),
+                                   .inner_count = inner_count,
+                                   .accumulate = slab > 0,
+                                   .sums = sums});
+  }
+  const uint16_t* rows = scratch.rows.AsBF16(plan_, group, slab);
+  return Multiply(BF16TileProduct{
+      .kind = plan_.kind,
+      .rows = rows + first_row * plan_.part_count() * RoundUp(inner_count, kBlockRows),
+      .row_count = RoundUp(row_count, kBF16RowMultiple),
+      .panel = static_cast<const uint16_t*>(panel),
+      .column_count = place.packed_count(),
+      .inner_count = inner_count,
+      .accumulate = slab > 0,
+      .sums = sums});
+}
+
+void Call::Store(const RowGroup& group, int64_t first_row, int64_t row_count,
+                 const PanelPlace& place, const float* sums, const float* bias) const {
+  const ProjectedRows& output = rows_.outputs[static_cast<size_t>(place.map)];
+  const auto element_bytes = static_cast<int64_t>(ElementBytes(plan_.type));
+  StoreBiasedRows(
+      {.sums = sums,
+       .sum_stride = place.packed_count(),
+       .bias = bias,
+       .row_count = row_count,
+       .column_count = place.column_count,
+       .type = plan_.type,
+       .destination =
+           static_cast<std::byte*>(output.data) +
+           ((group.first_row + first_row) * output.row_stride + place.first_column) * element_bytes,
+       .destination_stride_bytes = output.row_stride * element_bytes});
+}
+
+}  // namespace
+
+absl::StatusOr<ProjectionReport> ProjectPanels(const ProjectionPlan& plan,
+                                               std::span<const ProjectionMap> widths,
+                                               const Panels& panels, const ProjectionRows& rows,
+                                               const Execution& execution) {
+  return Call(plan, widths, panels, rows, execution).Run();
+}
+
+}  // namespace attention::kernels
