@@ -1,11 +1,9 @@
 #include "tests/benchmark/attention_benchmark.h"
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "benchmark/benchmark.h"
 #include "kernels/implementation.h"
@@ -14,6 +12,7 @@
 #include "tests/benchmark/failures.h"
 #include "tests/benchmark/machine_peaks.h"
 #include "tests/benchmark/peak_counters.h"
+#include "tests/benchmark/row_timing.h"
 #include "tests/benchmark/verification.h"
 #include "tests/support/thread_executor.h"
 
@@ -24,9 +23,6 @@ using kernels::AttentionReport;
 using kernels::DataType;
 using kernels::Precision;
 
-// Below these a second thread is not worth its start: about a millisecond of one.
-constexpr double kTwoThreadFlops = 1e8;
-constexpr double kTwoThreadBytes = 1e7;
 // What is computed in float64, element by element, takes too long beyond this.
 constexpr double kFloat64Flops = 3e8;
 
@@ -50,11 +46,7 @@ class AttentionBenchmark {
     kernels::Execution execution;
     if (case_.thread_count > 1) execution.executor = &executor.emplace(case_.thread_count);
     if (!report_.has_value() && !RunFirst(state, operands, execution)) return;
-    if (case_.type == DataType::kF32 && case_.precision != Precision::kF32 &&
-        report_->precision != Name(case_.precision)) {
-      state.SkipWithMessage("computed in " + std::string(report_->precision) + " here");
-      return;
-    }
+    if (SkipOtherPrecision(state, case_.type, case_.precision, report_->precision)) return;
     Time(state, operands, execution);
   }
 
@@ -83,7 +75,13 @@ class AttentionBenchmark {
     };
     const ComputePeaks peaks_before = MeasureComputePeaks(case_.thread_count);
     const double bandwidth_before = read_bandwidth();
-    const double seconds = Median(Iterate(state, operands, execution));
+    const kernels::AttentionOutputs outputs = operands.Outputs();
+    int buffer = 0;
+    const double seconds = MedianIterationSeconds(state, [&] {
+      const kernels::AttentionProblem problem = operands.Problem(buffer);
+      if (++buffer == case_.shape->buffer_count) buffer = 0;
+      return Attend(problem, options_, outputs, execution).status();
+    });
     const double bandwidth = std::max(bandwidth_before, read_bandwidth());
     const ComputePeaks peaks = peaks_before.CombinedWith(MeasureComputePeaks(case_.thread_count));
 
@@ -91,30 +89,6 @@ class AttentionBenchmark {
     CountFlops(state, seconds, flops, report_->precision, peaks);
     if (reads) CountBytes(state, seconds, KeyValueBytes(*case_.shape, case_.type), bandwidth);
     SetLabel(state, report_->implementation, report_->precision, peaks);
-  }
-
-  // The seconds of each iteration.
-  std::vector<double> Iterate(::benchmark::State& state, AttentionOperands& operands,
-                              const kernels::Execution& execution) {
-    using Clock = std::chrono::steady_clock;
-    std::vector<double> seconds;
-    seconds.reserve(state.max_iterations);
-    const kernels::AttentionOutputs outputs = operands.Outputs();
-    int buffer = 0;
-    Clock::time_point start = Clock::now();
-    for (auto _ : state) {
-      const kernels::AttentionProblem problem = operands.Problem(buffer);
-      const absl::StatusOr<AttentionReport> report = Attend(problem, options_, outputs, execution);
-      if (!report.ok()) {
-        Fail(state, report.status().ToString());
-        break;
-      }
-      if (++buffer == case_.shape->buffer_count) buffer = 0;
-      const Clock::time_point end = Clock::now();
-      seconds.push_back(std::chrono::duration<double>(end - start).count());
-      start = end;
-    }
-    return seconds;
   }
 
   const AttentionCase case_;
@@ -159,11 +133,9 @@ void Register(const AttentionCase& attention_case) {
 }  // namespace
 
 void RegisterAttentionBenchmarks() {
-  constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kBF16X6, Precision::kBF16X3,
-                                       Precision::kBF16};
   for (const AttentionShape& shape : AllAttentionShapes()) {
     for (const int thread_count : {1, 2}) {
-      for (const Precision precision : kPrecisions) {
+      for (const Precision precision : kTimedPrecisions) {
         Register({&shape, DataType::kF32, precision, thread_count});
       }
       Register({&shape, DataType::kBF16, Precision::kF32, thread_count});

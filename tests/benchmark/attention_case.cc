@@ -2,11 +2,10 @@
 
 #include <array>
 
+#include "tests/benchmark/row_timing.h"
+
 namespace attention::benchmark {
 namespace {
-
-using kernels::DataType;
-using kernels::Precision;
 
 constexpr AttentionShape Prefill(std::string_view name, int64_t head_count, int64_t token_count,
                                  int64_t width, bool causal = false) {
@@ -91,30 +90,11 @@ constexpr std::array kShapes = {
 
 std::span<const AttentionShape> AllAttentionShapes() { return kShapes; }
 
-std::string_view Name(Precision precision) {
-  switch (precision) {
-    case Precision::kF32:
-      return "f32";
-    case Precision::kBF16X6:
-      return "bf16_x6";
-    case Precision::kBF16X3:
-      return "bf16_x3";
-    case Precision::kBF16:
-      return "bf16";
-    case Precision::kF32GradeFastest:
-      return "f32_grade_fastest";
-  }
-  return "unknown";
-}
-
 std::string Name(const AttentionCase& attention_case) {
   std::string name(attention_case.shape->kind);
-  name.append("/").append(attention_case.shape->name);
-  name.append("/").append(kernels::Name(attention_case.type));
-  if (attention_case.type == DataType::kF32) {
-    name.append("/").append(Name(attention_case.precision));
-  }
-  return name.append("/threads:").append(std::to_string(attention_case.thread_count));
+  name.append("/").append(attention_case.shape->name).append("/");
+  return name.append(
+      RowSuffix(attention_case.type, attention_case.precision, attention_case.thread_count));
 }
 
 }  // namespace attention::benchmark

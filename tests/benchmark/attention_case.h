@@ -36,10 +36,7 @@ struct AttentionCase {
   int thread_count;
 };
 
-// "f32", "bf16_x6", "bf16_x3", "bf16": as AttentionReport::precision says it.
-[[nodiscard]] std::string_view Name(kernels::Precision precision);
-
-// KIND/SHAPE/TYPE/PRECISION/threads:N, where types without a choice of precision have no such part.
+// KIND/SHAPE/ and RowSuffix.
 [[nodiscard]] std::string Name(const AttentionCase& attention_case);
 
 }  // namespace attention::benchmark

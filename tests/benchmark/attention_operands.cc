@@ -4,8 +4,7 @@
 #include <map>
 #include <utility>
 
-#include "kernels/convert.h"
-#include "tests/support/random.h"
+#include "tests/benchmark/normals.h"
 
 namespace attention::benchmark {
 namespace {
@@ -27,15 +26,6 @@ Extents WeightsExtents(const AttentionShape& shape) {
 
 size_t ByteCount(const Extents& extents, DataType type) {
   return static_cast<size_t>(kernels::ElementCount(extents)) * kernels::ElementBytes(type);
-}
-
-void FillWithNormals(std::span<std::byte> bytes, DataType type, uint64_t seed) {
-  test::Random random(seed);
-  const size_t step = kernels::ElementBytes(type);
-  for (size_t at = 0; at < bytes.size(); at += step) {
-    const double value = random.Normal();
-    kernels::StoreElements(type, &value, 1, bytes.data() + at);
-  }
 }
 
 // Their mean is 40 % of the keys.

@@ -18,6 +18,7 @@
 #include "kernels/implementation.h"
 #include "tests/benchmark/attention_benchmark.h"
 #include "tests/benchmark/failures.h"
+#include "tests/benchmark/projection_benchmark.h"
 
 namespace {
 
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
   ::benchmark::AddCustomContext("instruction_set",
                                 std::string(attention::kernels::InstructionSet()));
   attention::benchmark::RegisterAttentionBenchmarks();
+  attention::benchmark::RegisterProjectionBenchmarks();
   ::benchmark::RunSpecifiedBenchmarks();
   ::benchmark::Shutdown();
   return attention::benchmark::FailureCount() == 0 ? 0 : 1;

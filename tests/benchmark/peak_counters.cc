@@ -1,7 +1,5 @@
 #include "tests/benchmark/peak_counters.h"
 
-#include <algorithm>
-#include <cstddef>
 #include <string>
 
 #include "tests/benchmark/probes/probes.h"
@@ -18,14 +16,6 @@ int Bf16ProductCount(std::string_view precision) {
 }
 
 }  // namespace
-
-double Median(std::vector<double> iteration_seconds) {
-  if (iteration_seconds.empty()) return 0;
-  const auto middle =
-      iteration_seconds.begin() + static_cast<ptrdiff_t>(iteration_seconds.size() / 2);
-  std::nth_element(iteration_seconds.begin(), middle, iteration_seconds.end());
-  return *middle;
-}
 
 void CountFlops(::benchmark::State& state, double seconds, double flops, std::string_view precision,
                 const ComputePeaks& peaks) {

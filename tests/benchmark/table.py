@@ -17,7 +17,8 @@ import sys
 BEGIN = "<!-- figures of kernels_benchmark: begin -->"
 END = "<!-- figures of kernels_benchmark: end -->"
 
-PROPERTIES = ("_causal", "_padded", "_weights")  # ends of the names of shapes that have a plain twin
+# How the names of shapes end that have a plain twin.
+PROPERTIES = ("_causal", "_padded", "_weights", "_unpacked")
 
 Key = collections.namedtuple("Key", "kind shape type precision threads")
 
@@ -140,7 +141,8 @@ def machine(context):
 
 def render(documents):
     rows = read_rows(documents)
-    implementations = sorted({row.implementation for row in rows.values()})
+    implementations = sorted(
+        {row.implementation for row in rows.values() if row.key.kind != "projection"})
     contexts = dict.fromkeys(machine(document["context"]) for document in documents)
     lines = [f"Machine: {'; '.join(contexts)}.", f"Implementation: {', '.join(implementations)}.",
              "", "Peaks of one thread in this run, medians over its rows:", "", *peaks(rows), "", *figures(rows)]

@@ -1,14 +1,12 @@
 #include "tests/benchmark/verification.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <set>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "kernels/convert.h"
 #include "kernels/reference/reference_attention.h"
+#include "tests/benchmark/relative_error.h"
 #include "tests/support/naive_attention.h"
 #include "tests/support/test_tensor.h"
 
@@ -21,7 +19,6 @@ using kernels::ReferenceResult;
 using kernels::TensorView;
 
 constexpr int64_t kRowsPerHead = 8;
-constexpr double kThreeProductsError = 2e-5;
 
 // Up to `count` of the numbers [0, end): the first, the last and some between them.
 std::set<int64_t> Spread(int64_t end, int64_t count) {
@@ -117,43 +114,15 @@ class Sample {
   test::TestTensor mask_;
 };
 
-// Squares of a Frobenius norm and of the distances from it.
-struct Distances {
-  double norm = 0;
-  double ours = 0;
-  double naive = 0;
-
-  void Add(const std::vector<double>& want, const std::vector<double>& got,
-           const std::vector<double>& naively) {
-    for (size_t i = 0; i < want.size(); ++i) {
-      norm += want[i] * want[i];
-      ours += (got[i] - want[i]) * (got[i] - want[i]);
-      naive += (naively[i] - want[i]) * (naively[i] - want[i]);
-    }
-  }
-
-  [[nodiscard]] absl::Status Judge(absl::string_view what, DataType type,
-                                   std::string_view precision) const {
-    // A few results only may happen to be exact: two roundings of the result are always granted.
-    const double rounding = type == DataType::kF32 ? 0x1p-23 : 0x1p-8;
-    double limit = std::max(2 * std::sqrt(naive / norm), rounding);
-    if (precision == "bf16_x3") limit = kThreeProductsError;
-    const double error = std::sqrt(ours / norm);
-    if (error <= limit) return absl::OkStatus();  // false for NaN
-    return absl::InternalError(
-        absl::StrCat(what, ": relative error ", error, ", want at most ", limit));
-  }
-};
-
 }  // namespace
 
 absl::Status VerifyAttention(const AttentionProblem& problem,
                              const kernels::AttentionOutputs& outputs, std::string_view precision) {
   const DataType type = problem.query.type;
-  const DataType naive_type = precision == "bf16" ? DataType::kBF16 : type;
+  const DataType naive_type = NaiveType(type, precision);
   const int64_t head_count = problem.query.extents[1];
-  Distances output;
-  Distances weights;
+  RelativeError output;
+  RelativeError weights;
   for (const int64_t index : Spread(problem.query.extents[0] * head_count, 3)) {
     const int64_t batch = index / head_count;
     const int64_t head = index % head_count;

@@ -14,10 +14,8 @@ namespace attention::benchmark {
 // minutes for the larger shapes: eight query rows, evenly spread, of the first, a middle and the
 // last head are compared, with all of their keys.
 //
-// The relative error (Frobenius norm over what is compared) may be twice that of the naive
-// computation on the same rows in `precision`, the one that ran; 2e-5 for "bf16_x3", which has no
-// naive computation. Returns kInternal with both numbers if it is larger. Expects N(0, 1) operands,
-// no masks, and a causal_offset of 0 or none.
+// The rule is that of relative_error.h for `precision`, the one that ran. Returns kInternal if they
+// are wrong. Expects N(0, 1) operands, no masks, and a causal_offset of 0 or none.
 [[nodiscard]] absl::Status VerifyAttention(const kernels::AttentionProblem& problem,
                                            const kernels::AttentionOutputs& outputs,
                                            std::string_view precision);
