@@ -2,8 +2,8 @@
 
     table.py [--into FILE] JSON...
 
-reads files that --benchmark_out wrote, takes the median over all repetitions of each row and prints
-Markdown. --into writes it into FILE instead, between the lines that begin and end the figures.
+reads files that --benchmark_out wrote, takes the median over the repetitions of each row (of those
+in the best phase of AMX) and prints Markdown. --into writes it into FILE instead, between the lines that begin and end the figures.
 """
 
 import argparse
@@ -20,15 +20,20 @@ END = "<!-- figures of kernels_benchmark: end -->"
 # How the names of shapes end that have a plain twin.
 PROPERTIES = ("_causal", "_padded", "_weights", "_unpacked")
 
+PHASES = ("", "fast", "mixed", "slow")  # the best first
+
 Key = collections.namedtuple("Key", "kind shape type precision threads")
 
 
 class Row:
-    """All repetitions of one benchmark."""
+    """The repetitions of one benchmark in the best phase of AMX that any of them met: medians over
+    several phases would be figures of none."""
 
     def __init__(self, key, runs):
         self.key = key
-        self.runs = runs
+        self.phase = min((phase_of(run) for run in runs), key=PHASES.index)
+        self.runs = [run for run in runs if phase_of(run) == self.phase]
+        self.all_count = len(runs)
 
     def median(self, counter):
         """Of the repetitions that have the counter, or None."""
@@ -45,10 +50,15 @@ class Row:
         return self.runs[0]["label"].split()[0]
 
     @property
-    def phase(self):
-        phases = {word.removeprefix("amx:") for run in self.runs for word in run["label"].split()
-                  if word.startswith("amx:")}
-        return phases.pop() if len(phases) == 1 else "mixed" if phases else ""
+    def phase_text(self):
+        """The phase and in how many of the repetitions it was."""
+        return f"{self.phase} {len(self.runs)}/{self.all_count}".strip() if self.phase else ""
+
+
+def phase_of(run):
+    """Of AMX during one repetition; empty where there is no AMX."""
+    words = [word for word in run["label"].split() if word.startswith("amx:")]
+    return words[0].removeprefix("amx:") if words else ""
 
 
 def parse_name(name, label):
@@ -95,8 +105,10 @@ def peak_share(row):
 
 
 def time_ratio(over, under):
-    """Of the medians, or nothing if a row is missing."""
-    return f"{over.median('median_ms') / under.median('median_ms'):.2f}" if over and under else ""
+    """Of the medians, or nothing if a row is missing or met another phase of AMX."""
+    if not over or not under or over.phase != under.phase:
+        return ""
+    return f"{over.median('median_ms') / under.median('median_ms'):.2f}"
 
 
 def figures(rows):
@@ -112,7 +124,8 @@ def figures(rows):
         cells = (f"{key.kind} {key.shape}", key.type, key.precision,
                  significant(row.median("median_ms")), rate(row), peak_share(row),
                  time_ratio(row, plain), significant(two and two.median("median_ms")),
-                 two and rate(two) or "", time_ratio(row, two), row.phase)
+                 two and rate(two) or "", time_ratio(row, two),
+                 "; ".join(each.phase_text for each in (row, two) if each and each.phase))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
@@ -144,7 +157,8 @@ def render(documents):
     implementations = sorted(
         {row.implementation for row in rows.values() if row.key.kind != "projection"})
     contexts = dict.fromkeys(machine(document["context"]) for document in documents)
-    lines = [f"Machine: {'; '.join(contexts)}.", f"Implementation: {', '.join(implementations)}.",
+    lines = [f"Machine: {'; '.join(contexts)}.",
+             f"Implementation: {', '.join(implementations) or 'of projections alone'}.",
              "", "Peaks of one thread in this run, medians over its rows:", "", *peaks(rows), "", *figures(rows)]
     return "\n".join(lines) + "\n"
 

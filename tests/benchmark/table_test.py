@@ -22,17 +22,29 @@ class TableTest(unittest.TestCase):
         name = "prefill/8x512x64/F32/f32/threads:1"
         text = table.render([document(run(name, 9.0), run(name, 1.0)), document(run(name, 3.0))])
         self.assertIn("| prefill 8x512x64 | F32 | f32 | 3.00 | 100 GFLOP/s | 50 % FMA |  |  |  |  "
-                      "| fast |", text)
+                      "| fast 3/3 |", text)
         self.assertIn("Machine: A Processor, 2 processors, avx512_amx, 2026-01-02.", text)
         self.assertIn("- FMA: 200 GFLOP/s (200 to 200 during the run)", text)
 
-    def test_the_precision_is_the_one_that_ran_and_phases_mix(self):
-        name = "prefill/8x512x64/BF16/threads:2"
+    def test_the_precision_is_the_one_that_ran(self):
+        name = "prefill/8x512x64/F32/bf16/threads:2"
+        rows = table.read_rows([document(run(name, 1.0, "fused-amx bf16_x3 amx:fast"))])
+        self.assertEqual(list(rows), [("prefill", "8x512x64", "F32", "bf16_x3", 2)])
+
+    def test_only_repetitions_in_the_best_phase_count(self):
+        name = "prefill/8x512x64/BF16/threads:"
+        slow = "fused-amx bf16 amx:slow"
         rows = table.read_rows([document(
-            run(name, 1.0, "fused-amx bf16 amx:fast"), run(name, 1.0, "fused-amx bf16 amx:slow"))])
-        (row,) = rows.values()
-        self.assertEqual(row.key, ("prefill", "8x512x64", "BF16", "bf16", 2))
-        self.assertEqual(row.phase, "mixed")
+            run(name + "1", 9.0, slow), run(name + "1", 2.0, "fused-amx bf16 amx:fast"),
+            run(name + "1", 8.0, slow), run(name + "2", 5.0, slow))])
+        (line,) = table.figures(rows)[2:]
+        self.assertIn("| 2.00 | 100 GFLOP/s |", line)
+        self.assertIn("| 5.00 | 100 GFLOP/s |  | fast 1/3; slow 1/1 |", line)
+
+    def test_a_machine_without_amx_has_no_phase(self):
+        rows = table.read_rows([document(
+            run("prefill/8x512x64/F32/f32/threads:1", 1.0, "fused-avx2 f32"))])
+        self.assertTrue(table.figures(rows)[2].endswith("|  |"))
 
     def test_two_threads_and_plain_twins_stand_beside_a_row(self):
         causal = "prefill/8x512x64_causal/F32/f32/threads:"
@@ -41,8 +53,9 @@ class TableTest(unittest.TestCase):
             run("prefill/8x512x64/F32/f32/threads:1", 8.0))])
         self.assertEqual(table.figures(rows)[2:], [
             "| prefill 8x512x64_causal | F32 | f32 | 6.00 | 100 GFLOP/s | 50 % FMA | 0.75 | 4.00 "
-            "| 100 GFLOP/s | 1.50 | fast |",
-            "| prefill 8x512x64 | F32 | f32 | 8.00 | 100 GFLOP/s | 50 % FMA |  |  |  |  | fast |"])
+            "| 100 GFLOP/s | 1.50 | fast 1/1; fast 1/1 |",
+            "| prefill 8x512x64 | F32 | f32 | 8.00 | 100 GFLOP/s | 50 % FMA |  |  |  |  "
+            "| fast 1/1 |"])
 
     def test_decoding_is_measured_against_reading(self):
         name = "decode/32-8x1on4096x128/BF16/threads:1"
