@@ -1,4 +1,5 @@
-// The extension module: names, arguments and their documentation.
+// The extension module: names, arguments and their documentation, but for the layer's, which are in
+// multi_head_binding.cc.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/implementation.h"
 #include "kernels/python/attention_call.h"
+#include "kernels/python/bindings.h"
 #include "kernels/python/status_error.h"
 
 namespace attention::python {
@@ -105,7 +107,22 @@ void DefineReport(nb::module_& module) {
       .def("__repr__", &ReportText);
 }
 
-void DefineAttention(nb::module_& module) {
+void DefineImplementations(nb::module_& module) {
+  module.def("usable_implementations", &UsableNames,
+             "The names of those that this process can use, in order of preference.");
+  module.def(
+      "implementation", [] { return UsableNames().front(); },
+      "The name of the one that computes whatever it offers.");
+  module.def(
+      "instruction_set", [] { return std::string(kernels::InstructionSet()); },
+      "What kernels dispatch to: avx512_amx, avx512, avx2 or baseline.");
+  module.def(
+      "use_implementation",
+      [](const std::string& name) { RaiseUnlessOk(kernels::UseImplementation(name)); }, "name"_a,
+      kUseDocumentation);
+}
+
+void DefineFunction(nb::module_& module) {
   module.def(
       "scaled_dot_product_attention",
       [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, bool is_causal,
@@ -130,27 +147,17 @@ void DefineAttention(nb::module_& module) {
       "return_weights"_a = false, "return_report"_a = false, kAttentionDocumentation);
 }
 
-void DefineImplementations(nb::module_& module) {
-  module.def("usable_implementations", &UsableNames,
-             "The names of those that this process can use, in order of preference.");
-  module.def(
-      "implementation", [] { return UsableNames().front(); },
-      "The name of the one that computes whatever it offers.");
-  module.def(
-      "instruction_set", [] { return std::string(kernels::InstructionSet()); },
-      "What kernels dispatch to: avx512_amx, avx512, avx2 or baseline.");
-  module.def(
-      "use_implementation",
-      [](const std::string& name) { RaiseUnlessOk(kernels::UseImplementation(name)); }, "name"_a,
-      kUseDocumentation);
-}
-
 }  // namespace
+
+void DefineAttention(nb::module_& module) {
+  DefineReport(module);
+  DefineFunction(module);
+}
 
 NB_MODULE(_native, module) {
   module.attr("__version__") = ATTENTION_VERSION;
-  DefineReport(module);
   DefineAttention(module);
+  DefineMultiHeadAttention(module);
   DefineImplementations(module);
 }
 

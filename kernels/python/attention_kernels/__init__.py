@@ -1,6 +1,7 @@
 """Attention on the CPU, in process, on NumPy arrays and PyTorch tensors."""
 
 from ._native import (
+    MultiHeadAttention,
     Report,
     __version__,
     implementation,
@@ -11,6 +12,7 @@ from ._native import (
 )
 
 __all__ = [
+    "MultiHeadAttention",
     "Report",
     "implementation",
     "instruction_set",

@@ -2,7 +2,7 @@
 
 import attention_kernels
 
-from .cases import Case
+from .cases import Case, Layer
 from .contestant import Contestant, Prepared
 from .operands import from_bfloat16_bits
 
@@ -35,5 +35,30 @@ class Ours(Contestant):
         return Prepared(self.name, run, float32_values, report)
 
 
+class OurLayer(Contestant):
+    """MultiHeadAttention of this project in one precision."""
+
+    kinds = ("layer",)
+
+    def __init__(self, precision):
+        self.precision = precision
+        self.name = f"ours {precision}"
+
+    def prepare(self, case, operands, threads):
+        embeddings = operands.embeddings.typed()
+        attention = attention_kernels.MultiHeadAttention(
+            operands.in_weight.typed(), operands.in_bias.typed(), operands.out_weight.typed(),
+            operands.out_bias.typed(), case.heads, precision=self.precision)
+
+        def run():
+            return attention(embeddings, threads=threads)
+
+        def report():
+            _, ran = attention(embeddings, threads=threads, return_report=True)
+            return {"implementation": ran.implementation, "precision": ran.precision}
+
+        return Prepared(self.name, run, float32_values, report)
+
+
 # By what they compute.
-CONTESTANTS = {Case: Ours}
+CONTESTANTS = {Case: Ours, Layer: OurLayer}

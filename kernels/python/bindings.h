@@ -1,0 +1,15 @@
+// What the module consists of, by file.
+
+#ifndef ATTENTION_KERNELS_PYTHON_BINDINGS_H_
+#define ATTENTION_KERNELS_PYTHON_BINDINGS_H_
+
+#include <nanobind/nanobind.h>
+
+namespace attention::python {
+
+void DefineAttention(nanobind::module_& module);           // and Report
+void DefineMultiHeadAttention(nanobind::module_& module);  // after DefineAttention
+
+}  // namespace attention::python
+
+#endif  // ATTENTION_KERNELS_PYTHON_BINDINGS_H_
