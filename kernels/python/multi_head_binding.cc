@@ -27,8 +27,8 @@ A layer of self-attention with its four projections, as torch.nn.MultiheadAttent
 
 in_proj_weight is [3 width, width] (queries, keys, values below each other), out_proj_weight
 [width, width], the biases [3 width] and [width], or None; arrays or tensors of one type. They are
-packed once and not referred to afterwards. num_heads divides the width. precision is that of float32
-products, in the projections and in attention, as in scaled_dot_product_attention; for the
+packed once and not referred to afterwards. num_heads divides the width. precision is that of
+float32 products, in the projections and in attention, as in scaled_dot_product_attention; for the
 projections "f32_grade_fastest" is "f32".
 
 Errors as in scaled_dot_product_attention. An object may be called from several threads at once.
@@ -38,8 +38,8 @@ constexpr const char* kCallDocumentation = R"(
 Applies the layer to embeddings, [batch, tokens, width] or [tokens, width], of the weights' type.
 
 Tokens may have any distance; the last axis must be dense. attn_mask broadcasts to
-[batch, heads, tokens, tokens]. All else is as in scaled_dot_product_attention. Returns the output, in
-the shape of the embeddings, or where return_report asks for it a tuple (output, Report), whose
+[batch, heads, tokens, tokens]. All else is as in scaled_dot_product_attention. Returns the output,
+in the shape of the embeddings, or where return_report asks for it a tuple (output, Report), whose
 precision is that of the projections.
 )";
 

@@ -1,4 +1,4 @@
-"""Whether a contestant's numbers are right: against float64, within a bound that its type implies."""
+"""Whether a contestant's numbers are right: against float64, in a bound that its type implies."""
 
 import numpy
 
@@ -12,9 +12,9 @@ def bound(data_type, width):
     """On the relative error in the Frobenius norm, for N(0, 1) operands.
 
     Scores are sums of `width` products of the operands, exact in bfloat16 and in f32 off by a unit
-    each, in a random walk. Then each of scores, weights and outputs may be stored in the type: three
-    roundings, the first of numbers of up to about 4, which makes 8 together with one to spare.
-    Exponentials of fast math are off by up to 20 units of f32.
+    each, in a random walk. Then each of scores, weights and outputs may be stored in the type:
+    three roundings, the first of numbers of up to about 4, which makes 8 together with one to
+    spare. Exponentials of fast math are off by up to 20 units of f32.
     """
     f32 = _UNIT["f32"]
     return 8 * _UNIT[data_type] + (2 * width**0.5 + 20) * f32
