@@ -27,6 +27,9 @@ constexpr std::array kKinds = {Kind::kPlain, Kind::kCausal, Kind::kOneQuery, Kin
 
 constexpr std::array kTypes = {DataType::kF32, DataType::kBF16};
 
+// From one weight to the next; they overlap.
+constexpr int64_t kWeightOffsetBytes = 64;
+
 // Rows of a projection are computed by the same code however many there are.
 constexpr int64_t kMostProjectedTokens = 64;
 
@@ -70,13 +73,14 @@ HeadsSource Ready(const kernels::Extents& extents, DataType type, const void* nu
   return source;
 }
 
+// `embeddings` and `weight` are numbers; a bias is, too.
 HeadsSource Projected(const kernels::Extents& extents, int64_t input_width, DataType type,
-                      const void* numbers) {
+                      const void* embeddings, const void* weight) {
   HeadsSource source;
   source.view.type = type;
   source.view.extents = extents;
-  source.embeddings = numbers;
-  source.projection = {input_width, extents[1] * extents[3], numbers, numbers};
+  source.embeddings = embeddings;
+  source.projection = {input_width, extents[1] * extents[3], weight, embeddings};
   return source;
 }
 
@@ -88,9 +92,14 @@ AttentionTask MakeTask(const WarmUpShape& shape, Kind kind, DataType type, const
   if (kind == Kind::kProjected) {
     const int64_t rows = std::min(token_count, kMostProjectedTokens);
     const int64_t embedding_width = EmbeddingWidth(shape);
-    task.query = Projected({1, head_count, rows, width}, embedding_width, type, numbers);
-    task.key = Projected({1, key_value_head_count, rows, width}, embedding_width, type, numbers);
-    task.value = task.key;
+    // Weights of their own, or keys and values would be taken for the queries.
+    const auto weight = [numbers](int index) {
+      return static_cast<const std::byte*>(numbers) + index * kWeightOffsetBytes;
+    };
+    const kernels::Extents key_extents = {1, key_value_head_count, rows, width};
+    task.query = Projected({1, head_count, rows, width}, embedding_width, type, numbers, weight(0));
+    task.key = Projected(key_extents, embedding_width, type, numbers, weight(1));
+    task.value = Projected(key_extents, embedding_width, type, numbers, weight(2));
     task.output_projection = {embedding_width, embedding_width, numbers, numbers};
     return task;
   }
@@ -122,6 +131,7 @@ Plan MakePlan(const std::vector<WarmUpShape>& shapes, kernels::Precision default
   for (const WarmUpShape& shape : shapes) {
     most_elements = std::max(most_elements, LargestArrayElements(shape));
   }
+  most_elements += 2 * kWeightOffsetBytes;  // more than enough for the last weight
   Plan plan;
   const auto add = [&plan](AttentionTask task, kernels::Precision precision) {
     task.options.precision = precision;

@@ -180,11 +180,11 @@ class WarmUpTest(unittest.TestCase):
             [SERVER_BINARY, f"--grpc-address={grpc_address}", f"--http-address={http_address}",
              "--warm-up=1x65536x64", "--warm-up-limit-ms=2500", "--drain-grace-ms=0"],
             stderr=subprocess.PIPE, text=True, env=clean_environment())
-        try:
-            healths, pages = self.watch_until_ready(grpc_address, http_address)
-        finally:
-            process.terminate()
-            log = process.communicate(timeout=60)[1]
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        healths, pages = self.watch_until_ready(grpc_address, http_address)
+        process.terminate()
+        log = process.communicate(timeout=60)[1]
         self.assertEqual(process.returncode, 0, log)
         not_serving, serving = 2, 1
         self.assertEqual(healths, [not_serving, serving])
