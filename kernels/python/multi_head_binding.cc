@@ -45,8 +45,8 @@ precision is that of the projections.
 
 constexpr const char* kFromTorchDocumentation = R"(
 The layer with the weights of a torch.nn.MultiheadAttention. Calls take batch first, whatever the
-module's batch_first says. Raises ValueError for a module with key or value widths of their own, with
-bias_k or bias_v, or with add_zero_attn.
+module's batch_first says. Raises ValueError for a module with key or value widths of their own,
+with bias_k or bias_v, or with add_zero_attn.
 )";
 
 nb::object Detached(nb::handle parameter) {

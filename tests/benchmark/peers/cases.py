@@ -8,7 +8,7 @@ class Case:
     """One attention problem."""
 
     kind: str  # prefill, decode or tiny
-    shape: str  # heads x tokens x width; 32-8: query heads on key-value heads; AonB: A queries, B keys
+    shape: str  # heads x tokens x width; 32-8: query on key-value heads; 1on9: queries on keys
     query_heads: int
     queries: int
     width: int
