@@ -154,7 +154,7 @@ absl::Status Compute(const AttentionTask& task, const kernels::StopSignal& stop)
   try {
     return RunTask(task, {.executor = nullptr, .stop = &stop}).status();
   } catch (const std::exception& exception) {
-    return absl::ResourceExhaustedError(exception.what());
+    return absl::InternalError(exception.what());
   }
 }
 
@@ -212,7 +212,7 @@ absl::Status RunOnEveryThread(ComputePool& pool, absl::FunctionRef<void(int)> wo
     std::latch finished;
   };
   const int thread_count = pool.thread_count();
-  const auto latches = std::make_shared<Latches>(thread_count);  // jobs may outlive this call
+  const auto latches = std::make_shared<Latches>(thread_count);  // the last job outlives the wait
   for (int index = 0; index < thread_count; ++index) {
     const absl::Status status = pool.TrySubmit([latches, &work, index](kernels::Executor&) {
       latches->started.arrive_and_wait();  // a thread that waits takes no second job

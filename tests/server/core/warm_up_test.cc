@@ -104,6 +104,19 @@ TEST(WarmUpTest, ComputesEverythingOnEveryThread) {
   }
 }
 
+TEST(WarmUpTest, GoesOnAfterAFaultAndTellsIt) {
+  if (EverythingRunsInFloat64()) GTEST_SKIP() << "there is nothing to warm up here";
+  ComputePool pool(2, 1);
+  const FakeClock clock;
+  constexpr WarmUpShape kImpossible = {
+      .head_count = 3, .key_value_head_count = 2, .token_count = 3, .width = 4};
+  const WarmUpReport report =
+      WarmUp(pool, {.shapes = {kImpossible, kSmall}}, kernels::Precision::kF32, clock);
+  EXPECT_THAT(report.status,
+              StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("extents[1]")));
+  EXPECT_EQ(report.computed_task_count, report.planned_task_count / 2);
+}
+
 TEST(WarmUpTest, HasNothingToDoWithoutShapes) {
   ComputePool pool(1, 1);
   const FakeClock clock;
