@@ -188,7 +188,10 @@ absl::StatusOr<std::unique_ptr<const PackedProjection>> PackedProjection::Pack(
 }
 
 int64_t PackedProjection::PackedBytes(const ProjectionMaps& maps) {
-  const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
+  // Of what a probe may choose, the larger.
+  const Precision precision =
+      maps.precision == Precision::kF32GradeFastest ? Precision::kBF16X6 : maps.precision;
+  const ProjectionPlan plan = MakeProjectionPlan(maps.type, precision, maps.input_width);
   return PackedPanels::ByteCount(plan, maps.maps);
 }
 

@@ -45,7 +45,7 @@ struct ProjectionMap {
 // each row of the input and of each 64 columns of a weight.
 struct ProjectionMaps {
   DataType type = DataType::kF32;            // of inputs, weights, biases and outputs: not BOOL
-  Precision precision = Precision::kF32;     // kF32GradeFastest: kF32
+  Precision precision = Precision::kF32;     // kF32GradeFastest: chosen when packing
   int64_t input_width = 0;                   // at least 1
   std::span<const ProjectionMap> maps = {};  // at least one
 };

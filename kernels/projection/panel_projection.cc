@@ -6,8 +6,9 @@
 
 #include "kernels/first_error.h"
 #include "kernels/onednn/matrix_kernel.h"
+#include "kernels/projection/bf16_tile_product.h"
+#include "kernels/projection/f32_tile_product.h"
 #include "kernels/projection/prepared_rows.h"
-#include "kernels/projection/tile_product.h"
 
 namespace attention::kernels {
 namespace {
@@ -40,6 +41,15 @@ int64_t NextCall() {
   return count.fetch_add(1, std::memory_order_relaxed);
 }
 
+// The products of a group of rows and a panel, in f32 or as the plan has them.
+struct PanelWork {
+  const RowGroup& group;
+  const PanelPlace& place;
+  bool in_f32;
+  const uint8_t* only;  // null, or for each row of the group 1 if it is to be stored
+  ThreadScratch& scratch;
+};
+
 // One call. Its items are groups of rows times ranges of panels, group after group: a thread that
 // goes on in a group has its rows prepared.
 class Call {
@@ -53,16 +63,12 @@ class Call {
   void RunItem(int64_t item);
   absl::Status RunPanels(const RowGroup& group, int64_t first_panel, int64_t end_panel);
   absl::Status RunPanel(const RowGroup& group, const PanelPlace& place, ThreadScratch& scratch);
-
-  // Computes the group's tiles in f32 or in the plan's products and stores their rows; with `only`
-  // those for which it is 1, and only tiles that have some.
-  absl::Status RunTiles(const RowGroup& group, const PanelPlace& place, bool in_f32,
-                        const uint8_t* only, ThreadScratch& scratch);
-  absl::Status MultiplyTile(const RowGroup& group, int64_t first_row, const PanelPlace& place,
-                            const void* panel, int64_t slab, bool in_f32, float* sums,
-                            ThreadScratch& scratch);
-  void Store(const RowGroup& group, int64_t first_row, int64_t row_count, const PanelPlace& place,
-             const float* sums, const float* bias) const;
+  absl::Status RunTiles(const PanelWork& work);
+  absl::Status Multiply(const PanelWork& work, int64_t first_row, int64_t slab, const void* panel,
+                        float* sums);
+  void Store(const PanelWork& work, int64_t first_row, const float* sums, const float* bias) const;
+  void StoreRows(const PanelWork& work, int64_t first_row, int64_t row_count, const float* sums,
+                 const float* bias) const;
 
   const ProjectionPlan& plan_;
   const std::span<const ProjectionMap> widths_;
@@ -135,7 +141,8 @@ void Call::RunItem(int64_t item) {
 
 absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t end_panel) {
   thread_local ThreadScratch scratch;
-  const MatrixKernelScope scope;
+  const MatrixKernelScope matrix_kernels;
+  const TileRegisterScope tile_registers(plan_.part_count() > 0);
   for (int64_t panel = first_panel; panel < end_panel; ++panel) {
     if (StopRequested(execution_)) {
       stopped_ = true;
@@ -150,7 +157,7 @@ absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t
 absl::Status Call::RunPanel(const RowGroup& group, const PanelPlace& place,
                             ThreadScratch& scratch) {
   const bool in_f32 = plan_.kind == ProductKind::kF32 || panels_.IsUnsplittable(place);
-  const absl::Status status = RunTiles(group, place, in_f32, nullptr, scratch);
+  const absl::Status status = RunTiles({group, place, in_f32, nullptr, scratch});
   if (!status.ok() || !plan_.splits()) return status;
   const uint8_t* unsplittable = in_f32 ? nullptr : scratch.rows.Unsplittable(plan_, group);
   int64_t f32_rows = in_f32 ? group.row_count : 0;
@@ -160,11 +167,11 @@ absl::Status Call::RunPanel(const RowGroup& group, const PanelPlace& place,
   f32_results_ += f32_rows * place.column_count;
   split_results_ += (group.row_count - f32_rows) * place.column_count;
   if (unsplittable == nullptr) return status;
-  return RunTiles(group, place, true, unsplittable, scratch);
+  return RunTiles({group, place, true, unsplittable, scratch});
 }
 
-absl::Status Call::RunTiles(const RowGroup& group, const PanelPlace& place, bool in_f32,
-                            const uint8_t* only, ThreadScratch& scratch) {
+absl::Status Call::RunTiles(const PanelWork& work) {
+  const auto& [group, place, in_f32, only, scratch] = work;
   const int64_t slab_count = plan_.slab_count();
   // With one slab a tile's sums are stored while they are in the first-level cache.
   const int64_t sums_stride = slab_count == 1 ? 0 : place.packed_count();
@@ -178,66 +185,69 @@ absl::Status Call::RunTiles(const RowGroup& group, const PanelPlace& place, bool
       const int64_t end = std::min(first + kProjectionTileRows, group.row_count);
       if (only != nullptr && std::count(only + first, only + end, uint8_t{1}) == 0) continue;
       float* sums = scratch.sums.data() + first * sums_stride;
-      const absl::Status status =
-          MultiplyTile(group, first, place, panel, slab, in_f32, sums, scratch);
-      if (!status.ok()) return status;
-      if (slab + 1 < slab_count) continue;
-      if (only == nullptr) {
-        Store(group, first, end - first, place, sums, bias);
-        continue;
+      if (absl::Status status = Multiply(work, first, slab, panel, sums); !status.ok()) {
+        return status;
       }
-      for (int64_t row = first; row < end; ++row) {
-        if (only[row] == 0) continue;
-        Store(group, row, 1, place, sums + (row - first) * place.packed_count(), bias);
-      }
+      if (slab + 1 == slab_count) Store(work, first, sums, bias);
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status Call::MultiplyTile(const RowGroup& group, int64_t first_row, const PanelPlace& place,
-                                const void* panel, int64_t slab, bool in_f32, float* sums,
-                                ThreadScratch& scratch) {
+absl::Status Call::Multiply(const PanelWork& work, int64_t first_row, int64_t slab,
+                            const void* panel, float* sums) {
+  const RowGroup& group = work.group;
   const int64_t row_count = std::min(kProjectionTileRows, group.row_count - first_row);
   const int64_t inner_count = plan_.slab_rows(slab);
-  if (in_f32) {
-    const F32Rows rows = scratch.rows.AsF32(plan_, group, slab);
-    return Multiply(F32TileProduct{.rows = rows.data + first_row * rows.stride,
-                                   .row_stride = rows.stride,
-                                   .row_count = row_count,
-                                   .panel = static_cast<const float*>(panel),
-                                   .column_count = place.packed_count(),
-                                   .inner_count = inner_count,
-                                   .accumulate = slab > 0,
-                                   .sums = sums});
+  if (work.in_f32) {
+    const F32Rows rows = work.scratch.rows.AsF32(plan_, group, slab);
+    return MultiplyTile(F32TileProduct{.rows = rows.data + first_row * rows.stride,
+                                       .row_stride = rows.stride,
+                                       .row_count = row_count,
+                                       .panel = static_cast<const float*>(panel),
+                                       .column_count = work.place.packed_count(),
+                                       .inner_count = inner_count,
+                                       .accumulate = slab > 0,
+                                       .sums = sums});
   }
-  const uint16_t* rows = scratch.rows.AsBF16(plan_, group, slab);
-  return Multiply(BF16TileProduct{
-      .kind = plan_.kind,
-      .rows = rows + first_row * plan_.part_count() * RoundUp(inner_count, kBlockRows),
-      .row_count = RoundUp(row_count, kBF16RowMultiple),
-      .panel = static_cast<const uint16_t*>(panel),
-      .column_count = place.packed_count(),
-      .inner_count = inner_count,
-      .accumulate = slab > 0,
-      .sums = sums});
+  const uint16_t* rows = work.scratch.rows.AsBF16(plan_, group, slab);
+  const int64_t padded_count = RoundUp(inner_count, kBlockRows);
+  MultiplyTile(BF16TileProduct{.kind = plan_.kind,
+                               .rows = rows + first_row * plan_.part_count() * padded_count,
+                               .row_count = RoundUp(row_count, kTileRegisterRows),
+                               .panel = static_cast<const uint16_t*>(panel),
+                               .column_count = work.place.packed_count(),
+                               .block_count = padded_count / kBlockRows,
+                               .accumulate = slab > 0,
+                               .sums = sums});
+  return absl::OkStatus();
 }
 
-void Call::Store(const RowGroup& group, int64_t first_row, int64_t row_count,
-                 const PanelPlace& place, const float* sums, const float* bias) const {
+void Call::Store(const PanelWork& work, int64_t first_row, const float* sums,
+                 const float* bias) const {
+  const int64_t end = std::min(first_row + kProjectionTileRows, work.group.row_count);
+  if (work.only == nullptr) return StoreRows(work, first_row, end - first_row, sums, bias);
+  for (int64_t row = first_row; row < end; ++row) {
+    if (work.only[row] != 0) StoreRows(work, row, 1, sums, bias);
+    sums += work.place.packed_count();
+  }
+}
+
+void Call::StoreRows(const PanelWork& work, int64_t first_row, int64_t row_count, const float* sums,
+                     const float* bias) const {
+  const PanelPlace& place = work.place;
   const ProjectedRows& output = rows_.outputs[static_cast<size_t>(place.map)];
+  const int64_t row = work.group.first_row + first_row;
   const auto element_bytes = static_cast<int64_t>(ElementBytes(plan_.type));
-  StoreBiasedRows(
-      {.sums = sums,
-       .sum_stride = place.packed_count(),
-       .bias = bias,
-       .row_count = row_count,
-       .column_count = place.column_count,
-       .type = plan_.type,
-       .destination =
-           static_cast<std::byte*>(output.data) +
-           ((group.first_row + first_row) * output.row_stride + place.first_column) * element_bytes,
-       .destination_stride_bytes = output.row_stride * element_bytes});
+  StoreBiasedRows({.sums = sums,
+                   .sum_stride = place.packed_count(),
+                   .bias = bias,
+                   .row_count = row_count,
+                   .column_count = place.column_count,
+                   .type = plan_.type,
+                   .destination = static_cast<std::byte*>(output.data) +
+                                  (row * output.row_stride + place.first_column) * element_bytes,
+                   .destination_stride_bytes = output.row_stride * element_bytes});
 }
 
 }  // namespace

@@ -4,7 +4,8 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/projection_rows.h"
-#include "kernels/projection/tile_product.h"
+#include "kernels/projection/bf16_tile_product.h"
+#include "kernels/projection/f32_tile_product.h"
 
 namespace attention::kernels {
 namespace {
@@ -43,10 +44,10 @@ const uint16_t* PreparedRows::AsBF16(const ProjectionPlan& plan, const RowGroup&
   const int64_t width = plan.slab_rows(slab);
   const int64_t part_count = plan.part_count();
   const int64_t padded_width = RoundUp(width, kBlockRows) * part_count;
-  bf16_.Reserve(static_cast<size_t>(RoundUp(group.row_count, kBF16RowMultiple) * padded_width));
+  bf16_.Reserve(static_cast<size_t>(RoundUp(group.row_count, kTileRegisterRows) * padded_width));
   for (int64_t row0 = 0; row0 < group.row_count; row0 += kProjectionTileRows) {
     const int64_t real_count = std::min(kProjectionTileRows, group.row_count - row0);
-    const int64_t row_count = RoundUp(real_count, kBF16RowMultiple);
+    const int64_t row_count = RoundUp(real_count, kTileRegisterRows);
     uint16_t* tile = bf16_.data() + row0 * padded_width;
     if (row_count > real_count) std::fill_n(tile, row_count * padded_width, uint16_t{0});
     for (int64_t row = 0; row < real_count; ++row) {

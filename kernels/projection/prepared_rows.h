@@ -33,7 +33,7 @@ class PreparedRows {
   [[nodiscard]] F32Rows AsF32(const ProjectionPlan& plan, const RowGroup& group, int64_t slab);
 
   // The same as BF16 blocks, tile after tile; the rows of a last tile are filled up to a multiple
-  // of kBF16RowMultiple.
+  // of kTileRegisterRows.
   [[nodiscard]] const uint16_t* AsBF16(const ProjectionPlan& plan, const RowGroup& group,
                                        int64_t slab);
 

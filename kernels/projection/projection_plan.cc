@@ -4,6 +4,7 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/projection_rows.h"
+#include "kernels/fused/f32_grade_probe.h"
 #include "kernels/instruction_set.h"
 
 namespace attention::kernels {
@@ -21,8 +22,9 @@ ProductKind KindOf(DataType type, Precision precision) {
       return ProductKind::kBF16X3;
     case Precision::kBF16:
       return ProductKind::kBF16;
-    case Precision::kF32:
     case Precision::kF32GradeFastest:
+      return SplittingIsFaster() ? ProductKind::kBF16X6 : ProductKind::kF32;
+    case Precision::kF32:
       break;
   }
   return ProductKind::kF32;

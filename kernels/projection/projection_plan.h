@@ -17,7 +17,7 @@ inline constexpr int64_t kProjectionTileRows = 64;
 // is narrower, a multiple of kPanelColumnMultiple.
 inline constexpr int64_t kPanelColumns = 64;
 inline constexpr int64_t kPanelColumnMultiple = 16;
-// Weight rows that one kernel call takes, at most: what keeps a tile and a panel in the
+// Weight rows that one kernel call takes in f32, at most: what keeps a tile and a panel in the
 // second-level cache.
 inline constexpr int64_t kChunkRows = 1024;
 // Weight rows for which a thread prepares rows and panels at a time, at most: a bound for its

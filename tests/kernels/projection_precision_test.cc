@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/instruction_set.h"
 #include "kernels/projection.h"
@@ -128,6 +129,16 @@ TEST_P(SplitProjectionTest, HasTheErrorBoundOfItsPrecision) {
   ASSERT_THAT(f32.Run(), IsOk());
   const double bound = GetParam() == Precision::kBF16X6 ? 2 * f32.FrobeniusError() : 2e-5;
   EXPECT_LE(split.FrobeniusError(), bound);
+}
+
+TEST(FastestProjectionTest, IsEitherOfTheF32GradeOnes) {
+  TestProjection test(RecipeIn(Precision::kF32GradeFastest));
+  ASSERT_THAT(test.RunPacked(), IsOk());
+  EXPECT_TRUE(test.MatchesFloat64());
+  EXPECT_THAT(test.report.precision, testing::AnyOf("f32", "bf16_x6"));
+  EXPECT_EQ(
+      kernels::PackedProjection::PackedBytes(test.Maps()),
+      kernels::PackedProjection::PackedBytes(TestProjection(RecipeIn(Precision::kBF16X6)).Maps()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, SplitProjectionTest,
