@@ -1,6 +1,7 @@
 #include "kernels/elementwise/projection_rows.h"
 
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 
 #include "kernels/elementwise/elementwise.h"
@@ -92,28 +93,6 @@ HWY_INLINE void PackRowPair(const std::byte* even, const std::byte* odd, int64_t
   }
 }
 
-template <int kPartCount, DataType kType>
-HWY_INLINE void PackPanel(const WeightBlock& weight, int64_t panel_columns, uint32_t* panel) {
-  constexpr int64_t kPairs = kBlockRows / 2;
-  const int64_t part_stride = kPairs * panel_columns;
-  for (int64_t row0 = 0; row0 < weight.row_count; row0 += kBlockRows) {
-    for (int64_t pair = 0; pair < kPairs; ++pair) {
-      const int64_t row = row0 + 2 * pair;
-      uint32_t* parts = panel + row0 / 2 * kPartCount * panel_columns + pair * panel_columns;
-      if (row >= weight.row_count) {
-        for (int part = 0; part < kPartCount; ++part) {
-          std::fill_n(parts + part * part_stride, panel_columns, 0u);
-        }
-        continue;
-      }
-      const std::byte* even = weight.data + row * weight.row_stride_bytes;
-      const std::byte* odd = row + 1 < weight.row_count ? even + weight.row_stride_bytes : nullptr;
-      PackRowPair<kPartCount, kType>(even, odd, weight.column_count, panel_columns,
-                                     {parts, part_stride});
-    }
-  }
-}
-
 bool BlockSplittableHere(const WeightBlock& weight) {
   const RowTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -135,16 +114,57 @@ bool BlockSplittableHere(const WeightBlock& weight) {
   return hn::AllTrue(d, all);
 }
 
-void PackPanelToBF16Here(const WeightBlock& weight, int64_t panel_columns, int64_t part_count,
+// Returns early, and false, at a pair of rows that cannot be split.
+template <int kPartCount, DataType kType>
+HWY_INLINE bool PackPanel(const WeightBlock& weight, int64_t panel_columns, uint32_t* panel) {
+  constexpr int64_t kPairs = kBlockRows / 2;
+  const int64_t part_stride = kPairs * panel_columns;
+  for (int64_t row0 = 0; row0 < weight.row_count; row0 += kBlockRows) {
+    for (int64_t pair = 0; pair < kPairs; ++pair) {
+      const int64_t row = row0 + 2 * pair;
+      uint32_t* parts = panel + row0 / 2 * kPartCount * panel_columns + pair * panel_columns;
+      if (row >= weight.row_count) {
+        for (int part = 0; part < kPartCount; ++part) {
+          std::fill_n(parts + part * part_stride, panel_columns, 0u);
+        }
+        continue;
+      }
+      if constexpr (kPartCount > 1) {
+        WeightBlock rows = weight;
+        rows.data += row * weight.row_stride_bytes;
+        rows.row_count = std::min<int64_t>(2, weight.row_count - row);
+        if (!BlockSplittableHere(rows)) return false;
+      }
+      const std::byte* even = weight.data + row * weight.row_stride_bytes;
+      const std::byte* odd = row + 1 < weight.row_count ? even + weight.row_stride_bytes : nullptr;
+      PackRowPair<kPartCount, kType>(even, odd, weight.column_count, panel_columns,
+                                     {parts, part_stride});
+    }
+  }
+  return true;
+}
+
+void PackPanelToF32Here(const WeightBlock& weight, int64_t panel_columns, float* panel) {
+  for (int64_t row = 0; row < weight.row_count; ++row) {
+    float* target = panel + row * panel_columns;
+    const std::byte* source = weight.data + row * weight.row_stride_bytes;
+    if (weight.type == DataType::kF32) {
+      std::memcpy(target, source, static_cast<size_t>(weight.column_count) * sizeof(float));
+    } else {
+      ConvertToF32(weight.type, source, weight.column_count, target);
+    }
+    std::fill(target + weight.column_count, target + panel_columns, 0.0f);
+  }
+}
+
+bool PackPanelToBF16Here(const WeightBlock& weight, int64_t panel_columns, int64_t part_count,
                          uint16_t* panel) {
   auto* words = reinterpret_cast<uint32_t*>(panel);
   if (weight.type == DataType::kBF16) {
-    PackPanel<1, DataType::kBF16>(weight, panel_columns, words);
-  } else if (part_count == 1) {
-    PackPanel<1, DataType::kF32>(weight, panel_columns, words);
-  } else {
-    PackPanel<3, DataType::kF32>(weight, panel_columns, words);
+    return PackPanel<1, DataType::kBF16>(weight, panel_columns, words);
   }
+  if (part_count == 1) return PackPanel<1, DataType::kF32>(weight, panel_columns, words);
+  return PackPanel<3, DataType::kF32>(weight, panel_columns, words);
 }
 
 void JoinPanelPartsHere(const uint16_t* panel, int64_t row_count, int64_t panel_columns,
@@ -280,6 +300,7 @@ HWY_AFTER_NAMESPACE();
 namespace attention::kernels {
 
 HWY_EXPORT(BlockSplittableHere);
+HWY_EXPORT(PackPanelToF32Here);
 HWY_EXPORT(PackPanelToBF16Here);
 HWY_EXPORT(JoinPanelPartsHere);
 HWY_EXPORT(PackRowToBF16Here);
@@ -290,17 +311,12 @@ bool BlockSplittable(const WeightBlock& weight) {
 }
 
 void PackPanelToF32(const WeightBlock& weight, int64_t panel_columns, float* panel) {
-  for (int64_t row = 0; row < weight.row_count; ++row) {
-    float* target = panel + row * panel_columns;
-    ConvertToF32(weight.type, weight.data + row * weight.row_stride_bytes, weight.column_count,
-                 target);
-    std::fill(target + weight.column_count, target + panel_columns, 0.0f);
-  }
+  HWY_DYNAMIC_DISPATCH(PackPanelToF32Here)(weight, panel_columns, panel);
 }
 
-void PackPanelToBF16(const WeightBlock& weight, int64_t panel_columns, int64_t part_count,
+bool PackPanelToBF16(const WeightBlock& weight, int64_t panel_columns, int64_t part_count,
                      uint16_t* panel) {
-  HWY_DYNAMIC_DISPATCH(PackPanelToBF16Here)(weight, panel_columns, part_count, panel);
+  return HWY_DYNAMIC_DISPATCH(PackPanelToBF16Here)(weight, panel_columns, part_count, panel);
 }
 
 void JoinPanelParts(const uint16_t* panel, int64_t row_count, int64_t panel_columns,

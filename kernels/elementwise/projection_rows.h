@@ -36,8 +36,10 @@ struct WeightBlock {
 void PackPanelToF32(const WeightBlock& weight, int64_t panel_columns, float* panel);
 
 // A BF16 panel of `part_count` parts: 1, or 3 from F32. A last block is filled up with rows of 0.
-void PackPanelToBF16(const WeightBlock& weight, int64_t panel_columns, int64_t part_count,
-                     uint16_t* panel);
+// Returns false, with the panel half written, if there are three parts and some number cannot be
+// split.
+[[nodiscard]] bool PackPanelToBF16(const WeightBlock& weight, int64_t panel_columns,
+                                   int64_t part_count, uint16_t* panel);
 
 // The F32 panel that a BF16 panel of three parts was split from.
 void JoinPanelParts(const uint16_t* panel, int64_t row_count, int64_t panel_columns, float* joined);

@@ -47,15 +47,14 @@ int64_t PackedPanels::ByteCount(const ProjectionPlan& plan, std::span<const Proj
 // A column in f32 takes no more than in three parts of BF16.
 void PackedPanels::PackPanel(const FreshPanels& fresh, const PanelPlace& place) {
   fresh.CopyBias(place, biases_.data() + place.packed_column);
-  const bool unsplittable = fresh.IsUnsplittable(place);
-  unsplittable_[static_cast<size_t>(place.panel)] = unsplittable ? 1 : 0;
+  bool splittable = true;
+  for (int64_t slab = 0; slab < plan_.slab_count() && splittable; ++slab) {
+    splittable = fresh.PackSlab(place, slab, SlabAddress(place, slab));
+  }
+  if (splittable) return;
+  unsplittable_[static_cast<size_t>(place.panel)] = 1;
   for (int64_t slab = 0; slab < plan_.slab_count(); ++slab) {
-    std::byte* address = SlabAddress(place, slab);
-    if (unsplittable) {
-      fresh.PackF32Slab(place, slab, reinterpret_cast<float*>(address));
-    } else {
-      fresh.PackSlab(place, slab, address);
-    }
+    fresh.PackF32Slab(place, slab, reinterpret_cast<float*>(SlabAddress(place, slab)));
   }
 }
 
@@ -64,7 +63,7 @@ std::byte* PackedPanels::SlabAddress(const PanelPlace& place, int64_t slab) cons
          slab * place.packed_count() * plan_.PanelColumnBytes(kSlabRows);
 }
 
-bool PackedPanels::IsUnsplittable(const PanelPlace& place) const {
+bool PackedPanels::IsUnsplittable(const PanelPlace& place, PanelScratch& /*scratch*/) const {
   return unsplittable_[static_cast<size_t>(place.panel)] != 0;
 }
 
@@ -76,7 +75,7 @@ const void* PackedPanels::Slab(const PanelPlace& place, int64_t slab,
 const float* PackedPanels::F32Slab(const PanelPlace& place, int64_t slab,
                                    PanelScratch& scratch) const {
   const std::byte* address = SlabAddress(place, slab);
-  if (plan_.part_count() == 0 || IsUnsplittable(place)) {
+  if (plan_.part_count() == 0 || IsUnsplittable(place, scratch)) {
     return reinterpret_cast<const float*>(address);
   }
   const int64_t row_count = plan_.slab_rows(slab);

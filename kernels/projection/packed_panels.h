@@ -22,7 +22,7 @@ class PackedPanels final : public Panels {
   [[nodiscard]] static int64_t ByteCount(const ProjectionPlan& plan,
                                          std::span<const ProjectionMap> maps);
 
-  bool IsUnsplittable(const PanelPlace& place) const override;
+  bool IsUnsplittable(const PanelPlace& place, PanelScratch& scratch) const override;
   const void* Slab(const PanelPlace& place, int64_t slab, PanelScratch& scratch) const override;
   const float* F32Slab(const PanelPlace& place, int64_t slab, PanelScratch& scratch) const override;
   const float* Bias(const PanelPlace& place, PanelScratch& scratch) const override;

@@ -156,7 +156,8 @@ absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t
 
 absl::Status Call::RunPanel(const RowGroup& group, const PanelPlace& place,
                             ThreadScratch& scratch) {
-  const bool in_f32 = plan_.kind == ProductKind::kF32 || panels_.IsUnsplittable(place);
+  const bool in_f32 =
+      plan_.kind == ProductKind::kF32 || panels_.IsUnsplittable(place, scratch.panel);
   const absl::Status status = RunTiles({group, place, in_f32, nullptr, scratch});
   if (!status.ok() || !plan_.splits()) return status;
   const uint8_t* unsplittable = in_f32 ? nullptr : scratch.rows.Unsplittable(plan_, group);

@@ -40,14 +40,26 @@ WeightBlock FreshPanels::BlockOf(const PanelPlace& place, int64_t first_row,
           .column_count = place.column_count};
 }
 
-bool FreshPanels::IsUnsplittable(const PanelPlace& place) const {
-  return plan_.splits() && !BlockSplittable(BlockOf(place, 0, plan_.input_width));
+// A weight of one slab is packed at once, as long as its numbers are near.
+bool FreshPanels::IsUnsplittable(const PanelPlace& place, PanelScratch& scratch) const {
+  if (!plan_.splits()) return false;
+  if (plan_.slab_count() > 1) return !BlockSplittable(BlockOf(place, 0, plan_.input_width));
+  return !PackSlab(place, 0, ReserveSlab(0, scratch));
 }
 
-void FreshPanels::PackSlab(const PanelPlace& place, int64_t slab, void* packed) const {
-  if (plan_.part_count() == 0) return PackF32Slab(place, slab, static_cast<float*>(packed));
-  PackPanelToBF16(BlockOf(place, slab * kSlabRows, plan_.slab_rows(slab)), place.packed_count(),
-                  plan_.part_count(), static_cast<uint16_t*>(packed));
+std::byte* FreshPanels::ReserveSlab(int64_t slab, PanelScratch& scratch) const {
+  scratch.packed.Reserve(
+      static_cast<size_t>(kPanelColumns * plan_.PanelColumnBytes(plan_.slab_rows(slab))));
+  return scratch.packed.data();
+}
+
+bool FreshPanels::PackSlab(const PanelPlace& place, int64_t slab, void* packed) const {
+  if (plan_.part_count() == 0) {
+    PackF32Slab(place, slab, static_cast<float*>(packed));
+    return true;
+  }
+  return PackPanelToBF16(BlockOf(place, slab * kSlabRows, plan_.slab_rows(slab)),
+                         place.packed_count(), plan_.part_count(), static_cast<uint16_t*>(packed));
 }
 
 void FreshPanels::PackF32Slab(const PanelPlace& place, int64_t slab, float* packed) const {
@@ -66,9 +78,8 @@ void FreshPanels::CopyBias(const PanelPlace& place, float* bias) const {
 }
 
 const void* FreshPanels::Slab(const PanelPlace& place, int64_t slab, PanelScratch& scratch) const {
-  scratch.packed.Reserve(
-      static_cast<size_t>(kPanelColumns * plan_.PanelColumnBytes(plan_.slab_rows(slab))));
-  PackSlab(place, slab, scratch.packed.data());
+  const bool packed_already = plan_.splits() && plan_.slab_count() == 1;
+  if (!packed_already) (void)PackSlab(place, slab, ReserveSlab(slab, scratch));
   return scratch.packed.data();
 }
 

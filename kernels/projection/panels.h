@@ -42,7 +42,9 @@ class Panels {
   virtual ~Panels() = default;
 
   // Whether its products are in f32 although the plan splits operands: some number cannot be split.
-  [[nodiscard]] virtual bool IsUnsplittable(const PanelPlace& place) const = 0;
+  // Asked before any slab.
+  [[nodiscard]] virtual bool IsUnsplittable(const PanelPlace& place,
+                                            PanelScratch& scratch) const = 0;
 
   // A slab in the plan's form, and in f32.
   [[nodiscard]] virtual const void* Slab(const PanelPlace& place, int64_t slab,
@@ -59,17 +61,19 @@ class FreshPanels final : public Panels {
   FreshPanels(const ProjectionPlan& plan, std::span<const ProjectionMap> maps)
       : plan_(plan), maps_(maps) {}
 
-  bool IsUnsplittable(const PanelPlace& place) const override;
+  bool IsUnsplittable(const PanelPlace& place, PanelScratch& scratch) const override;
   const void* Slab(const PanelPlace& place, int64_t slab, PanelScratch& scratch) const override;
   const float* F32Slab(const PanelPlace& place, int64_t slab, PanelScratch& scratch) const override;
   const float* Bias(const PanelPlace& place, PanelScratch& scratch) const override;
 
-  // The same into memory of the caller's.
-  void PackSlab(const PanelPlace& place, int64_t slab, void* packed) const;
+  // The same into memory of the caller's. PackSlab returns false, with part of it written, if the
+  // plan splits operands and some number cannot be split.
+  [[nodiscard]] bool PackSlab(const PanelPlace& place, int64_t slab, void* packed) const;
   void PackF32Slab(const PanelPlace& place, int64_t slab, float* packed) const;
   void CopyBias(const PanelPlace& place, float* bias) const;  // packed_count() numbers
 
  private:
+  [[nodiscard]] std::byte* ReserveSlab(int64_t slab, PanelScratch& scratch) const;
   [[nodiscard]] WeightBlock BlockOf(const PanelPlace& place, int64_t first_row,
                                     int64_t row_count) const;
 

@@ -94,6 +94,29 @@ TEST_P(SplitProjectionTest, ColumnsThatCannotBeSplitAreComputedInF32) {
   }
 }
 
+// Where the first rows of the weight have been packed before the last ones are looked at.
+TEST_P(SplitProjectionTest, TheLastRowsOfAVeryWideInputMayBeWhatCannotBeSplit) {
+  ProjectionRecipe recipe = {.kind = {DataType::kF32, GetParam()},
+                             .row_count = 20,
+                             .input_width = 4200,
+                             .output_widths = {64, 64}};
+  TestProjection split(recipe);
+  recipe.kind.precision = Precision::kF32;
+  TestProjection f32(recipe);
+  for (TestProjection* test : {&split, &f32}) {
+    test->maps[1].weight.Set(0, 0, 4150, 5, 0x1p-60);
+    test->input.Set(0, 0, 19, 4199, 0x1p-60);
+  }
+  TestProjection packed = split;
+  ASSERT_THAT(split.Run(), IsOk());
+  ASSERT_THAT(packed.RunPacked(), IsOk());
+  ASSERT_THAT(f32.Run(), IsOk());
+  EXPECT_TRUE(SameOutputs(packed, split));
+  EXPECT_TRUE(split.outputs[1].storage() == f32.outputs[1].storage());
+  EXPECT_EQ(split.outputs[0].RowBytes(0, 0, 19), f32.outputs[0].RowBytes(0, 0, 19));
+  EXPECT_EQ(split.outputs[0].RowBytes(0, 0, 3) == f32.outputs[0].RowBytes(0, 0, 3), !Splits());
+}
+
 TEST_P(SplitProjectionTest, NothingButUnsplittableRowsIsReportedAsF32) {
   TestProjection test(RecipeIn(GetParam()));
   Random random(1);
