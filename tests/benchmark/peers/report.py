@@ -3,7 +3,7 @@
 import json
 import math
 
-HEADER = (f"{'kind':8} {'shape':18} {'type':5} {'precision':10} {'':7} threads {'amx':5} "
+HEADER = (f"{'kind':8} {'shape':18} {'type':5} {'precision':13} {'':7} threads {'amx':5} "
           f"{'ours':>10}  best peer / ours, every peer in ms")
 
 
@@ -15,7 +15,7 @@ def _precision(row):
 
 def table_line(row):
     """One row: ours, the ratio to the best peer, every peer."""
-    what = (f"{row['kind']:8} {row['shape']:18} {row['type']:5} {_precision(row):10} "
+    what = (f"{row['kind']:8} {row['shape']:18} {row['type']:5} {_precision(row):13} "
             f"{'causal' if row['causal'] else '':7} {row['threads']:7} {row['amx_phase']:5}")
     peers = "  ".join(f"{name} {time:.4g}" for name, time in sorted(
         row["peers"].items(), key=lambda item: item[1]))
