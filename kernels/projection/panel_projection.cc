@@ -100,9 +100,9 @@ absl::StatusOr<ProjectionReport> Call::Run() {
   // than to hand it over. No bit depends on it.
   constexpr int64_t kItemsPerThread = 8;
   constexpr double kLeastProductsPerItem = 1 << 20;
-  const int64_t group_count = (rows_.row_count - 1) / group_rows_ + 1;
+  const int64_t group_count = (rows_.row_count + group_rows_ - 1) / group_rows_;
   const int thread_count = ThreadCount(execution_);
-  if (thread_count > 1) {
+  if (thread_count > 1 && group_count > 0) {
     const double panel_products = static_cast<double>(std::min(rows_.row_count, group_rows_)) *
                                   static_cast<double>(kPanelColumns * plan_.input_width);
     const double worthwhile =

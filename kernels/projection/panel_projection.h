@@ -14,7 +14,7 @@
 namespace attention::kernels {
 
 // `widths` are the maps whose panels these are; of the maps only output_width is looked at. Expects
-// checked arguments and at least one row; not for F64. Errors as for Project.
+// checked arguments; not for F64. Errors as for Project.
 [[nodiscard]] absl::StatusOr<ProjectionReport> ProjectPanels(const ProjectionPlan& plan,
                                                              std::span<const ProjectionMap> widths,
                                                              const Panels& panels,

@@ -79,6 +79,17 @@ TEST_P(ProjectionTest, MatchesTheProductInFloat64ForVeryWideInputs) {
   }
 }
 
+TEST_P(ProjectionTest, ReadsNoWeightForNoRows) {
+  TestProjection test({.kind = GetParam(), .row_count = 0, .input_width = 4, .output_widths = {5}});
+  kernels::ProjectionMap unreadable = test.Maps().maps[0];
+  unreadable.weight = reinterpret_cast<const void*>(uintptr_t{64});
+  kernels::ProjectionMaps maps = test.Maps();
+  maps.maps = {&unreadable, 1};
+  ThreadExecutor executor(2);
+  EXPECT_THAT(Project(maps, test.Rows()).status(), IsOk());
+  EXPECT_THAT(Project(maps, test.Rows(), {.executor = &executor}).status(), IsOk());
+}
+
 TEST_P(ProjectionTest, SaysWhichProductsItComputed) {
   TestProjection test({.kind = GetParam(), .row_count = 3, .input_width = 4, .output_widths = {5}});
   ASSERT_THAT(test.Run(), IsOk());
