@@ -129,7 +129,8 @@ nb::ndarray<nb::ro> Borrow(nb::handle object, const std::string& field, Access a
 }
 
 [[noreturn]] void RaiseNotBorrowed(nb::handle object, const std::string& field, Access access) {
-  if (access == Access::kWrite && !ImportMemory(object, Access::kRead).is_valid()) {
+  std::optional<DataType> unused;
+  if (access == Access::kWrite && !Borrow(object, field, Access::kRead, unused).is_valid()) {
     access = Access::kRead;
   }
   RaiseTypeError(absl::StrCat(
@@ -212,6 +213,15 @@ MutableTensorView ViewOf(const Array& array) {
     view.strides[first_axis + axis] = array.strides[axis];
   }
   return view;
+}
+
+void RequireOwnPlaces(const Array& array, const std::string& field) {
+  for (size_t axis = 0; axis < array.rank(); ++axis) {
+    if (array.extents[axis] > 1 && array.strides[axis] == 0) {
+      RaiseValueError(
+          absl::StrCat(field, ": got a broadcast axis ", axis, ", want memory for each element"));
+    }
+  }
 }
 
 bool MayOverlap(const TensorView& left, const TensorView& right) {

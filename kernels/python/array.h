@@ -20,7 +20,7 @@ enum class Access : uint8_t { kRead, kWrite };
 // Extents or strides, outermost first.
 using Shape = absl::InlinedVector<int64_t, 4>;
 
-// A borrowed array. The memory stays alive, and locked against resizing, as long as this object.
+// A borrowed array. The memory stays alive as long as this object.
 struct Array {
   nanobind::object object;                 // what the caller gave
   nanobind::ndarray<nanobind::ro> memory;  // and its memory
@@ -48,6 +48,10 @@ struct Array {
 // As a view of rank four, with leading axes of extent 1 where the array has fewer. Of up to four
 // axes.
 [[nodiscard]] kernels::MutableTensorView ViewOf(const Array& array);
+
+// Raises ValueError if several elements lie at one address, as where an axis is broadcast: such an
+// array is no place for a result.
+void RequireOwnPlaces(const Array& array, const std::string& field);
 
 // Whether the address ranges from the first to the last element of the two share a byte.
 [[nodiscard]] bool MayOverlap(const kernels::TensorView& left, const kernels::TensorView& right);

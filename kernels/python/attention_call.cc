@@ -81,6 +81,7 @@ Array OutputArray(const AttentionArguments& arguments, const Operands& operands)
     RaiseValueError(
         absl::StrCat("out: got shape ", ShapeText(output.extents), ", want ", ShapeText(shape)));
   }
+  RequireOwnPlaces(output, "out");
   const TensorView view = ViewOf(output);
   for (const Array* operand : {&operands.query, &operands.key, &operands.value}) {
     if (MayOverlap(view, ViewOf(*operand))) {

@@ -6,6 +6,7 @@
 namespace attention::python {
 namespace {
 
+namespace nb = nanobind;
 using kernels::TensorView;
 
 // Right-aligned to [batch, query heads, queries, keys]; a missing axis or an extent of 1
@@ -42,6 +43,18 @@ std::optional<int64_t> CausalOffset(const HiddenKeys& hidden) {
 }
 
 }  // namespace
+
+std::optional<std::vector<int64_t>> KeyLengths(nb::handle lengths) {
+  if (lengths.is_none()) return std::nullopt;
+  std::vector<int64_t> values;
+  for (const nb::handle length : nb::iter(lengths)) {
+    const nb::object integer = nb::steal(PyNumber_Index(length.ptr()));
+    if (!integer.is_valid()) throw nb::python_error();
+    values.push_back(PyLong_AsLongLong(integer.ptr()));
+    if (PyErr_Occurred() != nullptr) throw nb::python_error();
+  }
+  return values;
+}
 
 std::optional<Array> BorrowMask(const HiddenKeys& hidden) {
   if (hidden.attn_mask.is_none()) return std::nullopt;

@@ -126,14 +126,14 @@ void DefineFunction(nb::module_& module) {
   module.def(
       "scaled_dot_product_attention",
       [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, bool is_causal,
-         std::optional<int64_t> causal_offset, std::optional<std::vector<int64_t>> key_lengths,
-         std::optional<double> scale, std::string precision, std::optional<int> threads,
-         nb::object out, bool return_weights, bool return_report) {
+         std::optional<int64_t> causal_offset, nb::object key_lengths, std::optional<double> scale,
+         std::string precision, std::optional<int> threads, nb::object out, bool return_weights,
+         bool return_report) {
         return ScaledDotProductAttention(
             {.query = std::move(query),
              .key = std::move(key),
              .value = std::move(value),
-             .hidden = {std::move(attn_mask), is_causal, causal_offset, std::move(key_lengths)},
+             .hidden = {std::move(attn_mask), is_causal, causal_offset, KeyLengths(key_lengths)},
              .out = std::move(out),
              .scale = scale,
              .precision = std::move(precision),

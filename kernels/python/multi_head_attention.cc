@@ -227,6 +227,7 @@ MultiHeadAttention::Rows MultiHeadAttention::CheckedRows(const Array& embeddings
     RaiseValueError(absl::StrCat("out: got shape ", ShapeText(output.extents), ", want ",
                                  ShapeText(embeddings.extents)));
   }
+  RequireOwnPlaces(output, "out");
   const Rows rows{.batch = embeddings.rank() == 3 ? embeddings.extents[0] : 1,
                   .tokens = embeddings.extents[embeddings.rank() - 2],
                   .input = RowsOf(embeddings, "embeddings"),

@@ -1,12 +1,10 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "kernels/python/bindings.h"
 #include "kernels/python/multi_head_attention.h"
@@ -91,15 +89,14 @@ void DefineMultiHeadAttention(nb::module_& module) {
       .def(
           "__call__",
           [](const MultiHeadAttention& self, nb::object embeddings, nb::object attn_mask,
-             bool is_causal, std::optional<int64_t> causal_offset,
-             std::optional<std::vector<int64_t>> key_lengths, std::optional<int> threads,
-             nb::object out, bool return_report) {
-            return self.Call(
-                {.embeddings = std::move(embeddings),
-                 .hidden = {std::move(attn_mask), is_causal, causal_offset, std::move(key_lengths)},
-                 .out = std::move(out),
-                 .threads = threads,
-                 .return_report = return_report});
+             bool is_causal, std::optional<int64_t> causal_offset, nb::object key_lengths,
+             std::optional<int> threads, nb::object out, bool return_report) {
+            return self.Call({.embeddings = std::move(embeddings),
+                              .hidden = {std::move(attn_mask), is_causal, causal_offset,
+                                         KeyLengths(key_lengths)},
+                              .out = std::move(out),
+                              .threads = threads,
+                              .return_report = return_report});
           },
           "embeddings"_a, nb::kw_only(), "attn_mask"_a = nb::none(), "is_causal"_a = false,
           "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(), "threads"_a = nb::none(),

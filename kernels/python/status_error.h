@@ -1,5 +1,5 @@
-// From statuses to Python's exceptions: the one place of this project that throws, because this is
-// how an extension module reports an error to the interpreter.
+// From statuses to Python's exceptions. Only this module throws in this project, because this is
+// how an extension reports an error to the interpreter.
 
 #ifndef ATTENTION_KERNELS_PYTHON_STATUS_ERROR_H_
 #define ATTENTION_KERNELS_PYTHON_STATUS_ERROR_H_

@@ -59,6 +59,10 @@ class ArrayTest(unittest.TestCase):
         error = numpy.abs(got.astype("float64") - attention(*exact)[0]).max()
         self.assertLess(error, tolerance(*exact, unit=2.0**-8))
         self.assertIn(report.precision, ("bf16", "f32"))  # f32 without BF16 tiles
+        read_only = rounded[0].copy()
+        read_only.flags.writeable = False
+        with self.assertRaisesRegex(TypeError, "out: .*read-only"):
+            attend(*rounded, out=read_only)
 
     def test_writes_into_the_given_array(self):
         arrays = operands()

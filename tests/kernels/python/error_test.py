@@ -92,7 +92,7 @@ class ErrorTest(unittest.TestCase):
             with self.subTest(options=options):
                 self.assert_options_refused(ValueError, words, **options)
         for options in ({"threads": "two"}, {"scale": "large"}, {"key_lengths": 3},
-                        {"unknown": True}, {"is_causal": "yes"}):
+                        {"key_lengths": [1.5, 2]}, {"unknown": True}, {"is_causal": "yes"}):
             with self.subTest(options=options):
                 self.assert_options_refused(TypeError, [], **options)
 
@@ -105,6 +105,10 @@ class ErrorTest(unittest.TestCase):
                                     out=numpy.zeros((2, 4, 36, 24), dtype="float32"))
         self.assert_options_refused(ValueError, ["output.type"], out=numpy.zeros(self.query.shape))
         self.assert_options_refused(ValueError, ["out", "operand"], out=self.query)
+        broadcast = numpy.lib.stride_tricks.as_strided(
+            numpy.zeros((1, 4, 37, 24), dtype="float32"), self.query.shape,
+            (0, *self.query.strides[1:]), writeable=True)
+        self.assert_options_refused(ValueError, ["out", "axis 0"], out=broadcast)
         both = numpy.zeros((2, 4, 38, 24), dtype="float32")
         self.assert_refused(ValueError, ["out", "operand"], both[:, :, :37], self.key, self.value,
                             out=both[:, :, 1:])

@@ -19,6 +19,11 @@ def parts(result):
     return numpy.concatenate([numpy.ravel(part) for part in result])
 
 
+def two_take_part(arrays):
+    """Whether in one of many computations the second thread got something to do."""
+    return any(attend(*arrays, threads=2, return_report=True)[1].threads == 2 for _ in range(100))
+
+
 class ThreadTest(unittest.TestCase):
     def test_the_number_changes_no_bit(self):
         for options in ({}, {"is_causal": True}, {"key_lengths": [200, 3]},
@@ -39,8 +44,7 @@ class ThreadTest(unittest.TestCase):
 
     def test_a_second_thread_takes_part(self):
         arrays = operands(heads=8, queries=1024, keys=1024, width=64)
-        taken = {attend(*arrays, threads=2, return_report=True)[1].threads for _ in range(50)}
-        self.assertIn(2, taken)
+        self.assertTrue(two_take_part(arrays))
 
     def test_several_callers_get_their_own_results(self):
         problems = [operands(queries=64 + index, keys=100 + index) for index in range(4)]
@@ -81,13 +85,13 @@ class ThreadTest(unittest.TestCase):
             turner.join()
 
     def test_a_forked_child_computes_with_threads_of_its_own(self):
-        arrays = operands(queries=300)
-        want = attend(*arrays, threads=3)
+        arrays = operands(heads=8, queries=512, keys=512, width=64)
+        want = attend(*arrays, threads=2)
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             child = os.fork()  # Of a process with threads, on purpose.
         if child == 0:
-            same = numpy.array_equal(attend(*arrays, threads=3), want)
-            os._exit(0 if same else 1)
+            same = numpy.array_equal(attend(*arrays, threads=2), want)
+            os._exit(0 if same and two_take_part(arrays) else 1)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
 
 

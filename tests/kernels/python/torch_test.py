@@ -55,6 +55,10 @@ class TorchTest(unittest.TestCase):
         want = attend(*self.arrays, attn_mask=mask.numpy())
         self.assertTrue(torch.equal(got, torch.from_numpy(want)))
 
+    def test_lengths_may_be_a_tensor(self):
+        got = attend(*self.tensors, key_lengths=torch.tensor([7, 20]))
+        self.assertTrue(torch.equal(got, attend(*self.tensors, key_lengths=[7, 20])))
+
     def test_a_gradient_is_refused_and_not_lost(self):
         tensor = self.tensors[0].clone().requires_grad_()
         with self.assertRaisesRegex(ValueError, "query: .*gradient"):
