@@ -71,7 +71,8 @@ class LayoutTest(unittest.TestCase):
     def test_no_queries_give_no_rows(self):
         query, key, value = operands()
         self.assertEqual(attend(query[:, :, :0], key, value).shape, (2, 4, 0, 24))
-        none = numpy.ones((2, 4, 0, 24), dtype="float32")  # with strides of its own
+        # Newer NumPys give empty arrays such strides.
+        none = numpy.lib.stride_tricks.as_strided(query, (2, 4, 0, 24), (0, 0, 0, 0))
         self.assertEqual(attend(none, key, value).shape, (2, 4, 0, 24))
         self.assertEqual(attend(none, none, none).shape, (2, 4, 0, 24))
 
