@@ -43,15 +43,15 @@ ensure_peers() {
   exec {lock}>&-
 }
 
-# compare_peers [ARGUMENT...]: becomes tests/benchmark/compare_peers in that environment, after what
-# of the Python module's tests needs these libraries.
+# compare_peers [ARGUMENT...]: becomes tests/benchmark/compare_peers in that environment, after those
+# tests of the Python module that these libraries, or this newer NumPy, give more to do.
 compare_peers() {
   local folder test
   folder=$(peers_folder)
   ensure_built release attention_python attention_probes onednn_graph_sdpa
   step "install the peers" ensure_peers "$folder"
   cd -- "$project_folder" || return
-  for test in array_test multi_head_attention_test torch_test; do
+  for test in array_test layout_test multi_head_attention_test torch_test; do
     PYTHONPATH=build/release/python "$folder/bin/python" -B "tests/kernels/python/$test.py" \
       </dev/null >&2
   done
