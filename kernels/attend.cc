@@ -10,8 +10,10 @@ namespace {
 
 // Never null for a valid problem: the last implementation offers everything and runs anywhere.
 const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options) {
-  for (const Implementation* implementation : UsableImplementations()) {
-    if (implementation->Offers(problem, options)) return implementation;
+  for (const Implementation* implementation : AllImplementations()) {
+    if (IsUsable(*implementation) && implementation->Offers(problem, options)) {
+      return implementation;
+    }
   }
   return nullptr;
 }

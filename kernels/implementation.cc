@@ -22,9 +22,9 @@ const Implementation* Find(std::string_view name) {
 }
 
 // Of the fused implementations only a forced one is usable; what every option needs always is.
-bool AllowedByForce(const Implementation* implementation) {
+bool AllowedByForce(const Implementation& implementation) {
   const Implementation* only = forced.load(std::memory_order_acquire);
-  return only == nullptr || implementation == only || implementation == &UnfusedFloat64();
+  return only == nullptr || &implementation == only || &implementation == &UnfusedFloat64();
 }
 
 }  // namespace
@@ -35,12 +35,14 @@ std::span<const Implementation* const> AllImplementations() {
   return all;
 }
 
+bool IsUsable(const Implementation& implementation) {
+  return AllowedByForce(implementation) && implementation.supported_by_runtime_system();
+}
+
 std::vector<const Implementation*> UsableImplementations() {
   std::vector<const Implementation*> usable;
   for (const Implementation* implementation : AllImplementations()) {
-    if (AllowedByForce(implementation) && implementation->supported_by_runtime_system()) {
-      usable.push_back(implementation);
-    }
+    if (IsUsable(*implementation)) usable.push_back(implementation);
   }
   return usable;
 }

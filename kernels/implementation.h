@@ -41,6 +41,9 @@ class Implementation {
 //   instruction set unfused-float64                       every option, in float64, on any machine
 [[nodiscard]] std::span<const Implementation* const> AllImplementations();
 
+// Whether this process can use it.
+[[nodiscard]] bool IsUsable(const Implementation& implementation);
+
 // Those that this process can use, in order of preference.
 [[nodiscard]] std::vector<const Implementation*> UsableImplementations();
 

@@ -83,11 +83,13 @@ struct BF16Weights {
   int64_t row_stride_elements;
   int64_t part_stride_elements;  // from one part to the next
   int part_count;
+  bool exact_sums;  // with one part: sum the weights as they were before rounding
 };
 
 // The same in one pass over the scores: the reference may lie below the maximum as long as no
 // weight is large, so rows are seldom rescaled. A single part is rounded, and `sums` counts what it
-// holds after rounding; with more parts the weights are exact to 2^-16 (two) or 2^-24 (three).
+// holds after rounding, unless exact sums are asked for; with more parts the weights are exact to
+// 2^-16 (two) or 2^-24 (three).
 // column_count is a multiple of 32; the scores stay, but for -infinity where hidden.
 void SoftmaxToBF16(const SoftmaxBlock& block, const BF16Weights& weights);
 

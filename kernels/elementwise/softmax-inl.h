@@ -36,6 +36,19 @@ HWY_INLINE float MaximumOfRow(const float* row, int64_t count) {
   return hn::ReduceMax(d, hn::Max(maximum0, maximum1));
 }
 
+// What turns scores of a row into exponents of 2.
+struct Exponents {
+  FloatVector reference;
+  FloatVector scale;
+
+  HWY_INLINE Exponents(float reference_in, float scale_in)
+      : reference(hn::Set(FloatTag(), reference_in)), scale(hn::Set(FloatTag(), scale_in)) {}
+
+  HWY_INLINE FloatVector Of(FloatVector score) const {
+    return hn::Mul(hn::Sub(score, reference), scale);
+  }
+};
+
 HWY_INLINE bool ContainsNan(const float* row, int64_t count) {
   bool found = false;
   for (int64_t column = 0; column < count; ++column) found |= std::isnan(row[column]);

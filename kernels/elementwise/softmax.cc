@@ -16,15 +16,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
 
-// In place: 2^((score - maximum) * scale) for `count` columns; returns their sum.
-HWY_INLINE float WeighRow(float* row, int64_t count, float scale, float maximum) {
+// In place: the weights of `count` columns; returns their sum.
+HWY_INLINE float WeighRow(float* row, int64_t count, const Exponents& exponents) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto scales = hn::Set(d, scale);
-  const auto maxima = hn::Set(d, maximum);
   const auto weigh = [&](float* columns) {
-    const auto below = hn::Sub(hn::LoadU(d, columns), maxima);
-    const auto weight = Exp2(d, hn::Mul(below, scales));
+    const auto weight = Exp2(d, exponents.Of(hn::LoadU(d, columns)));
     hn::StoreU(weight, d, columns);
     return weight;
   };
@@ -54,7 +51,7 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row) {
     std::fill_n(scores, block.column_count, 0.0f);
     return;
   }
-  const float sum = WeighRow(scores, padded, block.exponent_scale, maximum);
+  const float sum = WeighRow(scores, padded, Exponents(maximum, block.exponent_scale));
   std::fill(scores + padded, scores + block.column_count, 0.0f);
   AddWeights(block, row, maximum, sum);
 }
@@ -67,13 +64,12 @@ void NormalizeScoresHere(float* scores, int64_t count, float exponent_scale, flo
                          float factor) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto scales = hn::Set(d, exponent_scale);
-  const auto references = hn::Set(d, reference);
+  const Exponents exponents(reference, exponent_scale);
   const auto factors = hn::Set(d, factor);
   for (int64_t column = 0; column < count; column += lanes) {
     const size_t rest = static_cast<size_t>(std::min(lanes, count - column));
-    const auto below = hn::Sub(hn::LoadN(d, scores + column, rest), references);
-    hn::StoreN(hn::Mul(Exp2(d, hn::Mul(below, scales)), factors), d, scores + column, rest);
+    const auto weights = Exp2(d, exponents.Of(hn::LoadN(d, scores + column, rest)));
+    hn::StoreN(hn::Mul(weights, factors), d, scores + column, rest);
   }
 }
 

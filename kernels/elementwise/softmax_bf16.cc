@@ -26,32 +26,43 @@ constexpr int64_t kPairDistance = 16;
 // from the ends of f32.
 constexpr float kMaxLaneSum = 1024;
 
+// Half a unit of BF16's last place, in the words of f32.
+constexpr uint32_t kHalfUnit = 0x8000;
+
 // The upper halves of two vectors of f32, as pairs (low, high): truncation to BF16.
 HWY_INLINE WordVector UpperHalves(WordTag words, WordVector low, WordVector high) {
   return hn::OrAnd(hn::ShiftRight<16>(low), high, hn::Set(words, 0xFFFF0000));
 }
 
-// Rounds to BF16 by adding half a unit before truncating: the polynomial's constant has it.
+// Rounds to BF16 by adding half a unit before truncating.
+template <bool kExactSums>
 struct OnePart {
   uint16_t* row;
   FloatVector sums = hn::Zero(FloatTag());
 
+  // For sums of what is stored, the half unit is part of the polynomial's constant.
   HWY_INLINE FloatVector Exponential(FloatTag d, FloatVector t) const {
-    return Exp2RoundedToBF16(d, t);
+    return kExactSums ? Exp2(d, t) : Exp2RoundedToBF16(d, t);
   }
 
   HWY_INLINE void Take(FloatTag d, int64_t pair_column, FloatVector low, FloatVector high) {
     const WordTag words;
     const hn::Repartition<hwy::bfloat16_t, FloatTag> halves;
-    const WordVector pairs = UpperHalves(words, hn::BitCast(words, low), hn::BitCast(words, high));
-    hn::StoreU(hn::BitCast(halves, pairs), halves,
-               reinterpret_cast<hwy::bfloat16_t*>(row + pair_column));
+    auto low_words = hn::BitCast(words, low);
+    auto high_words = hn::BitCast(words, high);
+    if (kExactSums) {
+      sums = hn::Add(sums, hn::Add(low, high));
+      low_words = hn::Add(low_words, hn::Set(words, kHalfUnit));
+      high_words = hn::Add(high_words, hn::Set(words, kHalfUnit));
+    }
+    const auto pairs = hn::BitCast(halves, UpperHalves(words, low_words, high_words));
+    hn::StoreU(pairs, halves, reinterpret_cast<hwy::bfloat16_t*>(row + pair_column));
+    if (kExactSums) return;
     // Counts what was stored, so that rounding does not bias the normalization.
-    auto unused = hn::Zero(d);
-    sums = hn::ReorderWidenMulAccumulate(d, hn::BitCast(halves, pairs),
-                                         hn::BitCast(halves, hn::Set(words, 0x3F803F80)), sums,
-                                         unused);
-    if (HWY_TARGET > HWY_AVX3_SPR) sums = hn::Add(sums, unused);
+    auto second_sums = hn::Zero(d);
+    sums = hn::ReorderWidenMulAccumulate(d, pairs, hn::BitCast(halves, hn::Set(words, 0x3F803F80)),
+                                         sums, second_sums);
+    if (HWY_TARGET > HWY_AVX3_SPR) sums = hn::Add(sums, second_sums);
   }
 };
 
@@ -73,8 +84,8 @@ struct SplitParts {
       auto low_words = hn::BitCast(words, low);
       auto high_words = hn::BitCast(words, high);
       if (kParts == 2 && part == 1) {  // nothing follows: round
-        low_words = hn::Add(low_words, hn::Set(words, 0x8000));
-        high_words = hn::Add(high_words, hn::Set(words, 0x8000));
+        low_words = hn::Add(low_words, hn::Set(words, kHalfUnit));
+        high_words = hn::Add(high_words, hn::Set(words, kHalfUnit));
       }
       hn::StoreU(UpperHalves(words, low_words, high_words), words,
                  reinterpret_cast<uint32_t*>(target));
@@ -85,20 +96,14 @@ struct SplitParts {
   }
 };
 
-// Weights of `count` columns relative to `reference`; the sum of each lane. Subtracting first is
-// for references whose product with the scale would leave f32.
-template <bool kSubtractFirst, class Parts>
-HWY_INLINE FloatVector WeighRow(const float* scores, int64_t count, float scale, float reference,
+// Stores the weights of `count` columns; the sum of each lane.
+template <class Parts>
+HWY_INLINE FloatVector WeighRow(const float* scores, int64_t count, const Exponents& exponents,
                                 Parts parts) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto scales = hn::Set(d, scale);
-  const auto references = hn::Set(d, reference);
-  const auto scaled_reference = hn::Set(d, reference * scale);
   const auto weigh = [&](const float* columns) {
-    const auto score = hn::LoadU(d, columns);
-    return parts.Exponential(d, kSubtractFirst ? hn::Mul(hn::Sub(score, references), scales)
-                                               : hn::MulSub(score, scales, scaled_reference));
+    return parts.Exponential(d, exponents.Of(hn::LoadU(d, columns)));
   };
   for (int64_t column = 0; column < count; column += kGroupColumns) {
     for (int64_t lane = 0; lane < kPairDistance; lane += lanes) {
@@ -131,7 +136,7 @@ HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, int6
     ZeroWeights(parts, 0, block.column_count);
     return;
   }
-  const auto sums = WeighRow<true>(scores, padded, block.exponent_scale, maximum, parts);
+  const auto sums = WeighRow(scores, padded, Exponents(maximum, block.exponent_scale), parts);
   ZeroWeights(parts, padded, block.column_count);
   AddWeights(block, row, maximum, hn::ReduceSum(FloatTag(), sums));
 }
@@ -139,7 +144,6 @@ HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, int6
 template <class Parts>
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-  constexpr float kMaxExponent = 0x1p100f;
   const FloatTag d;
   const int64_t visible = block.visible_counts[row];
   if (visible == 0) return ZeroWeights(parts, 0, block.column_count);
@@ -150,10 +154,8 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) 
   const float reference = block.references[row] == kMinusInfinity
                               ? MaximumOfRow(scores, kGroupColumns)
                               : block.references[row];
-  if (!(std::abs(reference * block.exponent_scale) < kMaxExponent)) {
-    return WeighRowCarefully(block, row, padded, parts);
-  }
-  const auto sums = WeighRow<false>(scores, padded, block.exponent_scale, reference, parts);
+  if (!std::isfinite(reference)) return WeighRowCarefully(block, row, padded, parts);
+  const auto sums = WeighRow(scores, padded, Exponents(reference, block.exponent_scale), parts);
   if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
     return WeighRowCarefully(block, row, padded, parts);
   }
@@ -164,8 +166,10 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) 
 void SoftmaxToBF16Here(const SoftmaxBlock& block, const BF16Weights& weights) {
   for (int64_t row = 0; row < block.row_count; ++row) {
     uint16_t* target = weights.parts + row * weights.row_stride_elements;
-    if (weights.part_count == 1) {
-      SoftmaxRow(block, row, OnePart{target});
+    if (weights.part_count == 1 && weights.exact_sums) {
+      SoftmaxRow(block, row, OnePart<true>{target});
+    } else if (weights.part_count == 1) {
+      SoftmaxRow(block, row, OnePart<false>{target});
     } else if (weights.part_count == 2) {
       SoftmaxRow(block, row, SplitParts<2>{target, weights.part_stride_elements});
     } else {

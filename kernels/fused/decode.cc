@@ -28,12 +28,22 @@ constexpr int64_t kMaxRows = 32;
 
 constexpr int64_t kVectorElements = 16;
 
+// A thread keeps at most this much for its next call.
+constexpr size_t kKeptElements = size_t{4} << 20;
+
+// Results of the chunks before they are merged.
+struct Partials {
+  AlignedArray<float> maxima;   // [groups, chunks, rows]
+  AlignedArray<float> sums;     // [groups, chunks, rows]
+  AlignedArray<float> outputs;  // [groups, chunks, rows, output stride]
+};
+
 // All query heads of one key-value head, each with all queries: row = head in group * queries +
 // query.
 class DecodeCall {
  public:
   DecodeCall(const AttentionProblem& problem, float scale, const AttentionOutputs& outputs,
-             const Execution& execution)
+             const Execution& execution, Partials& partials)
       : problem_(problem),
         scale_(problem, scale),
         outputs_(outputs),
@@ -41,11 +51,12 @@ class DecodeCall {
         group_size_(problem.query.extents[1] / problem.key.extents[1]),
         row_count_(group_size_ * problem.query.extents[2]),
         chunk_count_(std::max<int64_t>((problem.key.extents[2] + kChunkKeys - 1) / kChunkKeys, 1)),
-        output_stride_(RoundUp(problem.value.extents[3], kVectorElements)) {
+        output_stride_(RoundUp(problem.value.extents[3], kVectorElements)),
+        partials_(partials) {
     const auto partial_rows = static_cast<size_t>(group_count() * chunk_count_ * row_count_);
-    maxima_.Reserve(partial_rows);
-    sums_.Reserve(partial_rows);
-    partial_outputs_.Reserve(partial_rows * static_cast<size_t>(output_stride_));
+    partials.maxima.Reserve(partial_rows);
+    partials.sums.Reserve(partial_rows);
+    partials.outputs.Reserve(partial_rows * static_cast<size_t>(output_stride_));
   }
 
   int Run(FirstError& error) {
@@ -102,9 +113,9 @@ class DecodeCall {
 
   void ComputeChunk(int64_t group, int64_t chunk) {
     const int64_t partial = PartialRow(group, chunk);
-    std::fill_n(maxima_.data() + partial, row_count_, kMinusInfinity);
-    std::fill_n(sums_.data() + partial, row_count_, 0.0f);
-    float* outputs = partial_outputs_.data() + partial * output_stride_;
+    std::fill_n(partials_.maxima.data() + partial, row_count_, kMinusInfinity);
+    std::fill_n(partials_.sums.data() + partial, row_count_, 0.0f);
+    float* outputs = partials_.outputs.data() + partial * output_stride_;
     std::fill_n(outputs, row_count_ * output_stride_, 0.0f);
     const int64_t batch = BatchOf(group);
     const int64_t count = VisibleInChunk(batch, problem_.query.extents[2] - 1, chunk);
@@ -164,8 +175,8 @@ class DecodeCall {
                     .column_count = scores.stride_elements,
                     .visible_counts = &visible,
                     .exponent_scale = scale_.exponent_scale,
-                    .references = maxima_.data() + PartialRow(group, chunk) + row,
-                    .sums = sums_.data() + PartialRow(group, chunk) + row,
+                    .references = partials_.maxima.data() + PartialRow(group, chunk) + row,
+                    .sums = partials_.sums.data() + PartialRow(group, chunk) + row,
                     .outputs = nullptr,
                     .output_stride_elements = 0,
                     .output_count = 0});
@@ -201,19 +212,19 @@ class DecodeCall {
     for (int64_t row = 0; row < row_count_; ++row) {
       float maximum = kMinusInfinity;
       for (int64_t chunk = 0; chunk < chunk_count_; ++chunk) {
-        maximum = std::max(maximum, maxima_.data()[PartialRow(group, chunk) + row]);
+        maximum = std::max(maximum, partials_.maxima.data()[PartialRow(group, chunk) + row]);
       }
       float sum = 0;
       std::fill_n(merged.data(), width, 0.0f);
       for (int64_t chunk = 0; chunk < chunk_count_; ++chunk) {
         const int64_t partial = PartialRow(group, chunk) + row;
-        const float chunk_maximum = maxima_.data()[partial];
+        const float chunk_maximum = partials_.maxima.data()[partial];
         // A chunk that saw nothing counts 0, but a NaN in its sum is kept.
         const float factor = chunk_maximum == kMinusInfinity
                                  ? 0.0f
                                  : std::exp2((chunk_maximum - maximum) * scale_.exponent_scale);
-        sum += sums_.data()[partial] * factor;
-        const float* output = partial_outputs_.data() + partial * output_stride_;
+        sum += partials_.sums.data()[partial] * factor;
+        const float* output = partials_.outputs.data() + partial * output_stride_;
         for (int64_t column = 0; column < width; ++column)
           merged.data()[column] += output[column] * factor;
       }
@@ -230,9 +241,7 @@ class DecodeCall {
   const int64_t row_count_;
   const int64_t chunk_count_;
   const int64_t output_stride_;
-  AlignedArray<float> maxima_;           // [groups, chunks, rows]
-  AlignedArray<float> sums_;             // [groups, chunks, rows]
-  AlignedArray<float> partial_outputs_;  // [groups, chunks, rows, output stride]
+  const Partials& partials_;
 };
 
 }  // namespace
@@ -247,9 +256,11 @@ bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
 
 absl::StatusOr<int> ComputeDecode(const AttentionProblem& problem, float scale,
                                   const AttentionOutputs& outputs, const Execution& execution) {
+  thread_local Partials partials;
   FirstError error;
-  DecodeCall call(problem, scale, outputs, execution);
+  DecodeCall call(problem, scale, outputs, execution, partials);
   const int threads = call.Run(error);
+  if (partials.outputs.size() > kKeptElements) partials = Partials();
   if (absl::Status status = error.Get(); !status.ok()) return status;
   return threads;
 }

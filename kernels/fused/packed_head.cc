@@ -23,8 +23,8 @@ T* ScratchRows(int64_t count) {
 }  // namespace
 
 int64_t PackedHead::PackedBytes(const TilePlan& plan) {
-  return plan.key_block_count * plan.products->part_count * plan.key_columns *
-         (plan.inner_width + plan.value_stride) * plan.ElementBytes();
+  return plan.key_block_count * plan.products->part_count * plan.ElementBytes() *
+         (plan.inner_width * plan.key_stride + plan.key_columns * plan.value_stride);
 }
 
 void PackedHead::Begin(const AttentionProblem& problem, const TilePlan& plan, int64_t batch,
@@ -34,7 +34,7 @@ void PackedHead::Begin(const AttentionProblem& problem, const TilePlan& plan, in
   batch_ = batch;
   head_ = head;
   read_key_count_ = read_key_count;
-  key_part_bytes_ = plan.inner_width * plan.key_columns * plan.ElementBytes();
+  key_part_bytes_ = plan.inner_width * plan.key_stride * plan.ElementBytes();
   value_part_bytes_ = plan.key_columns * plan.value_stride * plan.ElementBytes();
   const int64_t parts = plan.key_block_count * plan.products->part_count;
   keys_.Reserve(static_cast<size_t>(parts * key_part_bytes_));
@@ -158,7 +158,7 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
     for (int index = 0; index < part_count; ++index) {
       TransposeWords(source, row_words,
                      reinterpret_cast<uint32_t*>(destination + index * key_part_bytes_) + row,
-                     plan_->key_columns);
+                     plan_->key_stride);
       if (!in_place) source.data += kRowsAtOnce * row_bytes;
     }
   }

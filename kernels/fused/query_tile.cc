@@ -159,7 +159,7 @@ class QueryTile {
                               .column_count = plan_.PaddedColumns(count),
                               .inner_count = plan_.inner_width,
                               .a_stride = plan_.inner_width,
-                              .b_stride = plan_.key_columns,
+                              .b_stride = plan_.key_stride,
                               .c_stride = plan_.score_stride});
     if (!status.ok()) return status;
     score_kernel_->RunBatch(queries_, head_.Keys(block),
@@ -225,7 +225,8 @@ class QueryTile {
       SoftmaxToBF16(block, {.parts = scratch_.weights.data(),
                             .row_stride_elements = plan_.weight_stride,
                             .part_stride_elements = weight_part_elements_,
-                            .part_count = plan_.products->part_count});
+                            .part_count = plan_.products->part_count,
+                            .exact_sums = call_.outputs.weights.present()});
     } else {
       SoftmaxToF32(block);
     }

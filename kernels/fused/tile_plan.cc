@@ -25,7 +25,7 @@ TileSize PreferredTile(const Products& products, const AttentionProblem& problem
 
 // Tile registers are stored slowly, and caches hold few lines, at strides of a multiple of 2 KiB.
 int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
-  constexpr int64_t kAliasBytes = 2048;
+  constexpr int64_t kAliasBytes = 512;
   constexpr int64_t kCacheLineBytes = 64;
   if (stride_elements * element_bytes % kAliasBytes != 0) return stride_elements;
   return stride_elements + kCacheLineBytes / element_bytes;
@@ -48,6 +48,7 @@ TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   plan.key_columns =
       std::min(preferred.key_columns, plan.PaddedColumns(std::max<int64_t>(key_count, 1)));
   plan.inner_width = RoundUp(problem.key.extents[3], bf16 ? 2 : 1);
+  plan.key_stride = AvoidAliasing(plan.key_columns, sizeof(uint32_t));
   plan.score_stride = AvoidAliasing(plan.key_columns, sizeof(float));
   plan.weight_stride = AvoidAliasing(plan.key_columns, sizeof(uint16_t));
   plan.value_stride = RoundUp(problem.value.extents[3], kVectorElements);

@@ -149,6 +149,16 @@ ProblemRecipe CommonRecipe(const Combination& values) {
   return recipe;
 }
 
+// F32 operands, split. Magnitudes around the ends of what a split holds come now and then.
+ProblemRecipe SplitRecipe(const Combination& values) {
+  ProblemRecipe recipe = CommonRecipe(values);
+  recipe.type = DataType::kF32;
+  recipe.options.precision = kernels::Precision::kBF16X6;
+  constexpr double kMagnitudes[] = {1.0, 1.0, 0x1p-20, 0x1p-46, 0x1p-60, 0x1p-120, 0x1p12, 0x1p40};
+  recipe.magnitude = kMagnitudes[values[kBooleanMask] % Size(kMagnitudes)];
+  return recipe;
+}
+
 // One query and nothing but outputs: implementations have a path of their own for it.
 ProblemRecipe DecodeRecipe(const Combination& values) {
   ProblemRecipe recipe = CommonRecipe(values);
@@ -247,6 +257,13 @@ TEST_P(AttendGridTest, MatchesTheOracleOverShapesTypesAndMasks) {
 
 TEST_P(AttendGridTest, MatchesTheOracleForOneQuery) {
   const std::vector<ProblemRecipe> recipes = Recipes(DecodeRecipe, 1, 3);
+  ASSERT_GT(recipes.size(), 300u);
+  CheckPart(recipes, GetParam());
+}
+
+// The tolerance is that of f32.
+TEST_P(AttendGridTest, MatchesTheOracleInSixProductsOfBF16) {
+  const std::vector<ProblemRecipe> recipes = Recipes(SplitRecipe, 1, 4);
   ASSERT_GT(recipes.size(), 300u);
   CheckPart(recipes, GetParam());
 }

@@ -108,10 +108,14 @@ TEST(ValidateTest, RejectsBadOperands) {
        [](Call& c) { c.problem.value.extents[3] = 0; },
        {"value.extents[3]", "got 0", "> 0"}},
       {"overflow",
-       [](Call& c) { c.problem.query.extents = {kHuge, kHuge, kHuge, kHuge}; },
+       [](Call& c) {
+         c.problem.query.extents = {kHuge, kHuge, kHuge, kHuge};
+       },
        {"query.extents", "2^63"}},
       {"overflow that wraps to zero",
-       [](Call& c) { c.problem.key.extents = {1 << 30, 1 << 30, 1 << 4, 1}; },
+       [](Call& c) {
+         c.problem.key.extents = {1 << 30, 1 << 30, 1 << 4, 1};
+       },
        {"key.extents", "2^63"}},
       {"null query", [](Call& c) { c.problem.query.data = nullptr; }, {"query.data", "null"}},
       {"null value", [](Call& c) { c.problem.value.data = nullptr; }, {"value.data", "null"}},

@@ -15,6 +15,7 @@ namespace attention::test {
 namespace {
 
 using kernels::DataType;
+using kernels::Precision;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -54,10 +55,33 @@ void FillRow(int64_t batch, int64_t row, double value, TestTensor& tensor) {
   }
 }
 
-class PropertiesTest : public testing::TestWithParam<DataType> {};
+// Six products of BF16 parts promise what f32 promises.
+enum class Numbers { kF32, kSplitF32, kF16, kBF16, kF64 };
+
+class PropertiesTest : public testing::TestWithParam<Numbers> {
+ protected:
+  static DataType Type() {
+    switch (GetParam()) {
+      case Numbers::kF16:
+        return DataType::kF16;
+      case Numbers::kBF16:
+        return DataType::kBF16;
+      case Numbers::kF64:
+        return DataType::kF64;
+      default:
+        return DataType::kF32;
+    }
+  }
+
+  static ProblemRecipe Large() {
+    ProblemRecipe recipe = LargeRecipe(Type());
+    if (GetParam() == Numbers::kSplitF32) recipe.options.precision = Precision::kBF16X6;
+    return recipe;
+  }
+};
 
 TEST_P(PropertiesTest, PermutingKeysWithTheirValuesChangesOnlyRoundings) {
-  const TestProblem problem(LargeRecipe(GetParam()));
+  const TestProblem problem(Large());
   TestProblem permuted = problem;
   std::vector<int64_t> order(static_cast<size_t>(problem.recipe.key_count));
   std::iota(order.begin(), order.end(), 0);
@@ -74,9 +98,9 @@ TEST_P(PropertiesTest, PermutingKeysWithTheirValuesChangesOnlyRoundings) {
 }
 
 TEST_P(PropertiesTest, ConstantValuesGiveTheConstant) {
-  TestProblem problem(LargeRecipe(GetParam()));
+  TestProblem problem(Large());
   problem.value.Fill([] { return 1.25; });
-  const double slack = NextUp(GetParam(), 1.25) - 1.25;
+  const double slack = NextUp(Type(), 1.25) - 1.25;
   const double accumulation = 1.25 * std::sqrt(301.0) * 0x1p-23;
   for (const double output : MustAttend(problem).output.Values()) {
     ASSERT_NEAR(output, 1.25, std::max(slack, accumulation));
@@ -84,7 +108,7 @@ TEST_P(PropertiesTest, ConstantValuesGiveTheConstant) {
 }
 
 TEST_P(PropertiesTest, OutputsStayBetweenTheSmallestAndTheLargestValue) {
-  const TestProblem problem(LargeRecipe(GetParam()));
+  const TestProblem problem(Large());
   const TestOutputs outputs = MustAttend(problem);
   for (int64_t batch = 0; batch < 2; ++batch) {
     for (int64_t head = 0; head < 4; ++head) {
@@ -98,9 +122,8 @@ TEST_P(PropertiesTest, OutputsStayBetweenTheSmallestAndTheLargestValue) {
         }
         for (int64_t i = 0; i < problem.recipe.query_count; ++i) {
           const double output = outputs.output.At(batch, head, i, d);
-          ASSERT_GE(output,
-                    smallest - (NextUp(GetParam(), std::abs(smallest)) - std::abs(smallest)));
-          ASSERT_LE(output, NextUp(GetParam(), largest));
+          ASSERT_GE(output, smallest - (NextUp(Type(), std::abs(smallest)) - std::abs(smallest)));
+          ASSERT_LE(output, NextUp(Type(), largest));
         }
       }
     }
@@ -109,7 +132,7 @@ TEST_P(PropertiesTest, OutputsStayBetweenTheSmallestAndTheLargestValue) {
 
 // What comes after the end of a causal query, even much of it, does not reach it.
 TEST_P(PropertiesTest, LaterKeysDoNotChangeTheBitsOfCausalRows) {
-  ProblemRecipe recipe = LargeRecipe(GetParam());
+  ProblemRecipe recipe = Large();
   recipe.query_count = recipe.key_count = 300;
   recipe.causal_offset = 0;
   const TestProblem problem(recipe);
@@ -139,8 +162,7 @@ TEST_P(PropertiesTest, LaterKeysDoNotChangeTheBitsOfCausalRows) {
 constexpr int64_t kVisible = 200;
 enum class Hiding { kBoolean, kAdditive, kCausal, kLengths };
 
-TestProblem HidingProblem(DataType type, Hiding hiding) {
-  ProblemRecipe recipe = LargeRecipe(type);
+TestProblem HidingProblem(ProblemRecipe recipe, Hiding hiding) {
   recipe.weights = true;
   recipe.options.scores = kernels::ScoresOutput::kMasked;
   if (hiding == Hiding::kBoolean)
@@ -161,10 +183,10 @@ TestProblem HidingProblem(DataType type, Hiding hiding) {
 TEST_P(PropertiesTest, WhatIsHiddenChangesNoBit) {
   for (const Hiding hiding :
        {Hiding::kBoolean, Hiding::kAdditive, Hiding::kCausal, Hiding::kLengths}) {
-    const TestProblem problem = HidingProblem(GetParam(), hiding);
+    const TestProblem problem = HidingProblem(Large(), hiding);
     const TestOutputs want = MustAttend(problem);
     EXPECT_TRUE(MatchesReference(problem, want));
-    for (const double garbage : {kNaN, kInfinity, -kInfinity, 6e4, 0.0}) {
+    for (const double garbage : {kNaN, kInfinity, -kInfinity, 6e4, 1e-30, 0.0}) {
       for (const bool in_keys : {true, false}) {
         TestProblem poisoned = problem;
         TestTensor& tensor = in_keys ? poisoned.key : poisoned.value;
@@ -183,7 +205,7 @@ TEST_P(PropertiesTest, WhatIsHiddenChangesNoBit) {
 // Keys that some rows of a tile see and others do not.
 TEST_P(PropertiesTest, NaNReachesThoseWhoAttendAndNobodyElse) {
   for (const bool in_keys : {true, false}) {
-    ProblemRecipe recipe = LargeRecipe(GetParam());
+    ProblemRecipe recipe = Large();
     recipe.boolean_mask = MaskRecipe{};
     const TestProblem problem(recipe);
     const TestOutputs want = MustAttend(problem);
@@ -211,7 +233,7 @@ TEST_P(PropertiesTest, NaNReachesThoseWhoAttendAndNobodyElse) {
 }
 
 TEST_P(PropertiesTest, OnlyTheColumnOfAnInfiniteValueBecomesInfinite) {
-  TestProblem problem(LargeRecipe(GetParam()));
+  TestProblem problem(Large());
   problem.value.Set(0, 0, 17, 5, kInfinity);
   const TestOutputs outputs = MustAttend(problem);
   for (int64_t i = 0; i < problem.recipe.query_count; ++i) {
@@ -222,7 +244,7 @@ TEST_P(PropertiesTest, OnlyTheColumnOfAnInfiniteValueBecomesInfinite) {
 }
 
 TEST_P(PropertiesTest, EqualKeysGetEqualWeights) {
-  ProblemRecipe recipe = LargeRecipe(GetParam());
+  ProblemRecipe recipe = Large();
   recipe.weights = true;
   TestProblem problem(recipe);
   problem.key.Fill([] { return 0.75; });
@@ -236,7 +258,7 @@ TEST_P(PropertiesTest, EqualKeysGetEqualWeights) {
 }
 
 TEST_P(PropertiesTest, OneHugeKeyTakesAllTheWeight) {
-  ProblemRecipe recipe = LargeRecipe(GetParam());
+  ProblemRecipe recipe = Large();
   recipe.weights = true;
   TestProblem problem(recipe);
   problem.query.Fill([] { return 1.0; });
@@ -250,7 +272,7 @@ TEST_P(PropertiesTest, OneHugeKeyTakesAllTheWeight) {
 // The exponentials of such scores overflow any type; their differences do not.
 TEST_P(PropertiesTest, ScoresOfTenThousandEitherWayAreFine) {
   for (const double scale : {1e4, -1e4}) {
-    ProblemRecipe recipe = LargeRecipe(GetParam());
+    ProblemRecipe recipe = Large();
     recipe.weights = true;
     recipe.options.scale = scale;
     TestProblem problem(recipe);
@@ -269,7 +291,7 @@ TEST_P(PropertiesTest, ScoresOfTenThousandEitherWayAreFine) {
 }
 
 TEST_P(PropertiesTest, ScoresThatAllLieFarBelowZeroAreNormalizedAllTheSame) {
-  ProblemRecipe recipe = LargeRecipe(GetParam());
+  ProblemRecipe recipe = Large();
   recipe.additive_mask = MaskRecipe{.hidden_share = 0.0};
   TestProblem problem(recipe);
   problem.additive_mask.Fill([] { return -1e4; });
@@ -280,7 +302,7 @@ TEST_P(PropertiesTest, ScoresThatAllLieFarBelowZeroAreNormalizedAllTheSame) {
 // keys alike.
 TEST_P(PropertiesTest, ALowestFiniteAdditiveMaskDoesNotHide) {
   for (const DataType mask_type : {DataType::kF32, DataType::kF64}) {
-    ProblemRecipe recipe = LargeRecipe(GetParam());
+    ProblemRecipe recipe = Large();
     recipe.weights = true;
     recipe.additive_mask = MaskRecipe{.type = mask_type, .hidden_share = 0.0};
     TestProblem problem(recipe);
@@ -293,21 +315,21 @@ TEST_P(PropertiesTest, ALowestFiniteAdditiveMaskDoesNotHide) {
     EXPECT_EQ(outputs.weights.At(0, 1, 2, 150), 0.0);
     const double uniform = 1.0 / static_cast<double>(recipe.key_count);
     for (int64_t j = 0; j < recipe.key_count; ++j) {
-      ASSERT_NEAR(outputs.weights.At(0, 0, 0, j), uniform, NextUp(GetParam(), uniform) - uniform)
+      ASSERT_NEAR(outputs.weights.At(0, 0, 0, j), uniform, NextUp(Type(), uniform) - uniform)
           << kernels::Name(mask_type);
     }
   }
 }
 
 TEST_P(PropertiesTest, DenormalOperandsAreFine) {
-  ProblemRecipe recipe = LargeRecipe(GetParam());
-  recipe.magnitude = GetParam() == DataType::kF16 ? 1e-6 : 1e-39;
+  ProblemRecipe recipe = Large();
+  recipe.magnitude = Type() == DataType::kF16 ? 1e-6 : 1e-39;
   const TestProblem problem(recipe);
   EXPECT_TRUE(MatchesReference(problem, MustAttend(problem)));
 }
 
 TEST_P(PropertiesTest, RowsThatSeeNothingGiveZeros) {
-  ProblemRecipe recipe = LargeRecipe(GetParam());
+  ProblemRecipe recipe = Large();
   recipe.weights = true;
   recipe.boolean_mask = MaskRecipe{};
   TestProblem problem(recipe);
@@ -318,10 +340,15 @@ TEST_P(PropertiesTest, RowsThatSeeNothingGiveZeros) {
   for (const double weight : outputs.weights.Values()) ASSERT_EQ(weight, 0.0);
 }
 
+std::string NameOf(const testing::TestParamInfo<Numbers>& numbers) {
+  constexpr const char* kNames[] = {"F32", "SplitF32", "F16", "BF16", "F64"};
+  return kNames[static_cast<int>(numbers.param)];
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, PropertiesTest,
-                         testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16,
-                                         DataType::kF64),
-                         [](const auto& type) { return std::string(kernels::Name(type.param)); });
+                         testing::Values(Numbers::kF32, Numbers::kSplitF32, Numbers::kF16,
+                                         Numbers::kBF16, Numbers::kF64),
+                         NameOf);
 
 }  // namespace
 }  // namespace attention::test

@@ -12,11 +12,24 @@ namespace {
 
 using kernels::DataType;
 using kernels::Normalization;
+using kernels::Precision;
+
+struct Numbers {
+  DataType type;
+  Precision precision = Precision::kF32;
+};
+constexpr Numbers kNumbers[] = {{DataType::kF32},
+                                {DataType::kF32, Precision::kBF16X6},
+                                {DataType::kF32, Precision::kBF16X3},
+                                {DataType::kF32, Precision::kBF16},
+                                {DataType::kF16},
+                                {DataType::kBF16},
+                                {DataType::kF64}};
 
 // Of all types, with and without what makes tiles differ in size.
 std::vector<ProblemRecipe> Recipes() {
   std::vector<ProblemRecipe> recipes;
-  for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64}) {
+  for (const Numbers& numbers : kNumbers) {
     ProblemRecipe recipe;
     recipe.batch = 3;
     recipe.query_head_count = 4;
@@ -25,7 +38,8 @@ std::vector<ProblemRecipe> Recipes() {
     recipe.key_count = 333;
     recipe.key_width = 32;
     recipe.value_width = 48;
-    recipe.type = type;
+    recipe.type = numbers.type;
+    recipe.options.precision = numbers.precision;
     recipe.weights = true;
     recipes.push_back(recipe);
     recipe.weights = false;

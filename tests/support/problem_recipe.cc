@@ -21,6 +21,7 @@ std::ostream& operator<<(std::ostream& stream, const ProblemRecipe& recipe) {
          << " layout=" << static_cast<int>(recipe.layout)
          << " score=" << static_cast<int>(recipe.options.score)
          << " normalization=" << static_cast<int>(recipe.options.normalization)
+         << " precision=" << static_cast<int>(recipe.options.precision)
          << " scores=" << static_cast<int>(recipe.options.scores) << " weights=" << recipe.weights
          << " magnitude=" << recipe.magnitude;
   if (recipe.options.scale.has_value()) stream << " scale=" << *recipe.options.scale;

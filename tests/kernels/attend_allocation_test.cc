@@ -1,0 +1,112 @@
+// In the steady state nothing is allocated, on any thread.
+
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "kernels/attend.h"
+#include "tests/support/allocation_count.h"
+#include "tests/support/implementation_under_test.h"
+#include "tests/support/test_problem.h"
+#include "tests/support/thread_executor.h"
+
+namespace attention::test {
+namespace {
+
+using kernels::DataType;
+using kernels::Precision;
+
+std::vector<ProblemRecipe> Recipes(DataType type) {
+  ProblemRecipe recipe;
+  recipe.type = type;
+  recipe.batch = 2;
+  recipe.query_head_count = 4;
+  recipe.key_value_head_count = 2;
+  recipe.query_count = 150;
+  recipe.key_count = 700;
+  recipe.key_width = 40;
+  recipe.value_width = 48;
+  std::vector<ProblemRecipe> recipes = {recipe};
+  recipe.causal_offset = 550;
+  recipe.key_lengths = true;
+  recipe.boolean_mask = MaskRecipe{.broadcast = {false, true, false, true}};
+  recipe.additive_mask = MaskRecipe{.type = DataType::kF64};
+  recipe.weights = true;
+  recipe.options.scores = kernels::ScoresOutput::kMasked;
+  recipes.push_back(recipe);
+  recipe.weights = false;
+  recipe.options.scores = kernels::ScoresOutput::kNone;
+  recipe.query_count = 3;  // decoding
+  recipes.push_back(recipe);
+  return recipes;
+}
+
+// Larger than oneDNN's lists of operands, smaller than a working set.
+constexpr size_t kLeastBytes = 1024;
+
+// Allocations of ten calls after a few.
+int64_t SteadyAllocations(const TestProblem& problem, kernels::Executor* executor) {
+  TestOutputs outputs(problem.recipe);
+  const kernels::AttentionProblem view = problem.View();
+  const kernels::AttentionOutputs output_views = outputs.View();
+  bool ok = true;
+  const auto attend = [&] {
+    ok &= kernels::Attend(view, problem.recipe.options, output_views, {.executor = executor}).ok();
+  };
+  for (int warm_up = 0; warm_up < 3; ++warm_up) attend();
+  const int64_t before = AllocationCount(kLeastBytes);
+  for (int repetition = 0; repetition < 10; ++repetition) attend();
+  const int64_t after = AllocationCount(kLeastBytes);
+  EXPECT_TRUE(ok);
+  return after - before;
+}
+
+class AttendAllocationTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!CountsAllocations()) GTEST_SKIP() << "sanitizers have an allocator of their own";
+    if (ForcedToFloat64()) GTEST_SKIP() << "made for small problems: allocates as it goes";
+  }
+};
+
+TEST_F(AttendAllocationTest, TheCountCounts) {
+  const int64_t before = AllocationCount(kLeastBytes);
+  const TestOutputs outputs = MustAttend(TestProblem(Recipes(DataType::kF32)[0]));
+  EXPECT_GT(AllocationCount(kLeastBytes), before);
+}
+
+TEST_F(AttendAllocationTest, ARepeatedCallAllocatesNothing) {
+  for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBF16}) {
+    for (const ProblemRecipe& recipe : Recipes(type)) {
+      EXPECT_EQ(SteadyAllocations(TestProblem(recipe), nullptr), 0) << recipe;
+    }
+  }
+}
+
+TEST_F(AttendAllocationTest, NorDoesOneInSplitPrecision) {
+  for (const Precision precision : {Precision::kBF16X6, Precision::kBF16X3, Precision::kBF16}) {
+    for (ProblemRecipe recipe : Recipes(DataType::kF32)) {
+      recipe.options.precision = precision;
+      TestProblem problem(recipe);
+      problem.key.Set(0, 0, 0, 0, 0x1p-100);  // some queries are computed in f32
+      EXPECT_EQ(SteadyAllocations(problem, nullptr), 0) << recipe;
+    }
+  }
+}
+
+// Which thread first needs how much depends on who comes first, so that it is not every call at
+// once that allocates nothing: memory that is kept stops growing.
+TEST_F(AttendAllocationTest, ThreadsKeepTheirMemory) {
+  ThreadExecutor executor(3);
+  for (ProblemRecipe recipe : Recipes(DataType::kF32)) {
+    recipe.query_count *= 4;  // packed by several threads, before the tiles
+    const TestProblem problem(recipe);
+    int64_t allocations = 1;
+    for (int attempt = 0; attempt < 20 && allocations > 0; ++attempt) {
+      allocations = SteadyAllocations(problem, &executor);
+    }
+    EXPECT_EQ(allocations, 0) << recipe;
+  }
+}
+
+}  // namespace
+}  // namespace attention::test
