@@ -43,7 +43,7 @@ ensure_peers() {
   exec {lock}>&-
 }
 
-# compare_peers [ARGUMENT...]: becomes tests/benchmark/compare_peers in that environment, after those
+# compare_peers [ARGUMENT...]: becomes tests/benchmark/compare_peers in that environment, after the
 # tests of the Python module that these libraries, or this newer NumPy, give more to do.
 compare_peers() {
   local folder test

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace attention::python {
@@ -76,11 +77,16 @@ class ThreadPool {
 
  private:
   // Only the holder of taken_ calls these three.
+
+  // As many as the system lets the process have: with fewer, computations take longer.
   void StartHelpers(int count) {
-    for (; helper_total_ < count; ++helper_total_) {
-      std::thread helper([this] { Help(); });
-      pthread_setname_np(helper.native_handle(), "attention");
-      helper.detach();
+    try {
+      for (; helper_total_ < count; ++helper_total_) {
+        std::thread helper([this] { Help(); });
+        pthread_setname_np(helper.native_handle(), "attention");
+        helper.detach();
+      }
+    } catch (const std::system_error&) {
     }
   }
 
