@@ -19,6 +19,10 @@ using kernels::TensorView;
 
 constexpr int kMaxThreads = 1024;
 
+// Multiplications in the first product. Fewer are done, by whatever implementation, before a second
+// thread has begun.
+constexpr double kLeastSharedProducts = 3e4;
+
 constexpr std::array<std::pair<std::string_view, Precision>, 5> kPrecisions = {{
     {"f32", Precision::kF32},
     {"bf16_x6", Precision::kBF16X6},
@@ -64,6 +68,13 @@ kernels::AttentionProblem MakeProblem(const AttentionArguments& arguments,
   problem.value = ViewOf(operands.value);
   HideKeys(arguments.hidden, operands.mask, problem);
   return problem;
+}
+
+// Of a problem that nobody has validated.
+bool IsWorthSharing(const kernels::AttentionProblem& problem) {
+  double products = static_cast<double>(problem.key.extents[2]);
+  for (const int64_t extent : problem.query.extents) products *= static_cast<double>(extent);
+  return products >= kLeastSharedProducts;
 }
 
 Shape ShapeOfResult(const Array& query, int64_t width) {
@@ -128,10 +139,12 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
     weights = MakeArrayLike(operands.query, ShapeOfResult(operands.query, problem.key.extents[2]));
     outputs.weights = kernels::DenseView(weights->data, weights->type, ViewOf(*weights).extents);
   }
+  kernels::Execution execution;
+  if (IsWorthSharing(problem)) execution.executor = &executor;
   absl::StatusOr<Report> report;
   {
     const nb::gil_scoped_release unlocked;
-    report = Attend(problem, options, outputs, {.executor = &executor});
+    report = Attend(problem, options, outputs, execution);
   }
   RaiseUnlessOk(report.status());
   if (!weights.has_value() && !arguments.return_report) return output.object;
