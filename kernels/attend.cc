@@ -67,6 +67,25 @@ double EstimateFlops(const AttentionProblem& problem) {
   return 2 * pairs * static_cast<double>(query[1]) * widths;
 }
 
+double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptions& options) {
+  if (problem.query.type == DataType::kF64) return 0;  // read in place
+  // Of a number: three parts of two bytes, or f32 where the processor has no BF16 products.
+  const bool splits = problem.query.type == DataType::kF32 && options.precision != Precision::kF32;
+  const double number_bytes = splits ? 6 : 4;
+  // The last block of keys is padded, rows of packed keys are spread a little, and widths are
+  // rounded up, of split keys to tile registers.
+  constexpr double kMostPaddingOfFewKeys = 63;
+  constexpr double kMostPaddingOfManyKeys = 511;
+  constexpr double kSpread = 1.125;
+  const auto keys = static_cast<double>(problem.key.extents[2]);
+  const double padded_keys = keys + std::clamp(keys, kMostPaddingOfFewKeys, kMostPaddingOfManyKeys);
+  const double widths =
+      kSpread * (static_cast<double>(problem.key.extents[3]) + (splits ? 31 : 1)) +
+      static_cast<double>(problem.value.extents[3]) + 15;
+  return static_cast<double>(problem.key.extents[0]) * static_cast<double>(problem.key.extents[1]) *
+         padded_keys * widths * number_bytes;
+}
+
 bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options) {
   const Implementation* implementation = Choose(problem, options);
   return implementation != nullptr && implementation->name() == "unfused-float64";

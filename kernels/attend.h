@@ -126,6 +126,11 @@ struct AttentionReport {
 // since it must not overflow.
 [[nodiscard]] double EstimateFlops(const AttentionProblem& problem);
 
+// Bytes of packed keys and values that Attend holds at most for this problem at a time, or of
+// partial results where queries are few. A double, since it must not overflow.
+[[nodiscard]] double EstimatePackedBytes(const AttentionProblem& problem,
+                                         const AttentionOptions& options);
+
 // True if Attend would compute this in float64, element by element: much slower, so servers limit
 // it apart.
 [[nodiscard]] bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options);

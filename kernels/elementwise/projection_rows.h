@@ -14,11 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/amx/tile_product.h"
 #include "kernels/tensor_view.h"
 
 namespace attention::kernels {
 
-inline constexpr int64_t kBlockRows = 32;
+inline constexpr int64_t kBlockRows = kBlockInnerCount;
 
 // Some rows of some columns of a weight: F32, F16 or BF16.
 struct WeightBlock {

@@ -37,6 +37,8 @@ HWY_INLINE WordVector UpperHalves(WordTag words, WordVector low, WordVector high
 // Rounds to BF16 by adding half a unit before truncating.
 template <bool kExactSums>
 struct OnePart {
+  static constexpr bool kRounds = !kExactSums;  // all that is kept is rounded to BF16
+
   uint16_t* row;
   FloatVector sums = hn::Zero(FloatTag());
 
@@ -69,6 +71,8 @@ struct OnePart {
 // high + middle (+ low) by truncation; what the last part leaves is below its last place.
 template <int kParts>
 struct SplitParts {
+  static constexpr bool kRounds = false;
+
   uint16_t* row;
   int64_t part_stride;
   FloatVector sums = hn::Zero(FloatTag());
@@ -96,9 +100,27 @@ struct SplitParts {
   }
 };
 
+// The same as Exponents with one rounding less to compute and one more to suffer, of the scaled
+// reference: at most 2^-15 in the exponent, far below a rounding to BF16.
+struct FusedExponents {
+  FloatVector scaled_reference;
+  FloatVector scale;
+
+  HWY_INLINE FusedExponents(float reference, float scale_in)
+      : scaled_reference(hn::Set(FloatTag(), reference * scale_in)),
+        scale(hn::Set(FloatTag(), scale_in)) {}
+
+  HWY_INLINE static bool Suffices(float reference, float scale) {
+    return std::abs(reference * scale) <= 512.0f;
+  }
+  HWY_INLINE FloatVector Of(FloatVector score) const {
+    return hn::MulSub(score, scale, scaled_reference);
+  }
+};
+
 // Stores the weights of `count` columns; the sum of each lane.
-template <class Parts>
-HWY_INLINE FloatVector WeighRow(const float* scores, int64_t count, const Exponents& exponents,
+template <class RowExponents, class Parts>
+HWY_INLINE FloatVector WeighRow(const float* scores, int64_t count, const RowExponents& exponents,
                                 Parts parts) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -155,7 +177,10 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) 
                               ? MaximumOfRow(scores, kGroupColumns)
                               : block.references[row];
   if (!std::isfinite(reference)) return WeighRowCarefully(block, row, padded, parts);
-  const auto sums = WeighRow(scores, padded, Exponents(reference, block.exponent_scale), parts);
+  const float scale = block.exponent_scale;
+  const auto sums = Parts::kRounds && FusedExponents::Suffices(reference, scale)
+                        ? WeighRow(scores, padded, FusedExponents(reference, scale), parts)
+                        : WeighRow(scores, padded, Exponents(reference, scale), parts);
   if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
     return WeighRowCarefully(block, row, padded, parts);
   }

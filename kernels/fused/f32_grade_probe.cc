@@ -1,62 +1,84 @@
 #include "kernels/fused/f32_grade_probe.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
-#include <cstddef>
+#include <cstdint>
 #include <limits>
 
 #include "kernels/aligned_array.h"
-#include "kernels/fused/products.h"
+#include "kernels/amx/tile_product.h"
 #include "kernels/onednn/matrix_kernel.h"
 
 namespace attention::kernels {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int64_t kRows = 64;
-constexpr int64_t kColumns = 256;
+constexpr int64_t kColumns = 240;  // not a power of two, whose rows would share cache sets
 constexpr int64_t kWidth = 64;
 
 // Splitting also packs more and has the costlier softmax.
 constexpr double kOverheadOfSplitting = 1.15;
 
-// Seconds of the fastest of a few products of scores; infinity if the kernel cannot be made.
-double FastestSeconds(const Products& products) {
+using Clock = std::chrono::steady_clock;
+
+// Seconds of the fastest of a few runs.
+template <class Work>
+double FastestSeconds(const Work& work) {
   constexpr int kRuns = 3;
-  const bool bf16 = products.type == MatrixType::kBF16;
-  const int64_t element_bytes = bf16 ? 2 : 4;
-  const auto kernel = FindMatrixKernel({.type = products.type,
+  double fastest = std::numeric_limits<double>::infinity();
+  for (int run = 0; run < kRuns; ++run) {
+    const Clock::time_point start = Clock::now();
+    work();
+    fastest = std::min(fastest, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return fastest;
+}
+
+// Of products of scores; zeros take as long as other numbers.
+struct Operands {
+  Operands() : left(kRows * kWidth * 3), right(kColumns * kWidth * 3), scores(kRows * kColumns) {
+    std::fill_n(left.data(), left.size(), 0.0f);
+    std::fill_n(right.data(), right.size(), 0.0f);
+  }
+  AlignedArray<float> left;
+  AlignedArray<float> right;
+  AlignedArray<float> scores;
+};
+
+double SecondsInF32(const Operands& operands) {
+  const auto kernel = FindMatrixKernel({.type = MatrixType::kF32,
                                         .accumulate = false,
-                                        .batch_count = static_cast<int64_t>(products.pairs.size()),
                                         .row_count = kRows,
                                         .column_count = kColumns,
                                         .inner_count = kWidth,
                                         .a_stride = kWidth,
                                         .b_stride = kColumns,
-                                        .c_stride = kColumns + 16});
+                                        .c_stride = kColumns});
   if (!kernel.ok()) return std::numeric_limits<double>::infinity();
-  constexpr size_t kMaxNumberBytes = 6;  // three parts of two bytes
-  const AlignedArray<std::byte> left(kRows * kWidth * kMaxNumberBytes);
-  const AlignedArray<std::byte> right(kColumns * kWidth * kMaxNumberBytes);
-  std::fill_n(left.data(), left.size(), std::byte{0});
-  std::fill_n(right.data(), right.size(), std::byte{0});
-  const AlignedArray<float> scores(static_cast<size_t>(kRows * (kColumns + 16)));
-  std::array<OperandOffsets, kPartPairs.size()> batch;
-  std::transform(products.pairs.begin(), products.pairs.end(), batch.begin(), [&](PartPair pair) {
-    return OperandOffsets{pair.left * kRows * kWidth * element_bytes,
-                          pair.right * kColumns * kWidth * element_bytes};
+  return FastestSeconds(
+      [&] { (*kernel)->Run(operands.left.data(), operands.right.data(), operands.scores.data()); });
+}
+
+double SecondsInSixProducts(const Operands& operands) {
+  const TileRegisterScope scope(true);
+  return FastestSeconds([&] {
+    Multiply({.product_count = 6,
+              .rows = {.data = reinterpret_cast<const uint16_t*>(operands.left.data()),
+                       .row_stride = kWidth,
+                       .block_stride = kBlockInnerCount,
+                       .part_stride = kRows * kWidth},
+              .panel = {.data = reinterpret_cast<const uint16_t*>(operands.right.data()),
+                        .row_stride = 2 * kColumns,
+                        .block_stride = kBlockInnerCount * kColumns,
+                        .part_stride = kColumns * kWidth},
+              .row_count = kRows,
+              .column_count = kColumns,
+              .block_count = kWidth / kBlockInnerCount,
+              .accumulate = false,
+              .sums = operands.scores.data(),
+              .sums_stride = kColumns});
   });
-  const MatrixKernelScope scope;
-  double fastest = std::numeric_limits<double>::infinity();
-  for (int run = 0; run < kRuns; ++run) {
-    const Clock::time_point start = Clock::now();
-    (*kernel)->RunBatch(left.data(), right.data(), batch.data(), scores.data());
-    fastest = std::min(fastest, std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  return fastest;
 }
 
 }  // namespace
@@ -71,8 +93,9 @@ bool SplittingIsFaster() {
       !answered_at.compare_exchange_strong(last, now.count(), std::memory_order_relaxed)) {
     return answer.load(std::memory_order_relaxed);  // fresh, or another thread measures
   }
+  const Operands operands;
   const bool splitting =
-      FastestSeconds(kBF16X6Products) * kOverheadOfSplitting < FastestSeconds(kF32Products);
+      SecondsInSixProducts(operands) * kOverheadOfSplitting < SecondsInF32(operands);
   answer.store(splitting, std::memory_order_relaxed);
   return splitting;
 }

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/amx/tile_product.h"
 #include "kernels/first_error.h"
 #include "kernels/fused/packed_head.h"
 #include "kernels/onednn/matrix_kernel.h"
@@ -83,7 +84,7 @@ class HeadSchedule {
       const Head head = HeadAt(item);
       Guarded([&] {
         packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeyCount(head.batch));
-        const MatrixKernelScope scope;
+        const ProductScope scope(*plan_.products);
         for (int64_t tile = 0; tile < plan_.tile_count; ++tile) {
           if (StopRequested(call_.execution)) break;
           ComputeTile(packed, tile);
@@ -115,7 +116,7 @@ class HeadSchedule {
     if (!error_.Get().ok()) return packing;
     const int64_t tiles = plan_.tile_count;
     const int computing = RunItems(call_.execution, GroupCount() * tiles, [&](int64_t item) {
-      const MatrixKernelScope scope;
+      const ProductScope scope(*plan_.products);
       Guarded([&] {
         // Last tiles first: with a causal mask they are the largest.
         ComputeTile(packed[item / tiles], tiles - 1 - item % tiles);
@@ -124,6 +125,13 @@ class HeadSchedule {
     if (packed_bytes > kKeptPackedBytes) pool.clear();
     return std::max(packing, computing);
   }
+
+  // What the matrix products of a thread need around them.
+  struct ProductScope {
+    explicit ProductScope(const Products& products) : tile_registers(products.split()) {}
+    MatrixKernelScope matrix_kernels;
+    TileRegisterScope tile_registers;
+  };
 
   void ComputeTile(PackedHead& packed, int64_t tile) {
     const int64_t first_row = tile * plan_.tile_rows;

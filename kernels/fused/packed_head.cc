@@ -70,7 +70,7 @@ const std::vector<int64_t>& PackedHead::UnsplittableKeys(int64_t block) const {
 }
 
 bool PackedHead::SplitsF32() const {
-  return plan_->products->type == MatrixType::kBF16 && problem_->key.type == DataType::kF32;
+  return plan_->products->bf16 && problem_->key.type == DataType::kF32;
 }
 
 void PackedHead::Require(int64_t block_index) {
@@ -88,8 +88,8 @@ void PackedHead::Require(int64_t block_index) {
     PackSplitValues(rows, block, values);
   } else {
     PackKeys(rows, block, keys);
-    const bool finite = plan_->products->type == MatrixType::kF32 ? PackF32Values(rows, values)
-                                                                  : PackBF16Values(rows, values);
+    const bool finite =
+        plan_->products->bf16 ? PackBF16Values(rows, values) : PackF32Values(rows, values);
     block.has_non_finite_values = !finite;
   }
   block.packed = true;
@@ -114,7 +114,7 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
   const int64_t row_bytes = plan_->inner_width * plan_->ElementBytes();
   const int64_t row_words = row_bytes / static_cast<int64_t>(sizeof(uint32_t));
   const bool split = SplitsF32();
-  const bool bf16 = plan_->products->type == MatrixType::kBF16;
+  const bool bf16 = plan_->products->bf16;
   const bool same_type = view.type == (bf16 ? DataType::kBF16 : DataType::kF32);
   const bool in_place = same_type && width == plan_->inner_width;
   const int part_count = plan_->products->part_count;
@@ -136,10 +136,12 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
                      : nullptr;
         };
         if (split) {
-          for (int index = 0; index < part_count; ++index) part(index)[plan_->inner_width - 1] = 0;
+          for (int index = 0; index < part_count; ++index) {
+            std::fill(part(index) + width, part(index) + plan_->inner_width, uint16_t{0});
+          }
           SplitToBF16(reinterpret_cast<const float*>(key), width, {part(0), part(1), part(2)});
         } else if (bf16) {
-          part(0)[plan_->inner_width - 1] = 0;
+          std::fill(part(0) + width, part(0) + plan_->inner_width, uint16_t{0});
           std::memcpy(target, key, static_cast<size_t>(width) * sizeof(uint16_t));
         } else {
           ConvertToF32(view.type, key, width, reinterpret_cast<float*>(target));

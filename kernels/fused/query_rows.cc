@@ -1,5 +1,6 @@
 #include "kernels/fused/query_rows.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/elementwise/elementwise.h"
@@ -14,7 +15,7 @@ const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& 
   const int64_t row_bytes = plan.inner_width * plan.ElementBytes();
   const int64_t part_bytes = padded_row_count * row_bytes;
   const int part_count = plan.products->part_count;
-  const bool bf16 = plan.products->type == MatrixType::kBF16;
+  const bool bf16 = plan.products->bf16;
   const bool same_type = view.type == (bf16 ? DataType::kBF16 : DataType::kF32);
   const bool dense = plan.group_size == 1 && view.strides[2] == plan.inner_width;
   if (same_type && dense && width == plan.inner_width && padded_row_count == rows.row_count) {
@@ -33,7 +34,7 @@ const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& 
       continue;
     }
     for (int index = 0; index < part_count; ++index) {
-      part(index)[plan.inner_width - 1] = 0;  // overwritten unless the width is odd
+      std::fill(part(index) + width, part(index) + plan.inner_width, uint16_t{0});
     }
     if (same_type) {
       std::memcpy(target, source, static_cast<size_t>(width) * sizeof(uint16_t));

@@ -1,7 +1,6 @@
 #include "kernels/fused/query_tile.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -9,7 +8,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fused/mask_rows.h"
 #include "kernels/fused/query_rows.h"
-#include "kernels/fused/selected_kernel.h"
+#include "kernels/fused/tile_products.h"
 #include "kernels/onednn/matrix_kernel.h"
 #include "kernels/visibility.h"
 
@@ -17,15 +16,6 @@ namespace attention::kernels {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
-// Matrix kernels are made for a few row counts only; the rows beyond the real ones hold zeros.
-int64_t RoundedRowCount(int64_t row_count) {
-  for (const int64_t few : {1, 2, 4, 8}) {
-    if (row_count <= few) return few;
-  }
-  constexpr int64_t kRowMultiple = 16;
-  return RoundUp(row_count, kRowMultiple);
-}
 
 // A thread's working memory, kept between tiles.
 struct Scratch {
@@ -54,9 +44,10 @@ class QueryTile {
                     .first_row = task.first_row,
                     .row_count = task.row_count},
         row_count_(task.row_count),
-        padded_row_count_(RoundedRowCount(task.row_count)),
-        bf16_(plan_.products->type == MatrixType::kBF16),
-        scratch_(scratch) {
+        bf16_(plan_.products->bf16),
+        padded_row_count_(PaddedRowCount(task.row_count, *plan_.products)),
+        scratch_(scratch),
+        products_(plan_, padded_row_count_, problem_.value.extents[3]) {
     scratch_.masks.Begin(problem_, head_.batch());
   }
 
@@ -108,7 +99,6 @@ class QueryTile {
   void Prepare() {
     const auto rows = static_cast<size_t>(padded_row_count_);
     const auto parts = static_cast<size_t>(plan_.products->part_count);
-    query_part_bytes_ = padded_row_count_ * plan_.inner_width * plan_.ElementBytes();
     weight_part_elements_ = padded_row_count_ * plan_.weight_stride;
     scratch_.scores.Reserve(rows * static_cast<size_t>(plan_.score_stride));
     if (bf16_) scratch_.weights.Reserve(parts * static_cast<size_t>(weight_part_elements_));
@@ -136,60 +126,18 @@ class QueryTile {
     return true;
   }
 
-  // Byte offsets of the pairs of parts whose products are summed.
-  [[nodiscard]] std::array<OperandOffsets, kPartPairs.size()> Batch(
-      int64_t left_part_bytes, int64_t right_part_bytes) const {
-    std::array<OperandOffsets, kPartPairs.size()> batch;
-    size_t count = 0;
-    for (const PartPair& pair : plan_.products->pairs) {
-      batch[count++] = {pair.left * left_part_bytes, pair.right * right_part_bytes};
-    }
-    return batch;
-  }
-
-  // scores = queries keys, for `count` keys rounded up.
   absl::Status ComputeScores(int64_t first_key, int64_t count) {
     const int64_t block = first_key / plan_.key_columns;
     head_.Require(block);
-    const absl::Status status =
-        score_kernel_.Select({.type = plan_.products->type,
-                              .accumulate = false,
-                              .batch_count = static_cast<int64_t>(plan_.products->pairs.size()),
-                              .row_count = padded_row_count_,
-                              .column_count = plan_.PaddedColumns(count),
-                              .inner_count = plan_.inner_width,
-                              .a_stride = plan_.inner_width,
-                              .b_stride = plan_.key_stride,
-                              .c_stride = plan_.score_stride});
-    if (!status.ok()) return status;
-    score_kernel_->RunBatch(queries_, head_.Keys(block),
-                            Batch(query_part_bytes_, head_.key_part_bytes()).data(),
-                            scratch_.scores.data());
-    return absl::OkStatus();
+    return products_.ComputeScores(queries_, head_.Keys(block), plan_.PaddedColumns(count),
+                                   scratch_.scores.data());
   }
 
-  // outputs += weights values.
   absl::Status AccumulateOutput(int64_t first_key, int64_t count) {
-    const int64_t block = first_key / plan_.key_columns;
-    const absl::Status status =
-        output_kernel_.Select({.type = plan_.products->type,
-                               .accumulate = true,
-                               .batch_count = static_cast<int64_t>(plan_.products->pairs.size()),
-                               .row_count = padded_row_count_,
-                               .column_count = problem_.value.extents[3],
-                               .inner_count = plan_.PaddedColumns(count),
-                               .a_stride = bf16_ ? plan_.weight_stride : plan_.score_stride,
-                               .b_stride = plan_.value_stride,
-                               .c_stride = plan_.output_stride});
-    if (!status.ok()) return status;
     const void* weights =
         bf16_ ? static_cast<const void*>(scratch_.weights.data()) : scratch_.scores.data();
-    const int64_t weight_part_bytes =
-        weight_part_elements_ * static_cast<int64_t>(sizeof(uint16_t));
-    output_kernel_->RunBatch(weights, head_.Values(block),
-                             Batch(weight_part_bytes, head_.value_part_bytes()).data(),
-                             scratch_.outputs.data());
-    return absl::OkStatus();
+    return products_.AccumulateOutput(weights, head_.Values(first_key / plan_.key_columns),
+                                      plan_.PaddedColumns(count), scratch_.outputs.data());
   }
 
   // How many of the `count` keys from first_key on a row may see, as far as causality and lengths
@@ -347,14 +295,12 @@ class QueryTile {
   PackedHead& head_;
   const GroupRows group_rows_;
   const int64_t row_count_;
-  const int64_t padded_row_count_;
   const bool bf16_;  // what the matrix kernels read
+  const int64_t padded_row_count_;
   Scratch& scratch_;
   const std::byte* queries_ = nullptr;
-  int64_t query_part_bytes_ = 0;
   int64_t weight_part_elements_ = 0;
-  SelectedKernel score_kernel_;
-  SelectedKernel output_kernel_;
+  TileProducts products_;
 };
 
 Scratch& ScratchOfThisThread() {
@@ -377,8 +323,8 @@ absl::Status ComputeInF32(const QueryTileTask& task, const uint8_t* marks) {
 absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task) {
   QueryTile tile(task, ScratchOfThisThread());
   if (absl::Status status = tile.Compute(nullptr); !status.ok()) return status;
-  const bool splits_f32 = task.plan.products->type == MatrixType::kBF16 &&
-                          task.call.problem.query.type == DataType::kF32;
+  const bool splits_f32 =
+      task.plan.products->bf16 && task.call.problem.query.type == DataType::kF32;
   if (!splits_f32 || StopRequested(task.call.execution)) return 0;
   thread_local std::vector<uint8_t> marks;
   marks.resize(static_cast<size_t>(task.row_count));

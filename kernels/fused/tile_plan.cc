@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/amx/tile_product.h"
 #include "kernels/elementwise/elementwise.h"
 
 namespace attention::kernels {
@@ -15,11 +16,11 @@ struct TileSize {
 TileSize PreferredTile(const Products& products, const AttentionProblem& problem) {
   const bool causal = problem.causal_offset.has_value();
   const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
-  if (products.type == MatrixType::kF32) {
+  if (!products.bf16) {
     if (!causal) return {256, 128};
     return problem.query.extents[2] <= 512 ? TileSize{32, 64} : TileSize{64, 128};
   }
-  if (products.part_count > 1) return {causal ? 64 : 128, 512};
+  if (products.split()) return {causal ? 64 : 128, 512};
   return causal || wide ? TileSize{64, 512} : TileSize{128, 512};
 }
 
@@ -36,7 +37,7 @@ int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
 TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   constexpr int64_t kVectorElements = 16;
   constexpr int64_t kBF16ColumnMultiple = 32;  // of the order in which weights are paired
-  const bool bf16 = products.type == MatrixType::kBF16;
+  const bool bf16 = products.bf16;
   const TileSize preferred = PreferredTile(products, problem);
   const int64_t key_count = problem.key.extents[2];
   TilePlan plan;
@@ -47,7 +48,9 @@ TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   plan.column_multiple = bf16 ? kBF16ColumnMultiple : kColumnMultiple;
   plan.key_columns =
       std::min(preferred.key_columns, plan.PaddedColumns(std::max<int64_t>(key_count, 1)));
-  plan.inner_width = RoundUp(problem.key.extents[3], bf16 ? 2 : 1);
+  plan.inner_width = RoundUp(problem.key.extents[3], products.split() ? kBlockInnerCount
+                                                     : bf16           ? 2
+                                                                      : 1);
   plan.key_stride = AvoidAliasing(plan.key_columns, sizeof(uint32_t));
   plan.score_stride = AvoidAliasing(plan.key_columns, sizeof(float));
   plan.weight_stride = AvoidAliasing(plan.key_columns, sizeof(uint16_t));

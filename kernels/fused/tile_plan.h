@@ -22,16 +22,16 @@ struct TilePlan {
   int64_t tile_rows = 0;
   int64_t key_columns = 0;      // of a block; a multiple of column_multiple
   int64_t column_multiple = 0;  // to which the last block is rounded up
-  int64_t inner_width = 0;      // the key width, made even for BF16
-  int64_t key_stride = 0;       // words of 32 bits from one packed row of keys to the next
-  int64_t score_stride = 0;     // elements from one row of scores to the next
-  int64_t weight_stride = 0;    // the same for BF16 weights
-  int64_t value_stride = 0;     // elements from one packed row of values to the next
-  int64_t output_stride = 0;    // elements from one row of the running output to the next
-  int64_t tile_count = 0;       // of a group
+  int64_t inner_width = 0;  // the key width, made even for BF16 and filling tile registers if split
+  int64_t key_stride = 0;   // words of 32 bits from one packed row of keys to the next
+  int64_t score_stride = 0;   // elements from one row of scores to the next
+  int64_t weight_stride = 0;  // the same for BF16 weights
+  int64_t value_stride = 0;   // elements from one packed row of values to the next
+  int64_t output_stride = 0;  // elements from one row of the running output to the next
+  int64_t tile_count = 0;     // of a group
   int64_t key_block_count = 0;
 
-  [[nodiscard]] int64_t ElementBytes() const { return products->type == MatrixType::kBF16 ? 2 : 4; }
+  [[nodiscard]] int64_t ElementBytes() const { return products->bf16 ? 2 : 4; }
   [[nodiscard]] int64_t PaddedColumns(int64_t key_count) const {
     return (key_count + column_multiple - 1) / column_multiple * column_multiple;
   }

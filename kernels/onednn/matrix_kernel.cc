@@ -37,7 +37,7 @@ class BrgemmKernel final : public MatrixKernel {
     const bool bf16 = shape.type == MatrixType::kBF16;
     const memory::data_type operand_type = bf16 ? memory::data_type::bf16 : memory::data_type::f32;
     brgemm_ = dnnl::ukernel::brgemm(
-        shape.row_count, shape.column_count, shape.inner_count, shape.batch_count, shape.a_stride,
+        shape.row_count, shape.column_count, shape.inner_count, /*batch_size=*/1, shape.a_stride,
         shape.b_stride, shape.c_stride, operand_type, operand_type, memory::data_type::f32);
     brgemm_.set_add_C(shape.accumulate);
     brgemm_.finalize();
@@ -51,16 +51,15 @@ class BrgemmKernel final : public MatrixKernel {
     }
   }
 
-  void RunBatch(const void* a, const void* b, const OperandOffsets* batch,
-                float* c) const override {
+  void Run(const void* a, const void* b, float* c) const override {
     // Setting the context costs some 300 ns even if nothing changes, and most kernels share one
     // palette.
     if (!palette_.empty() && palette_ != current_palette) {
       brgemm_.set_hw_context();
       current_palette = palette_;
     }
-    static_assert(sizeof(OperandOffsets) == 2 * sizeof(dnnl_dim_t));
-    (void)dnnl_brgemm_execute(brgemm_.get(), a, b, &batch->a_bytes, c,
+    const std::pair<memory::dim, memory::dim> offsets = {0, 0};
+    (void)dnnl_brgemm_execute(brgemm_.get(), a, b, &offsets.first, c,
                               Scratchpad(scratchpad_bytes_));
   }
 

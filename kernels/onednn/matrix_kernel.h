@@ -1,6 +1,6 @@
 // Small matrix products on raw arrays: oneDNN's BRGEMM ukernels, made once per shape and kept.
 //
-//   C[row, column] (+)= sum over i in batch, sum over k of A_i[row, k] * B_i[k, column]
+//   C[row, column] (+)= sum over k of A[row, k] * B[k, column]
 //
 // A is row-major. B is row-major for F32; for BF16 rows stand in pairs, B[k / 2][column][k % 2],
 // which is what the processor's tile instructions read. C is f32, row-major. Needs at least AVX2;
@@ -24,7 +24,6 @@ enum class MatrixType : uint8_t { kF32, kBF16 };
 struct MatrixKernelShape {
   MatrixType type = MatrixType::kF32;
   bool accumulate = false;  // add to C rather than overwrite it
-  int64_t batch_count = 1;  // pairs of A and B whose products are summed
   int64_t row_count = 0;
   int64_t column_count = 0;
   int64_t inner_count = 0;  // even for BF16
@@ -36,15 +35,9 @@ struct MatrixKernelShape {
 
   template <class H>
   friend H AbslHashValue(H h, const MatrixKernelShape& s) {
-    return H::combine(std::move(h), s.type, s.accumulate, s.batch_count, s.row_count,
-                      s.column_count, s.inner_count, s.a_stride, s.b_stride, s.c_stride);
+    return H::combine(std::move(h), s.type, s.accumulate, s.row_count, s.column_count,
+                      s.inner_count, s.a_stride, s.b_stride, s.c_stride);
   }
-};
-
-// Where one pair of a batch begins, in bytes from the operands' first.
-struct OperandOffsets {
-  int64_t a_bytes = 0;
-  int64_t b_bytes = 0;
 };
 
 // Immutable; may run in several threads at once.
@@ -52,15 +45,8 @@ class MatrixKernel {
  public:
   virtual ~MatrixKernel() = default;
 
-  // Within a MatrixKernelScope of the calling thread. `batch` holds batch_count pairs.
-  virtual void RunBatch(const void* a, const void* b, const OperandOffsets* batch,
-                        float* c) const = 0;
-
-  // The same for a batch of one.
-  void Run(const void* a, const void* b, float* c) const {
-    const OperandOffsets at_the_start;
-    RunBatch(a, b, &at_the_start, c);
-  }
+  // Within a MatrixKernelScope of the calling thread, unless all operands are f32.
+  virtual void Run(const void* a, const void* b, float* c) const = 0;
 };
 
 // The kernel for a shape, generated at its first use (about 0.3 ms) and kept. Callers round shapes

@@ -27,7 +27,7 @@ struct F32TileProduct {
   float* sums = nullptr;
 };
 
-// Within a MatrixKernelScope of the calling thread. kInternal if the matrix library failed. Thread
+// kInternal if the matrix library failed. Thread
 // safety: reentrant. Allocation: none of ours, once a shape's kernel has been made.
 [[nodiscard]] absl::Status MultiplyTile(const F32TileProduct& product);
 

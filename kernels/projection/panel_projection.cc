@@ -4,9 +4,8 @@
 #include <atomic>
 #include <new>
 
+#include "kernels/amx/tile_product.h"
 #include "kernels/first_error.h"
-#include "kernels/onednn/matrix_kernel.h"
-#include "kernels/projection/bf16_tile_product.h"
 #include "kernels/projection/f32_tile_product.h"
 #include "kernels/projection/prepared_rows.h"
 
@@ -19,6 +18,12 @@ struct ThreadScratch {
   PanelScratch panel;
   AlignedArray<float> sums;
 };
+
+// Products of parts of a BF16 kind.
+int ProductCount(ProductKind kind) {
+  if (kind == ProductKind::kBF16X6) return 6;
+  return kind == ProductKind::kBF16X3 ? 3 : 1;
+}
 
 std::string_view PrecisionName(ProductKind kind) {
   switch (kind) {
@@ -141,7 +146,6 @@ void Call::RunItem(int64_t item) {
 
 absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t end_panel) {
   thread_local ThreadScratch scratch;
-  const MatrixKernelScope matrix_kernels;
   const TileRegisterScope tile_registers(plan_.part_count() > 0);
   for (int64_t panel = first_panel; panel < end_panel; ++panel) {
     if (StopRequested(execution_)) {
@@ -213,14 +217,23 @@ absl::Status Call::Multiply(const PanelWork& work, int64_t first_row, int64_t sl
   }
   const uint16_t* rows = work.scratch.rows.AsBF16(plan_, group, slab);
   const int64_t padded_count = RoundUp(inner_count, kBlockRows);
-  MultiplyTile(BF16TileProduct{.kind = plan_.kind,
-                               .rows = rows + first_row * plan_.part_count() * padded_count,
-                               .row_count = RoundUp(row_count, kTileRegisterRows),
-                               .panel = static_cast<const uint16_t*>(panel),
-                               .column_count = work.place.packed_count(),
-                               .block_count = padded_count / kBlockRows,
-                               .accumulate = slab > 0,
-                               .sums = sums});
+  const int64_t row_parts = RoundUp(row_count, kTileRegisterRows) * kBlockRows;
+  const int64_t columns = work.place.packed_count();
+  kernels::Multiply({.product_count = ProductCount(plan_.kind),
+                     .rows = {.data = rows + first_row * plan_.part_count() * padded_count,
+                              .row_stride = kBlockRows,
+                              .block_stride = plan_.part_count() * row_parts,
+                              .part_stride = row_parts},
+                     .panel = {.data = static_cast<const uint16_t*>(panel),
+                               .row_stride = 2 * columns,
+                               .block_stride = plan_.part_count() * columns * kBlockRows,
+                               .part_stride = columns * kBlockRows},
+                     .row_count = RoundUp(row_count, kTileRegisterRows),
+                     .column_count = columns,
+                     .block_count = padded_count / kBlockRows,
+                     .accumulate = slab > 0,
+                     .sums = sums,
+                     .sums_stride = columns});
   return absl::OkStatus();
 }
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/amx/tile_product.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/projection_rows.h"
-#include "kernels/projection/bf16_tile_product.h"
 #include "kernels/projection/f32_tile_product.h"
 
 namespace attention::kernels {

@@ -36,6 +36,11 @@ int64_t SaturatingSum(std::initializer_list<int64_t> terms) {
   return sum;
 }
 
+// A number >= 0 as an integer, or the largest int64_t if that is smaller.
+int64_t Saturated(double number) {
+  return number < 0x1p63 ? static_cast<int64_t>(number) : std::numeric_limits<int64_t>::max();
+}
+
 int64_t BytesOf(const Extents& extents, int64_t element_bytes) {
   return SaturatingProduct({extents[0], extents[1], extents[2], extents[3], element_bytes});
 }
@@ -133,19 +138,6 @@ absl::Status ValidateOutputProjection(const AttentionTask& task) {
         "output_layout: got heads first, want sequence first to project");
   }
   return absl::OkStatus();
-}
-
-// No less than what kernels::Attend packs, or holds of partial results where queries are few: keys
-// and values in blocks of at most 512 keys, few keys (even none) padded to no more than 64, rows to
-// 16 columns, in 4 bytes an element. F64 is computed in place.
-int64_t PackedOperandBytes(const AttentionTask& task) {
-  constexpr int64_t kMostPaddingOfFewKeys = 63;
-  constexpr int64_t kMostPaddingOfManyKeys = 511;
-  if (task.type == kernels::DataType::kF64) return 0;
-  const Extents& key = task.key.view.extents;
-  const int64_t padding = std::clamp(key[2], kMostPaddingOfFewKeys, kMostPaddingOfManyKeys);
-  const int64_t columns = SaturatingSum({key[3], 15, task.value.view.extents[3], 15});
-  return SaturatingProduct({key[0], key[1], SaturatingSum({key[2], padding}), columns, 4});
 }
 
 double MapFlops(int64_t row_count, const LinearMap& map) {
@@ -250,7 +242,8 @@ int64_t ScratchBytes(const AttentionTask& task) {
     bytes =
         SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
   }
-  return SaturatingSum({bytes, PackedOperandBytes(task)});
+  const double packed_bytes = kernels::EstimatePackedBytes(ProblemOf(task), task.options);
+  return SaturatingSum({bytes, Saturated(packed_bytes)});
 }
 
 double TaskFlops(const AttentionTask& task) {

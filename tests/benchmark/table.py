@@ -3,7 +3,8 @@
     table.py [--into FILE] JSON...
 
 reads files that --benchmark_out wrote, takes the median over the repetitions of each row (of those
-in the best phase of AMX) and prints Markdown. --into writes it into FILE instead, between the lines that begin and end the figures.
+in the best phase of AMX) and prints Markdown. --into writes it into FILE instead, between the lines
+that begin and end the figures.
 """
 
 import argparse
@@ -159,7 +160,8 @@ def render(documents):
     contexts = dict.fromkeys(machine(document["context"]) for document in documents)
     lines = [f"Machine: {'; '.join(contexts)}.",
              f"Implementation: {', '.join(implementations) or 'of projections alone'}.",
-             "", "Peaks of one thread in this run, medians over its rows:", "", *peaks(rows), "", *figures(rows)]
+             "", "Peaks of one thread in this run, medians over its rows:", "",
+             *peaks(rows), "", *figures(rows)]
     return "\n".join(lines) + "\n"
 
 
