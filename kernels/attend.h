@@ -123,11 +123,12 @@ struct AttentionReport {
 
 // Floating point operations of the two matrix products over the (query, key) pairs that
 // causal_offset and key_lengths leave visible: 2 * pairs * (key width + value width). A double,
-// since it must not overflow.
+// since it must not overflow. Of a problem that Validate accepts.
 [[nodiscard]] double EstimateFlops(const AttentionProblem& problem);
 
 // Bytes of packed keys and values that Attend holds at most for this problem at a time, or of
-// partial results where queries are few. A double, since it must not overflow.
+// partial results where queries are few. A double, since it must not overflow. Extents alone
+// matter.
 [[nodiscard]] double EstimatePackedBytes(const AttentionProblem& problem,
                                          const AttentionOptions& options);
 

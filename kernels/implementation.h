@@ -52,7 +52,7 @@ class Implementation {
 // no fused one. (A forced fused implementation leaves unfused-float64 for what no fused one
 // offers.) Call it at most once, before any other function of this library that computes. Returns
 // kInvalidArgument, naming the known ones, if there is no such name; kFailedPrecondition if this
-// machine cannot run it or if it is too late.
+// machine cannot run it, or if kernels have run already with instruction sets that it must cap.
 [[nodiscard]] absl::Status UseImplementation(std::string_view name);
 
 // The instruction set that kernels dispatch to, after any cap: "avx512_amx", "avx512", "avx2" or

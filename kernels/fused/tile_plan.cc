@@ -13,15 +13,18 @@ struct TileSize {
   int64_t key_columns;
 };
 
+// Measured best on one Sapphire Rapids core (2 MiB of second-level cache); neighbours in the table
+// are within a few per cent. Causal tiles are lower, since what a tile computes above the diagonal
+// is thrown away.
 TileSize PreferredTile(const Products& products, const AttentionProblem& problem) {
   const bool causal = problem.causal_offset.has_value();
   const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
-  if (!products.bf16) {
-    if (!causal) return {256, 128};
-    return problem.query.extents[2] <= 512 ? TileSize{32, 64} : TileSize{64, 128};
-  }
   if (products.split()) return {causal ? 64 : 128, 512};
-  return causal || wide ? TileSize{64, 512} : TileSize{128, 512};
+  if (products.bf16) return causal || wide ? TileSize{64, 512} : TileSize{128, 512};
+  if (causal) return {64, 128};
+  if (wide) return {256, 128};
+  constexpr int64_t kFewKeys = 384;  // one long block of scores is cheaper than two short ones
+  return problem.key.extents[2] <= kFewKeys ? TileSize{128, kFewKeys} : TileSize{128, 256};
 }
 
 // Tile registers are stored slowly, and caches hold few lines, at strides of a multiple of 2 KiB.
