@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/f32_grade_probe.h"
 #include "kernels/fused/decode.h"
-#include "kernels/fused/f32_grade_probe.h"
 #include "kernels/fused/head_schedule.h"
 #include "kernels/fused/query_tile.h"
 #include "kernels/fused/tile_plan.h"

@@ -4,7 +4,7 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/projection_rows.h"
-#include "kernels/fused/f32_grade_probe.h"
+#include "kernels/f32_grade_probe.h"
 #include "kernels/instruction_set.h"
 
 namespace attention::kernels {

@@ -1,7 +1,7 @@
 // Which way of computing f32-grade products is faster at the moment.
 
-#ifndef ATTENTION_KERNELS_FUSED_F32_GRADE_PROBE_H_
-#define ATTENTION_KERNELS_FUSED_F32_GRADE_PROBE_H_
+#ifndef ATTENTION_KERNELS_F32_GRADE_PROBE_H_
+#define ATTENTION_KERNELS_F32_GRADE_PROBE_H_
 
 namespace attention::kernels {
 
@@ -13,4 +13,4 @@ namespace attention::kernels {
 
 }  // namespace attention::kernels
 
-#endif  // ATTENTION_KERNELS_FUSED_F32_GRADE_PROBE_H_
+#endif  // ATTENTION_KERNELS_F32_GRADE_PROBE_H_

@@ -1,4 +1,4 @@
-#include "kernels/fused/f32_grade_probe.h"
+#include "kernels/f32_grade_probe.h"
 
 #include <algorithm>
 #include <atomic>
