@@ -163,7 +163,7 @@ absl::StatusOr<ProjectionReport> Project(const ProjectionMaps& maps, const Proje
   if (status.ok()) status = CheckRows(maps.input_width, maps.maps, rows);
   if (!status.ok()) return status;
   const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
-  if (plan.kind == ProductKind::kF64) {
+  if (plan.type == DataType::kF64) {
     return ProjectFloat64(maps.input_width, maps.maps, rows, execution);
   }
   return ProjectPanels(plan, maps.maps, FreshPanels(plan, maps.maps), rows, execution);
@@ -175,7 +175,7 @@ absl::StatusOr<std::unique_ptr<const PackedProjection>> PackedProjection::Pack(
   const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
   try {
     std::unique_ptr<const PackedProjection> packed;
-    if (plan.kind == ProductKind::kF64) {
+    if (plan.type == DataType::kF64) {
       packed = std::make_unique<const Float64Projection>(maps);
     } else {
       packed = std::make_unique<const PanelProjection>(plan, maps, execution);

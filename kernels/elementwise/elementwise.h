@@ -74,10 +74,19 @@ struct SoftmaxBlock {
 // finite number) from overflowing.
 void SoftmaxToF32(const SoftmaxBlock& block);
 
+// BF16 weights stand in this order within each kPairedColumns: 0, 16, 1, 17, ...
+inline constexpr int64_t kPairedColumns = 32;
+inline constexpr int64_t kPairDistance = kPairedColumns / 2;
+
+// Where the weight of `column` stands.
+[[nodiscard]] constexpr int64_t PairedPosition(int64_t column) {
+  const int64_t in_group = column % kPairedColumns;
+  return column - in_group + in_group % kPairDistance * 2 + in_group / kPairDistance;
+}
+
 // Weights as the left operand of BF16 products: 1, 2 or 3 parts of [row_count,
-// part_stride_elements] each, part_count * part_bytes bytes. Within each 32 columns they stand in
-// the order 0, 16, 1, 17, ..., which costs nothing to write; the rows of the right operand must be
-// paired alike.
+// part_stride_elements] each, in the order of PairedPosition, which costs nothing to write; the
+// rows of the right operand must be paired alike.
 struct BF16Weights {
   uint16_t* parts;
   int64_t row_stride_elements;
@@ -90,7 +99,7 @@ struct BF16Weights {
 // weight is large, so rows are seldom rescaled. A single part is rounded, and `sums` counts what it
 // holds after rounding, unless exact sums are asked for; with more parts the weights are exact to
 // 2^-16 (two) or 2^-24 (three).
-// column_count is a multiple of 32; the scores stay, but for -infinity where hidden.
+// column_count is a multiple of kPairedColumns; the scores stay, but for -infinity where hidden.
 void SoftmaxToBF16(const SoftmaxBlock& block, const BF16Weights& weights);
 
 // In place: scores[i] = 2^((scores[i] - reference) * exponent_scale) * factor; the softmax, once

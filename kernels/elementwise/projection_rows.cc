@@ -12,6 +12,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 //
 #include "hwy/highway.h"
+#include "kernels/elementwise/bf16_parts-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
@@ -20,20 +21,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 using RowTag = hn::CappedTag<float, 16>;
 using WordTag = hn::RebindToUnsigned<RowTag>;
 using BF16Tag = hn::Rebind<hwy::bfloat16_t, RowTag>;
-
-// Rows of words, each the BF16 parts of an even row's number (low half) and an odd row's.
-template <class V>
-HWY_INLINE auto PairWords(V even, V odd) {
-  const WordTag words;
-  const auto upper = hn::Set(words, 0xFFFF0000u);
-  return hn::Or(hn::And(hn::BitCast(words, odd), upper),
-                hn::ShiftRight<16>(hn::BitCast(words, even)));
-}
-
-template <class V>
-HWY_INLINE V RoundedToBF16Part(V values) {
-  return hn::PromoteTo(RowTag(), hn::DemoteTo(BF16Tag(), values));
-}
 
 // Numbers that start at `source` as f32, exactly: a vector of them, or `rest` and then 0.
 template <DataType kType, bool kWhole>
@@ -65,9 +52,12 @@ HWY_INLINE void PackPairColumns(const std::byte* even, const std::byte* odd, siz
   if (odd != nullptr) odd_rest = LoadNumbers<kType, kWhole>(odd, rest);
   for (int part = 0; part < kPartCount; ++part) {
     const bool exact = kType == DataType::kBF16;
-    const auto even_part = exact ? even_rest : RoundedToBF16Part(even_rest);
-    const auto odd_part = exact ? odd_rest : RoundedToBF16Part(odd_rest);
-    hn::StoreU(PairWords(even_part, odd_part), WordTag(), target.words + part * target.part_stride);
+    const auto even_part = exact ? even_rest : RoundedToBF16(RowTag(), even_rest);
+    const auto odd_part = exact ? odd_rest : RoundedToBF16(RowTag(), odd_rest);
+    const WordTag words;
+    const auto pair =
+        UpperHalves(words, hn::BitCast(words, even_part), hn::BitCast(words, odd_part));
+    hn::StoreU(pair, words, target.words + part * target.part_stride);
     if (part + 1 < kPartCount) {
       even_rest = hn::Sub(even_rest, even_part);
       odd_rest = hn::Sub(odd_rest, odd_part);
@@ -96,19 +86,15 @@ HWY_INLINE void PackRowPair(const std::byte* even, const std::byte* odd, int64_t
 bool BlockSplittableHere(const WeightBlock& weight) {
   const RowTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto smallest = hn::Set(d, 0x1p-48f);
-  const auto largest = hn::Set(d, 0x1p63f);
-  auto all = hn::Eq(smallest, smallest);
+  auto all = hn::Eq(hn::Zero(d), hn::Zero(d));
   for (int64_t row = 0; row < weight.row_count; ++row) {
     const std::byte* numbers = weight.data + row * weight.row_stride_bytes;
     for (int64_t column = 0; column < weight.column_count; column += lanes) {
       const auto* source = numbers + column * static_cast<int64_t>(sizeof(float));
       const auto rest = static_cast<size_t>(weight.column_count - column);
-      const auto magnitude = hn::Abs(column + lanes <= weight.column_count
-                                         ? LoadNumbers<DataType::kF32, true>(source, 0)
-                                         : LoadNumbers<DataType::kF32, false>(source, rest));
-      const auto held = hn::And(hn::Ge(magnitude, smallest), hn::Le(magnitude, largest));
-      all = hn::And(all, hn::Or(held, hn::Eq(magnitude, hn::Zero(d))));
+      all = hn::And(all, Splittable(d, column + lanes <= weight.column_count
+                                           ? LoadNumbers<DataType::kF32, true>(source, 0)
+                                           : LoadNumbers<DataType::kF32, false>(source, rest)));
     }
   }
   return hn::AllTrue(d, all);

@@ -10,6 +10,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 //
 #include "hwy/highway.h"
+#include "kernels/elementwise/bf16_parts-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
@@ -55,13 +56,6 @@ void ConvertToF32Here(DataType type, const void* source, int64_t count, float* d
   }
 }
 
-// Rounded to BF16 and back.
-template <class V>
-HWY_INLINE V RoundedToBF16(FloatTag d, V values) {
-  const hn::Rebind<hwy::bfloat16_t, FloatTag> narrow;
-  return hn::PromoteTo(d, hn::DemoteTo(narrow, values));
-}
-
 void SplitToBF16Here(const float* source, int64_t count, const BF16Parts& parts) {
   const FloatTag d;
   const hn::Rebind<hwy::bfloat16_t, FloatTag> narrow;
@@ -85,14 +79,10 @@ void SplitToBF16Here(const float* source, int64_t count, const BF16Parts& parts)
 bool AllSplittableHere(const float* values, int64_t count) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto smallest = hn::Set(d, 0x1p-48f);
-  const auto largest = hn::Set(d, 0x1p63f);
-  auto all = hn::Eq(smallest, smallest);
+  auto all = hn::Eq(hn::Zero(d), hn::Zero(d));
   for (int64_t i = 0; i < count; i += lanes) {
     const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
-    const auto magnitude = hn::Abs(hn::LoadN(d, values + i, rest));  // lanes beyond are 0
-    const auto held = hn::And(hn::Ge(magnitude, smallest), hn::Le(magnitude, largest));
-    all = hn::And(all, hn::Or(held, hn::Eq(magnitude, hn::Zero(d))));
+    all = hn::And(all, Splittable(d, hn::LoadN(d, values + i, rest)));  // lanes beyond are 0
   }
   return hn::AllTrue(d, all);
 }

@@ -10,6 +10,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 //
 #include "hwy/highway.h"
+#include "kernels/elementwise/bf16_parts-inl.h"
 #include "kernels/elementwise/exp2-inl.h"
 #include "kernels/elementwise/softmax-inl.h"
 
@@ -17,10 +18,6 @@ HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
 
 using WordTag = hn::RebindToUnsigned<FloatTag>;
-using WordVector = hn::Vec<WordTag>;
-
-constexpr int64_t kGroupColumns = 32;  // whose weights stand in the order 0, 16, 1, 17, ...
-constexpr int64_t kPairDistance = 16;
 
 // No lane's sum of weights may exceed this, or the row's reference is raised. It keeps sums far
 // from the ends of f32.
@@ -28,11 +25,6 @@ constexpr float kMaxLaneSum = 1024;
 
 // Half a unit of BF16's last place, in the words of f32.
 constexpr uint32_t kHalfUnit = 0x8000;
-
-// The upper halves of two vectors of f32, as pairs (low, high): truncation to BF16.
-HWY_INLINE WordVector UpperHalves(WordTag words, WordVector low, WordVector high) {
-  return hn::OrAnd(hn::ShiftRight<16>(low), high, hn::Set(words, 0xFFFF0000));
-}
 
 // Rounds to BF16 by adding half a unit before truncating.
 template <bool kExactSums>
@@ -127,7 +119,7 @@ HWY_INLINE FloatVector WeighRow(const float* scores, int64_t count, const RowExp
   const auto weigh = [&](const float* columns) {
     return parts.Exponential(d, exponents.Of(hn::LoadU(d, columns)));
   };
-  for (int64_t column = 0; column < count; column += kGroupColumns) {
+  for (int64_t column = 0; column < count; column += kPairedColumns) {
     for (int64_t lane = 0; lane < kPairDistance; lane += lanes) {
       const auto low = weigh(scores + column + lane);
       const auto high = weigh(scores + column + kPairDistance + lane);
@@ -170,11 +162,11 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) 
   const int64_t visible = block.visible_counts[row];
   if (visible == 0) return ZeroWeights(parts, 0, block.column_count);
   float* scores = block.scores + row * block.score_stride_elements;
-  const int64_t padded = RoundUp(visible, kGroupColumns);
+  const int64_t padded = RoundUp(visible, kPairedColumns);
   std::fill(scores + visible, scores + padded, kMinusInfinity);
   // A new row guesses its reference from the first columns.
   const float reference = block.references[row] == kMinusInfinity
-                              ? MaximumOfRow(scores, kGroupColumns)
+                              ? MaximumOfRow(scores, kPairedColumns)
                               : block.references[row];
   if (!std::isfinite(reference)) return WeighRowCarefully(block, row, padded, parts);
   const float scale = block.exponent_scale;

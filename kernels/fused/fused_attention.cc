@@ -3,34 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/f32_grade_probe.h"
 #include "kernels/fused/decode.h"
 #include "kernels/fused/head_schedule.h"
 #include "kernels/fused/query_tile.h"
 #include "kernels/fused/tile_plan.h"
 #include "kernels/instruction_set.h"
+#include "kernels/products.h"
 
 namespace attention::kernels {
 namespace {
-
-// What the matrix products are made of, as far as the processor has BF16 tiles.
-const Products& ChooseProducts(const AttentionProblem& problem, Precision precision) {
-  if (problem.query.type == DataType::kBF16) return kBF16Products;
-  if (problem.query.type != DataType::kF32) return kF32Products;
-  switch (precision) {
-    case Precision::kF32:
-      return kF32Products;
-    case Precision::kBF16X6:
-      return kBF16X6Products;
-    case Precision::kBF16X3:
-      return kBF16X3Products;
-    case Precision::kBF16:
-      return kBF16Products;
-    case Precision::kF32GradeFastest:
-      return SplittingIsFaster() ? kBF16X6Products : kF32Products;
-  }
-  return kF32Products;
-}
 
 class FusedImplementation final : public Implementation {
  public:
@@ -62,9 +43,7 @@ class FusedImplementation final : public Implementation {
       report.thread_count = *thread_count;
       return report;
     }
-    const Products& products = level_ == InstructionLevel::kAvx512Amx
-                                   ? ChooseProducts(problem, options.precision)
-                                   : kF32Products;
+    const Products& products = ChooseProducts(problem.query.type, options.precision);
     const FusedCall call = {.problem = problem,
                             .options = options,
                             .outputs = outputs,

@@ -190,10 +190,10 @@ bool PackedHead::PackBF16Values(const Rows& rows, std::byte* destination) const 
   };
   auto* target = reinterpret_cast<uint16_t*>(destination);
   bool finite = true;
-  for (int64_t group = 0; group < rows.padded_count; group += 2 * kRowsAtOnce) {
-    for (int64_t i = 0; i < kRowsAtOnce; ++i, target += 2 * plan_->value_stride) {
+  for (int64_t group = 0; group < rows.padded_count; group += kPairedColumns) {
+    for (int64_t i = 0; i < kPairDistance; ++i, target += 2 * plan_->value_stride) {
       finite &=
-          InterleaveFiniteBF16(source(group + i), source(group + kRowsAtOnce + i), width, target);
+          InterleaveFiniteBF16(source(group + i), source(group + kPairDistance + i), width, target);
     }
   }
   return finite;
@@ -218,10 +218,10 @@ void PackedHead::PackSplitValues(const Rows& rows, const Block& block,
                 width, {part(0), part(1), part(2)});
     return parts;
   };
-  for (int64_t group = 0; group < rows.padded_count; group += 2 * kRowsAtOnce) {
-    for (int64_t i = 0; i < kRowsAtOnce; ++i, target += 2 * plan_->value_stride) {
+  for (int64_t group = 0; group < rows.padded_count; group += kPairedColumns) {
+    for (int64_t i = 0; i < kPairDistance; ++i, target += 2 * plan_->value_stride) {
       const uint16_t* even = split(group + i, scratch);
-      const uint16_t* odd = split(group + kRowsAtOnce + i, scratch + kMaxParts * width);
+      const uint16_t* odd = split(group + kPairDistance + i, scratch + kMaxParts * width);
       for (int index = 0; index < part_count; ++index) {
         const auto of_part = [&](const uint16_t* parts) {
           return parts == nullptr ? nullptr : parts + index * width;

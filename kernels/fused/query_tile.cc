@@ -9,7 +9,6 @@
 #include "kernels/fused/mask_rows.h"
 #include "kernels/fused/query_rows.h"
 #include "kernels/fused/tile_products.h"
-#include "kernels/onednn/matrix_kernel.h"
 #include "kernels/visibility.h"
 
 namespace attention::kernels {
@@ -191,12 +190,9 @@ class QueryTile {
 
   [[nodiscard]] float WeightAt(int64_t row, int64_t column) const {
     if (!bf16_) return RowOfScores(row)[column];
-    constexpr int64_t kGroup = 32;  // whose weights stand in the order 0, 16, 1, 17, ...
-    const int64_t in_group = column % kGroup;
-    const int64_t position =
-        column - in_group + in_group % (kGroup / 2) * 2 + in_group / (kGroup / 2);
     float weight = 0;
-    ConvertToF32(DataType::kBF16, scratch_.weights.data() + row * plan_.weight_stride + position, 1,
+    ConvertToF32(DataType::kBF16,
+                 scratch_.weights.data() + row * plan_.weight_stride + PairedPosition(column), 1,
                  &weight);
     return weight;
   }

@@ -39,7 +39,6 @@ int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
 
 TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   constexpr int64_t kVectorElements = 16;
-  constexpr int64_t kBF16ColumnMultiple = 32;  // of the order in which weights are paired
   const bool bf16 = products.bf16;
   const TileSize preferred = PreferredTile(products, problem);
   const int64_t key_count = problem.key.extents[2];
@@ -48,7 +47,7 @@ TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   plan.group_size = problem.query.extents[1] / problem.key.extents[1];
   plan.group_row_count = plan.group_size * problem.query.extents[2];
   plan.tile_rows = std::min(preferred.rows, std::max<int64_t>(plan.group_row_count, 1));
-  plan.column_multiple = bf16 ? kBF16ColumnMultiple : kColumnMultiple;
+  plan.column_multiple = bf16 ? kPairedColumns : kColumnMultiple;
   plan.key_columns =
       std::min(preferred.key_columns, plan.PaddedColumns(std::max<int64_t>(key_count, 1)));
   plan.inner_width = RoundUp(problem.key.extents[3], products.split() ? kBlockInnerCount

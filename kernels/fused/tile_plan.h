@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "kernels/attend.h"
-#include "kernels/fused/products.h"
+#include "kernels/products.h"
 
 namespace attention::kernels {
 

@@ -27,8 +27,8 @@ struct F32TileProduct {
   float* sums = nullptr;
 };
 
-// kInternal if the matrix library failed. Thread
-// safety: reentrant. Allocation: none of ours, once a shape's kernel has been made.
+// kInternal if the matrix library failed. Thread safety: reentrant. Allocation: none of ours, once
+// a shape's kernel has been made.
 [[nodiscard]] absl::Status MultiplyTile(const F32TileProduct& product);
 
 }  // namespace attention::kernels

@@ -19,28 +19,6 @@ struct ThreadScratch {
   AlignedArray<float> sums;
 };
 
-// Products of parts of a BF16 kind.
-int ProductCount(ProductKind kind) {
-  if (kind == ProductKind::kBF16X6) return 6;
-  return kind == ProductKind::kBF16X3 ? 3 : 1;
-}
-
-std::string_view PrecisionName(ProductKind kind) {
-  switch (kind) {
-    case ProductKind::kF64:
-      return "f64";
-    case ProductKind::kF32:
-      break;
-    case ProductKind::kBF16:
-      return "bf16";
-    case ProductKind::kBF16X3:
-      return "bf16_x3";
-    case ProductKind::kBF16X6:
-      return "bf16_x6";
-  }
-  return "f32";
-}
-
 int64_t NextCall() {
   static std::atomic<int64_t> count = 0;
   return count.fetch_add(1, std::memory_order_relaxed);
@@ -122,7 +100,7 @@ absl::StatusOr<ProjectionReport> Call::Run() {
       RunItems(execution_, group_count * range_count_, [this](int64_t item) { RunItem(item); });
   if (absl::Status status = error_.Get(); !status.ok()) return status;
   if (stopped_ || StopRequested(execution_)) return absl::CancelledError("stopped on request");
-  report.precision = PrecisionName(f32_results_ > split_results_ ? ProductKind::kF32 : plan_.kind);
+  report.precision = (f32_results_ > split_results_ ? kF32Products : *plan_.products).name;
   return report;
 }
 
@@ -160,8 +138,7 @@ absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t
 
 absl::Status Call::RunPanel(const RowGroup& group, const PanelPlace& place,
                             ThreadScratch& scratch) {
-  const bool in_f32 =
-      plan_.kind == ProductKind::kF32 || panels_.IsUnsplittable(place, scratch.panel);
+  const bool in_f32 = !plan_.products->bf16 || panels_.IsUnsplittable(place, scratch.panel);
   const absl::Status status = RunTiles({group, place, in_f32, nullptr, scratch});
   if (!status.ok() || !plan_.splits()) return status;
   const uint8_t* unsplittable = in_f32 ? nullptr : scratch.rows.Unsplittable(plan_, group);
@@ -219,7 +196,7 @@ absl::Status Call::Multiply(const PanelWork& work, int64_t first_row, int64_t sl
   const int64_t padded_count = RoundUp(inner_count, kBlockRows);
   const int64_t row_parts = RoundUp(row_count, kTileRegisterRows) * kBlockRows;
   const int64_t columns = work.place.packed_count();
-  kernels::Multiply({.product_count = ProductCount(plan_.kind),
+  kernels::Multiply({.product_count = plan_.products->product_count,
                      .rows = {.data = rows + first_row * plan_.part_count() * padded_count,
                               .row_stride = kBlockRows,
                               .block_stride = plan_.part_count() * row_parts,

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/attend.h"
+#include "kernels/products.h"
 #include "kernels/tensor_view.h"
 
 namespace attention::kernels {
@@ -25,23 +26,13 @@ inline constexpr int64_t kChunkRows = 1024;
 inline constexpr int64_t kSlabRows = 4096;
 static_assert(kSlabRows % kChunkRows == 0);
 
-enum class ProductKind : uint8_t {
-  kF64,     // elements one by one
-  kF32,     // operands widened to f32
-  kBF16,    // operands as they are, or F32 rounded
-  kBF16X3,  // F32 operands split
-  kBF16X6,
-};
-
 struct ProjectionPlan {
   DataType type = DataType::kF32;
-  ProductKind kind = ProductKind::kF32;
+  const Products* products = &kF32Products;  // F64 has none: its elements are multiplied one by one
   int64_t input_width = 0;
 
   // Whether operands are split, so that what cannot be split must be computed in f32.
-  [[nodiscard]] bool splits() const {
-    return kind == ProductKind::kBF16X3 || kind == ProductKind::kBF16X6;
-  }
+  [[nodiscard]] bool splits() const { return products->split(); }
   // BF16 parts of a number; 0 if operands are not in BF16. A panel in three products keeps its
   // third part: rows that cannot be split need the whole number.
   [[nodiscard]] int64_t part_count() const;

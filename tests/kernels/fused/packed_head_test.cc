@@ -2,8 +2,8 @@
 
 #include "gtest/gtest.h"
 #include "kernels/attend.h"
-#include "kernels/fused/products.h"
 #include "kernels/fused/tile_plan.h"
+#include "kernels/products.h"
 
 namespace attention::kernels {
 namespace {
