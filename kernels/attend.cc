@@ -40,15 +40,15 @@ double EstimateFlops(const AttentionProblem& problem) {
   if (query[2] == 0) return 0;  // the batch may then be too large to walk through
   double pairs = 0;
   for (int64_t batch = 0; batch < query[0]; ++batch) {
-    if (!problem.causal_offset.has_value()) {
+    if (!problem.causal) {
       pairs +=
           static_cast<double>(VisibleKeyCount(problem, batch, 0)) * static_cast<double>(query[2]);
       continue;
     }
     // Along the queries the count is 0, then grows by one each, then stays at its limit.
-    const int64_t offset = *problem.causal_offset;
+    const int64_t offset = QueryPosition(problem, batch, 0);
     AttentionProblem without_causal = problem;
-    without_causal.causal_offset.reset();
+    without_causal.causal = false;
     const double limit = static_cast<double>(VisibleKeyCount(without_causal, batch, 0));
     const auto sum_to =
         [&](double count) {  // sum over queries [0, count) of min(limit, max(0, i + offset + 1))

@@ -157,6 +157,36 @@ absl::Status CheckScoreParameters(const AttentionProblem& problem, ScoreKind sco
   return status;
 }
 
+// What no implementation offers yet.
+absl::Status CheckOffered(const AttentionProblem& problem, const AttentionOptions& options,
+                          const AttentionOutputs& outputs) {
+  const struct {
+    absl::string_view field;
+    bool used;
+  } features[] = {{"query_offsets", !problem.query_offsets.empty()},
+                  {"prefix_lengths", !problem.prefix_lengths.empty()},
+                  {"left_window", problem.left_window.has_value()},
+                  {"right_window", problem.right_window.has_value()},
+                  {"query_segments", !problem.query_segments.empty()},
+                  {"key_segments", !problem.key_segments.empty()},
+                  {"block_mask", problem.block_mask.mask.present()},
+                  {"sinks", !problem.sinks.empty()},
+                  {"temperatures", !problem.temperatures.empty()},
+                  {"head_factors", !problem.head_factors.empty()},
+                  {"alibi", !problem.alibi.slopes.empty()},
+                  {"bucketed_bias", !problem.bucketed_bias.table.empty()},
+                  {"rotary", problem.rotary.has_value()},
+                  {"softcap", options.softcap.has_value()},
+                  {"fully_masked", options.fully_masked != FullyMasked::kZeros},
+                  {"scores", options.scores == ScoresOutput::kCapped},
+                  {"float64", options.float64},
+                  {"statistics", outputs.AsksForStatistics()}};
+  for (const auto& feature : features) {
+    if (feature.used) return absl::UnimplementedError(absl::StrCat(feature.field, ": not offered"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOptions(const AttentionProblem& problem, const AttentionOptions& options) {
   if (options.scale.has_value() && !std::isfinite(*options.scale)) {
     return Invalid("scale", std::isnan(*options.scale) ? "NaN" : "an infinity", "a finite number");
@@ -199,6 +229,7 @@ absl::Status Validate(const AttentionProblem& problem, const AttentionOptions& o
                      "a score matrix of fewer than 2^63 bytes");
   }
   if (!status.ok()) return status;
+  status.Update(CheckOffered(problem, options, outputs));
   status.Update(CheckMask("boolean_mask", problem.boolean_mask, problem, true));
   status.Update(CheckMask("additive_mask", problem.additive_mask, problem, false));
   status.Update(CheckMask("multiplicative_mask", problem.multiplicative_mask, problem, false));

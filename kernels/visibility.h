@@ -1,4 +1,5 @@
-// Which keys a query sees: the meaning of causal_offset, key_lengths and masks, in one place.
+// Which keys a query sees: the meaning of positions, causality, the window and lengths, in one
+// place.
 
 #ifndef ATTENTION_KERNELS_VISIBILITY_H_
 #define ATTENTION_KERNELS_VISIBILITY_H_
@@ -11,22 +12,54 @@
 
 namespace attention::kernels {
 
-// Keys [0, VisibleKeyCount) are seen by `query` of `batch` as far as causal_offset and key_lengths
-// say.
+[[nodiscard]] inline int64_t SaturatingAdd(int64_t a, int64_t b) {
+  int64_t sum;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
+}
+
+// The position of a query among the keys.
+[[nodiscard]] inline int64_t QueryPosition(const AttentionProblem& problem, int64_t batch,
+                                           int64_t query) {
+  const int64_t offset = problem.query_offsets.empty()
+                             ? problem.query_offset
+                             : problem.query_offsets[static_cast<size_t>(batch)];
+  return SaturatingAdd(offset, query);
+}
+
+// Keys [begin, end).
+struct KeyRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+// What a query sees as far as causality, prefixes, the window and lengths say. Empty ranges have
+// begin = end. With growing `query`, neither end moves back.
+[[nodiscard]] inline KeyRange VisibleKeys(const AttentionProblem& problem, int64_t batch,
+                                          int64_t query) {
+  const auto entry = static_cast<size_t>(batch);
+  const int64_t position = QueryPosition(problem, batch, query);
+  KeyRange keys = {0, problem.key.extents[2]};
+  if (!problem.key_lengths.empty()) keys.end = std::min(keys.end, problem.key_lengths[entry]);
+  if (problem.causal) {
+    int64_t end = SaturatingAdd(position, 1);
+    if (!problem.prefix_lengths.empty()) end = std::max(end, problem.prefix_lengths[entry]);
+    keys.end = std::min(keys.end, std::max<int64_t>(end, 0));
+  }
+  if (problem.right_window.has_value()) {
+    const int64_t end = SaturatingAdd(SaturatingAdd(position, *problem.right_window), 1);
+    keys.end = std::min(keys.end, std::max<int64_t>(end, 0));
+  }
+  if (problem.left_window.has_value()) {
+    keys.begin = std::clamp<int64_t>(SaturatingAdd(position, -*problem.left_window), 0, keys.end);
+  }
+  return keys;
+}
+
+// Keys [0, VisibleKeyCount) are seen where there is no window.
 [[nodiscard]] inline int64_t VisibleKeyCount(const AttentionProblem& problem, int64_t batch,
                                              int64_t query) {
-  int64_t count = problem.key.extents[2];
-  if (!problem.key_lengths.empty()) {
-    count = std::min(count, problem.key_lengths[static_cast<size_t>(batch)]);
-  }
-  if (problem.causal_offset.has_value()) {
-    constexpr int64_t kLast = std::numeric_limits<int64_t>::max() - 1;
-    // query + offset + 1, without overflow at either end.
-    const int64_t offset = *problem.causal_offset;
-    const int64_t end = offset > kLast - query ? kLast : query + offset + 1;
-    count = std::min(count, std::max<int64_t>(end, 0));
-  }
-  return count;
+  return VisibleKeys(problem, batch, query).end;
 }
 
 // Where element (batch, head, query, key) of a mask lies, in elements from its data.

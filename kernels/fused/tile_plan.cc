@@ -17,7 +17,7 @@ struct TileSize {
 // are within a few per cent. Causal tiles are lower, since what a tile computes above the diagonal
 // is thrown away.
 TileSize PreferredTile(const Products& products, const AttentionProblem& problem) {
-  const bool causal = problem.causal_offset.has_value();
+  const bool causal = problem.causal;
   const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
   if (products.split()) return {causal ? 64 : 128, 512};
   if (products.bf16) return causal || wide ? TileSize{64, 512} : TileSize{128, 512};

@@ -63,7 +63,9 @@ std::optional<Array> BorrowMask(const HiddenKeys& hidden) {
 
 void HideKeys(const HiddenKeys& hidden, const std::optional<Array>& mask,
               kernels::AttentionProblem& problem) {
-  problem.causal_offset = CausalOffset(hidden);
+  const std::optional<int64_t> causal_offset = CausalOffset(hidden);
+  problem.causal = causal_offset.has_value();
+  problem.query_offset = causal_offset.value_or(0);
   if (hidden.key_lengths.has_value()) {
     if (hidden.key_lengths->empty() && problem.query.extents[0] != 0) {
       RaiseValueError(absl::StrCat("key_lengths: got 0 lengths, want ", problem.query.extents[0]));

@@ -113,7 +113,7 @@ std::vector<Vector> RawScores(const AttentionProblem& problem, const AttentionOp
 bool IsHidden(const AttentionProblem& problem, int64_t batch, int64_t head, int64_t query,
               int64_t key) {
   // key - query cannot overflow, query + offset can.
-  if (problem.causal_offset.has_value() && key - query > *problem.causal_offset) return true;
+  if (problem.causal && key - query > problem.query_offset) return true;
   if (!problem.key_lengths.empty() && key >= problem.key_lengths[static_cast<size_t>(batch)])
     return true;
   if (problem.boolean_mask.present() && At(problem.boolean_mask, batch, head, query, key) == 0.0)

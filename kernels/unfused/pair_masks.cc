@@ -24,8 +24,7 @@ bool HiddenByCausality(const Pair& pair, int64_t offset) {
 }  // namespace
 
 bool Visible(const AttentionProblem& problem, const Pair& pair) {
-  if (problem.causal_offset.has_value() && HiddenByCausality(pair, *problem.causal_offset))
-    return false;
+  if (problem.causal && HiddenByCausality(pair, problem.query_offset)) return false;
   if (!problem.key_lengths.empty() &&
       pair.key >= problem.key_lengths[static_cast<size_t>(pair.batch)])
     return false;

@@ -16,7 +16,7 @@ struct Pair {
   int64_t key;
 };
 
-// False if boolean_mask, additive_mask = -infinity, causal_offset or key_lengths hide the key.
+// False if boolean_mask, additive_mask = -infinity, causality or key_lengths hide the key.
 [[nodiscard]] bool Visible(const AttentionProblem& problem, const Pair& pair);
 
 // raw_score * multiplicative_mask + additive_mask, for a visible pair.

@@ -164,8 +164,9 @@ absl::Status DecodeMasks(const v1::AttentionOptions& options, TensorReader& read
   }
   if (options.has_causal()) {
     const kernels::Extents extents = ScoreExtents(task);
-    ATTENTION_ASSIGN_OR_RETURN(task.problem.causal_offset,
+    ATTENTION_ASSIGN_OR_RETURN(task.problem.query_offset,
                                ReadCausalOffset(options.causal(), extents[2], extents[3]));
+    task.problem.causal = true;
   }
   if (options.has_key_lengths()) {
     ATTENTION_RETURN_IF_ERROR(DecodeKeyLengths(options.key_lengths(), reader, task));

@@ -108,7 +108,7 @@ AttentionTask MakeTask(const WarmUpShape& shape, Kind kind, DataType type, const
   task.key = Ready({1, key_value_head_count, token_count, width}, type, numbers);
   task.value = task.key;
   task.output_layout = OutputLayout::kHeadsFirst;
-  if (kind == Kind::kCausal) task.problem.causal_offset = 0;
+  if (kind == Kind::kCausal) task.problem.causal = true;
   return task;
 }
 

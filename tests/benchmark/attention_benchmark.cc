@@ -107,7 +107,7 @@ kernels::AttentionProblem ProblemWithoutData(const AttentionCase& attention_case
       kernels::DenseView(&kSomewhere, attention_case.type,
                          {shape.batch, shape.query_head_count, shape.query_count, shape.width});
   problem.key = problem.value = kernels::DenseView(&kSomewhere, attention_case.type, key);
-  if (shape.causal) problem.causal_offset = 0;
+  if (shape.causal) problem.causal = true;
   return problem;
 }
 

@@ -76,7 +76,7 @@ kernels::AttentionProblem AttentionOperands::Problem(int buffer) const {
   problem.query = kernels::DenseView(query_.data(), type_, QueryExtents(shape_));
   problem.key = kernels::DenseView(keys, type_, KeyExtents(shape_));
   problem.value = kernels::DenseView(values, type_, KeyExtents(shape_));
-  if (shape_.causal) problem.causal_offset = 0;
+  if (shape_.causal) problem.causal = true;
   problem.key_lengths = key_lengths_;
   return problem;
 }

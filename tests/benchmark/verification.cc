@@ -72,7 +72,7 @@ class Sample {
     query_ = Rows(problem.query, batch, head, rows_, type);
     key_ = Rows(problem.key, batch, key_value_head, all_keys, type);
     value_ = Rows(problem.value, batch, key_value_head, all_keys, type);
-    if (problem.causal_offset.has_value()) HideLaterKeys(key_count);
+    if (problem.causal) HideLaterKeys(key_count);
   }
 
   [[nodiscard]] AttentionProblem View() const {

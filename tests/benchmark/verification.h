@@ -15,7 +15,7 @@ namespace attention::benchmark {
 // last head are compared, with all of their keys.
 //
 // The rule is that of relative_error.h for `precision`, the one that ran. Returns kInternal if they
-// are wrong. Expects N(0, 1) operands, no masks, and a causal_offset of 0 or none.
+// are wrong. Expects N(0, 1) operands, no masks, and a query offset of 0.
 [[nodiscard]] absl::Status VerifyAttention(const kernels::AttentionProblem& problem,
                                            const kernels::AttentionOutputs& outputs,
                                            std::string_view precision);

@@ -55,7 +55,8 @@ TEST_P(VerificationTest, AcceptsWhatAttendComputes) {
 
 TEST_P(VerificationTest, RefusesAResultThatMissesOneOfThreeHundredKeys) {
   AttentionProblem problem = operands_.Problem();
-  problem.causal_offset = -1;
+  problem.causal = true;
+  problem.query_offset = -1;
   EXPECT_THAT(Verify(Compute(problem)), HasCode(absl::StatusCode::kInternal));
 }
 

@@ -108,14 +108,10 @@ TEST(ValidateTest, RejectsBadOperands) {
        [](Call& c) { c.problem.value.extents[3] = 0; },
        {"value.extents[3]", "got 0", "> 0"}},
       {"overflow",
-       [](Call& c) {
-         c.problem.query.extents = {kHuge, kHuge, kHuge, kHuge};
-       },
+       [](Call& c) { c.problem.query.extents = {kHuge, kHuge, kHuge, kHuge}; },
        {"query.extents", "2^63"}},
       {"overflow that wraps to zero",
-       [](Call& c) {
-         c.problem.key.extents = {1 << 30, 1 << 30, 1 << 4, 1};
-       },
+       [](Call& c) { c.problem.key.extents = {1 << 30, 1 << 30, 1 << 4, 1}; },
        {"key.extents", "2^63"}},
       {"null query", [](Call& c) { c.problem.query.data = nullptr; }, {"query.data", "null"}},
       {"null value", [](Call& c) { c.problem.value.data = nullptr; }, {"value.data", "null"}},
@@ -282,7 +278,7 @@ double CountFlops(const AttentionProblem& problem) {
   for (int64_t batch = 0; batch < problem.query.extents[0]; ++batch) {
     for (int64_t i = 0; i < problem.query.extents[2]; ++i) {
       for (int64_t j = 0; j < problem.key.extents[2]; ++j) {
-        const bool causal = !problem.causal_offset.has_value() || j - i <= *problem.causal_offset;
+        const bool causal = !problem.causal || j - i <= problem.query_offset;
         const bool inside =
             problem.key_lengths.empty() || j < problem.key_lengths[static_cast<size_t>(batch)];
         if (causal && inside) pairs += static_cast<double>(problem.query.extents[1]);
@@ -306,13 +302,15 @@ TEST(EstimateFlopsTest, CountsThePairsThatAreVisible) {
         AttentionProblem view = problem.View();
         EXPECT_EQ(EstimateFlops(view), CountFlops(view));
         for (int64_t offset = -25; offset <= 25; ++offset) {
-          view.causal_offset = offset;
+          view.causal = true;
+          view.query_offset = offset;
           EXPECT_EQ(EstimateFlops(view), CountFlops(view))
               << query_count << " " << key_count << " " << offset;
         }
         for (const int64_t offset :
              {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
-          view.causal_offset = offset;
+          view.causal = true;
+          view.query_offset = offset;
           EXPECT_EQ(EstimateFlops(view), CountFlops(view)) << offset;
         }
       }

@@ -109,15 +109,15 @@ TEST(ReferenceAttentionTest, AnAdditiveMaskAddsAndItsMinusInfinityHides) {
 
 TEST(ReferenceAttentionTest, CausalOffsetAndKeyLengthsHide) {
   HandProblem hand;
-  hand.problem.causal_offset = 0;
+  hand.problem.causal = true;
   EXPECT_THAT(hand.Compute().output, Pointwise(Agrees(), {8.0, 15.2}));
-  hand.problem.causal_offset = -1;
+  hand.problem.query_offset = -1;
   EXPECT_THAT(hand.Compute().output, ElementsAre(0.0, 8.0));
-  hand.problem.causal_offset = std::numeric_limits<int64_t>::max();
+  hand.problem.query_offset = std::numeric_limits<int64_t>::max();
   EXPECT_THAT(hand.Compute().output, Pointwise(Agrees(), {14.0, 15.2}));
-  hand.problem.causal_offset = std::numeric_limits<int64_t>::min();
+  hand.problem.query_offset = std::numeric_limits<int64_t>::min();
   EXPECT_THAT(hand.Compute().output, ElementsAre(0.0, 0.0));
-  hand.problem.causal_offset.reset();
+  hand.problem.causal = false;
   const std::vector<int64_t> lengths = {1};
   hand.problem.key_lengths = lengths;
   EXPECT_THAT(hand.Compute().output, ElementsAre(8.0, 8.0));

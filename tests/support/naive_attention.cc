@@ -78,7 +78,7 @@ class Naive {
   }
 
   [[nodiscard]] bool Hidden(int64_t batch, int64_t head, int64_t query, int64_t key) const {
-    if (problem_.causal_offset.has_value() && key - query > *problem_.causal_offset) return true;
+    if (problem_.causal && key - query > problem_.query_offset) return true;
     if (!problem_.key_lengths.empty() && key >= problem_.key_lengths[static_cast<size_t>(batch)])
       return true;
     if (problem_.boolean_mask.present() && At(problem_.boolean_mask, batch, head, query, key) == 0)

@@ -89,17 +89,20 @@ TestProblem::TestProblem(const ProblemRecipe& recipe_in)
 }
 
 kernels::AttentionProblem TestProblem::View() const {
-  return {.query = query.view(),
-          .key = key.view(),
-          .value = value.view(),
-          .boolean_mask = boolean_mask.view(),
-          .additive_mask = additive_mask.view(),
-          .multiplicative_mask = multiplicative_mask.view(),
-          .causal_offset = recipe.causal_offset,
-          .key_lengths = key_lengths,
-          .score_first_weight = score_first_weight.view(),
-          .score_second_weight = score_second_weight.view(),
-          .score_vector = score_vector.view()};
+  kernels::AttentionProblem problem;
+  problem.query = query.view();
+  problem.key = key.view();
+  problem.value = value.view();
+  problem.boolean_mask = boolean_mask.view();
+  problem.additive_mask = additive_mask.view();
+  problem.multiplicative_mask = multiplicative_mask.view();
+  problem.causal = recipe.causal_offset.has_value();
+  problem.query_offset = recipe.causal_offset.value_or(0);
+  problem.key_lengths = key_lengths;
+  problem.score_first_weight = score_first_weight.view();
+  problem.score_second_weight = score_second_weight.view();
+  problem.score_vector = score_vector.view();
+  return problem;
 }
 
 TestOutputs::TestOutputs(const ProblemRecipe& recipe)
@@ -113,9 +116,11 @@ TestOutputs::TestOutputs(const ProblemRecipe& recipe)
 }
 
 kernels::AttentionOutputs TestOutputs::View() {
-  return {.output = output.mutable_view(),
-          .weights = weights.mutable_view(),
-          .scores = scores.mutable_view()};
+  kernels::AttentionOutputs outputs;
+  outputs.output = output.mutable_view();
+  outputs.weights = weights.mutable_view();
+  outputs.scores = scores.mutable_view();
+  return outputs;
 }
 
 bool TestOutputs::GuardsIntact() const {

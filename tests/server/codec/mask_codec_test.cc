@@ -60,7 +60,7 @@ TEST(DecodeMasksTest, LeavesAbsentMasksAbsent) {
   EXPECT_FALSE(task->problem.boolean_mask.present());
   EXPECT_FALSE(task->problem.additive_mask.present());
   EXPECT_FALSE(task->problem.multiplicative_mask.present());
-  EXPECT_FALSE(task->problem.causal_offset.has_value());
+  EXPECT_FALSE(task->problem.causal);
   EXPECT_TRUE(task->problem.key_lengths.empty());
 }
 
@@ -115,7 +115,8 @@ std::optional<int64_t> OffsetOf(const v1::AttentionOptions& options, int64_t que
   task.query.view.extents[2] = query_count;
   const auto decoded = Decode(options, task);
   EXPECT_THAT(decoded, IsOk());
-  return decoded.ok() ? decoded->problem.causal_offset : std::nullopt;
+  if (!decoded.ok() || !decoded->problem.causal) return std::nullopt;
+  return decoded->problem.query_offset;
 }
 
 TEST(DecodeMasksTest, TurnsEveryAlignmentIntoAnOffset) {

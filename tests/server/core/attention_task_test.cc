@@ -121,7 +121,7 @@ TEST(AttentionTaskTest, CountsOnlyWhatLengthsAndCausalityLeaveVisible) {
   AttentionTask task = Sizes(DataType::kF32, 2, 1, 4, 6);
   task.key_lengths = {6, 0};
   EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * 4 * 6 * (3 + 5));
-  task.problem.causal_offset = 0;
+  task.problem.causal = true;
   EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * (1 + 2 + 3 + 4) * (3 + 5));
 }
 
@@ -180,9 +180,7 @@ TEST(AttentionTaskTest, RefusesWhatDoesNotFitTogether) {
       {[](AttentionTask& task) { task.options.scale = std::nan(""); }, "scale"},
       {[](AttentionTask& task) { task.key.view.extents[2] = -1; },
        "key.extents[2]: got -1, want 0 or more"},
-      {[](AttentionTask& task) {
-         task.query.view.extents = {0, int64_t{1} << 62, 8, 1};
-       },
+      {[](AttentionTask& task) { task.query.view.extents = {0, int64_t{1} << 62, 8, 1}; },
        "query.extents: got [0, 4611686018427387904, 8, 1], want fewer than 2^63 bytes"},
       {[](AttentionTask& task) {
          task.query.view.extents[2] = int64_t{1} << 31;
