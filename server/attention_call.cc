@@ -73,7 +73,7 @@ void AttentionCall::Start() {
     return;
   }
   environment_.engine.Submit(
-      method_, decoded_.task, context_,
+      method_, TaskOf(decoded_), context_,
       [this](absl::StatusOr<AttentionAnswer> answer) { Complete(std::move(answer)); });
 }
 
@@ -91,8 +91,7 @@ absl::Status AttentionCall::AdmitAndDecode() {
   // would be held twice for as long as they are computed.
   const_cast<grpc::ByteBuffer*>(exchange_.request)->Clear();
 
-  absl::StatusOr<DecodedRequest> decoded =
-      DecodeRequestOf(method_, *message_, environment_.defaults);
+  absl::StatusOr<DecodedCall> decoded = DecodeRequestOf(method_, *message_, environment_.defaults);
   if (!decoded.ok()) return Rejected(Rejection::kInvalid, std::move(decoded).status());
   decoded_ = *std::move(decoded);
   return absl::OkStatus();
@@ -129,8 +128,7 @@ void AttentionCall::Answer(AttentionAnswer answer) {
   execution.set_compute_ns(times_.compute_ns);
   execution.set_total_ns(Nanoseconds(environment_.clock.Now() - context_->arrival()));
   execution.set_request_id(context_->request_id());
-  *exchange_.response =
-      EncodeResponse(std::move(answer.result), decoded_.task, decoded_.response_form, execution);
+  *exchange_.response = EncodeResponse(std::move(answer.result), decoded_, execution);
 }
 
 void AttentionCall::FinishWith(const absl::Status& status) {

@@ -75,7 +75,7 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   ByteBudget::Permit request_permit_;
   ByteBudget::Permit answer_permit_;
   std::unique_ptr<google::protobuf::Message> message_;
-  DecodedRequest decoded_;
+  DecodedCall decoded_;
   StageTimes times_;
 };
 

@@ -4,10 +4,12 @@
 #define ATTENTION_SERVER_CODEC_DECODED_REQUEST_H_
 
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 #include "server/core/attention_task.h"
 #include "server/core/buffer.h"
+#include "server/core/task.h"
 
 namespace attention::server {
 
@@ -20,11 +22,22 @@ struct ResponseForm {
 
 // Points into the message it was decoded from, which must outlive it. Moving it keeps its pointers
 // valid.
-struct DecodedRequest {
-  AttentionTask task;
+template <class TaskKind>
+struct Decoded {
+  TaskKind task;
   ResponseForm response_form;
   std::vector<Buffer> storage;  // what could not be read in place
 };
+
+using DecodedRequest = Decoded<AttentionTask>;  // of all methods that attend
+
+// A request of any method.
+using DecodedCall = std::variant<DecodedRequest>;
+
+// Its task, where it stands now: moving the request moves the task.
+[[nodiscard]] inline AnyTask TaskOf(const DecodedCall& decoded) {
+  return std::visit([](const auto& kind) -> AnyTask { return &kind.task; }, decoded);
+}
 
 }  // namespace attention::server
 

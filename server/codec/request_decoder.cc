@@ -113,9 +113,8 @@ std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
   return nullptr;
 }
 
-absl::StatusOr<DecodedRequest> DecodeRequestOf(Method method,
-                                               const google::protobuf::Message& message,
-                                               const RequestDefaults& defaults) {
+absl::StatusOr<DecodedCall> DecodeRequestOf(Method method, const google::protobuf::Message& message,
+                                            const RequestDefaults& defaults) {
   switch (method) {
     case Method::kSelfAttention:
       return DecodeRequest(static_cast<const v1::SelfAttentionRequest&>(message), defaults);

@@ -34,8 +34,9 @@ struct RequestDefaults {
 
 // An empty request message of a method, and the decoder that fits it.
 [[nodiscard]] std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method);
-[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequestOf(
-    Method method, const google::protobuf::Message& message, const RequestDefaults& defaults = {});
+[[nodiscard]] absl::StatusOr<DecodedCall> DecodeRequestOf(Method method,
+                                                          const google::protobuf::Message& message,
+                                                          const RequestDefaults& defaults = {});
 
 }  // namespace attention::server
 

@@ -114,4 +114,13 @@ grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& tas
   return writer.Finish();
 }
 
+grpc::ByteBuffer EncodeResponse(AttentionResult result, const DecodedCall& decoded,
+                                const v1::Execution& execution) {
+  return std::visit(
+      [&](const auto& kind) {
+        return EncodeResponse(std::move(result), kind.task, kind.response_form, execution);
+      },
+      decoded);
+}
+
 }  // namespace attention::server

@@ -18,6 +18,10 @@ namespace attention::server {
                                               const ResponseForm& form,
                                               const v1::Execution& execution);
 
+// The same for the response message of any method.
+[[nodiscard]] grpc::ByteBuffer EncodeResponse(AttentionResult result, const DecodedCall& decoded,
+                                              const v1::Execution& execution);
+
 }  // namespace attention::server
 
 #endif  // ATTENTION_SERVER_CODEC_RESPONSE_ENCODER_H_

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/core/task_gate.h"
-#include "server/core/task_runner.h"
 
 namespace attention::server {
 namespace {
@@ -35,12 +34,12 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
 
 // A task on its way through the engine.
 struct Submission {
-  Submission(Method submitted_method, const AttentionTask& submitted_task,
+  Submission(Method submitted_method, const AnyTask& submitted_task,
              std::shared_ptr<const RequestContext> submitted_context)
       : method(submitted_method), task(submitted_task), context(std::move(submitted_context)) {}
 
   const Method method;
-  const AttentionTask& task;
+  const AnyTask task;
   const std::shared_ptr<const RequestContext> context;
   AttentionEngine::Done done;
   double flops = 0;
@@ -63,8 +62,8 @@ class AttentionEngine::Impl {
               [&metrics](int64_t depth) { metrics.QueueDepthChanged(depth); }) {}
 
   [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
-  void Submit(Method method, const AttentionTask& task,
-              std::shared_ptr<const RequestContext> context, Done done);
+  void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
+              Done done);
 
   [[nodiscard]] WarmUpReport WarmUp(const WarmUpOptions& options,
                                     kernels::Precision default_precision) {
@@ -79,7 +78,7 @@ class AttentionEngine::Impl {
  private:
   [[nodiscard]] absl::Status Rejected(Rejection reason, const absl::Status& status);
   [[nodiscard]] absl::Status Stopped(const absl::Status& status);
-  [[nodiscard]] absl::Status CheckLimits(const AttentionTask& task, double flops) const;
+  [[nodiscard]] absl::Status CheckLimits(const AnyTask& task, double flops) const;
   [[nodiscard]] absl::Status TryAccept(Submission& submission);
   void RunSubmission(Submission& submission, kernels::Executor& executor);
   [[nodiscard]] absl::StatusOr<AttentionAnswer> Compute(Submission& submission,
@@ -125,7 +124,7 @@ absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::AdmitRequest(int64_t r
 }
 
 // What waiting cannot change.
-absl::Status AttentionEngine::Impl::CheckLimits(const AttentionTask& task, double flops) const {
+absl::Status AttentionEngine::Impl::CheckLimits(const AnyTask& task, double flops) const {
   const RequestLimits& limits = options_.limits;
   const int64_t result_bytes = ResultBytes(task);
   if (result_bytes > limits.max_response_bytes) {
@@ -141,7 +140,7 @@ absl::Status AttentionEngine::Impl::CheckLimits(const AttentionTask& task, doubl
     return OverLimit("request", flops, "floating point operations", limits.max_flops,
                      "--max-request-flops");
   }
-  if (flops > limits.max_float64_flops && kernels::RunsInFloat64(ProblemOf(task), task.options)) {
+  if (flops > limits.max_float64_flops && RunsInFloat64(task)) {
     return OverLimit("request", flops, "floating point operations in float64",
                      limits.max_float64_flops, "--max-request-float64-flops");
   }
@@ -150,7 +149,7 @@ absl::Status AttentionEngine::Impl::CheckLimits(const AttentionTask& task, doubl
 
 // Checks, reserves memory and takes a place in the queue. If OK, the job owns the submission.
 absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
-  const AttentionTask& task = submission.task;
+  const AnyTask& task = submission.task;
   if (absl::Status status = submission.context->StopStatus(); !status.ok()) return Stopped(status);
   if (absl::Status status = Validate(task); !status.ok())
     return Rejected(Rejection::kInvalid, status);
@@ -172,7 +171,7 @@ absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
   return status.ok() ? status : Rejected(Rejection::kQueueFull, status);
 }
 
-void AttentionEngine::Impl::Submit(Method method, const AttentionTask& task,
+void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
                                    std::shared_ptr<const RequestContext> context, Done done) {
   if (!gate_.Enter()) {
     std::move(done)(Rejected(Rejection::kDraining, draining_));
@@ -235,8 +234,9 @@ absl::StatusOr<AttentionAnswer> AttentionEngine::Impl::Compute(Submission& submi
   if (!result.ok()) return ForCaller(result.status(), context);
 
   const int64_t compute_ns = Nanoseconds(clock_.Now() - start);
-  metrics_.SequenceLengths(submission.task.query.view.extents[2],
-                           submission.task.key.view.extents[2]);
+  if (const auto lengths = SequenceLengthsOf(submission.task); lengths.has_value()) {
+    metrics_.SequenceLengths(lengths->query_count, lengths->key_count);
+  }
   metrics_.Computed(submission.method, {.seconds = Seconds(compute_ns),
                                         .flops = submission.flops,
                                         .implementation = result->report.implementation,
@@ -274,7 +274,7 @@ absl::StatusOr<ByteBudget::Permit> AttentionEngine::AdmitRequest(int64_t request
   return impl_->AdmitRequest(request_bytes);
 }
 
-void AttentionEngine::Submit(Method method, const AttentionTask& task,
+void AttentionEngine::Submit(Method method, const AnyTask& task,
                              std::shared_ptr<const RequestContext> context, Done done) {
   impl_->Submit(method, task, std::move(context), std::move(done));
 }

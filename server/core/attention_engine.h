@@ -9,12 +9,12 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "server/core/admission.h"
-#include "server/core/attention_task.h"
 #include "server/core/clock.h"
 #include "server/core/compute_pool.h"
 #include "server/core/log.h"
 #include "server/core/request_context.h"
 #include "server/core/service_metrics.h"
+#include "server/core/task.h"
 #include "server/core/warm_up.h"
 
 namespace attention::server {
@@ -52,7 +52,8 @@ struct AttentionAnswer {
 
 // Reports to `metrics` the rejections kOverLimit, kBytesInFlight, kQueueFull and kDraining, and
 // kInvalid for what Validate refuses; every stopped request; queue depth and wait; for each
-// answered task its sequence lengths and computation. The rest is the transport's to report.
+// answered task its computation and, of attention, its sequence lengths. The rest is the
+// transport's to report.
 //
 // Thread safety: all methods may be called from any thread, but the destructor.
 class AttentionEngine {
@@ -78,10 +79,10 @@ class AttentionEngine {
   // dequeue and between tiles, and calls `done` exactly once: from a compute thread, or before
   // returning if the task is refused. Never throws; an allocation that fails is kResourceExhausted.
   // A fault of ours is kInternal with the request id; its detail goes to the log. kUnavailable when
-  // draining. `task` and what it points to, `context` and whatever `done` owns live until `done`
+  // draining. What `task` points to, `context` and whatever `done` owns live until `done`
   // has been called. `done` must not throw and must not destroy the engine.
-  void Submit(Method method, const AttentionTask& task,
-              std::shared_ptr<const RequestContext> context, Done done);
+  void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
+              Done done);
 
   // See warm_up.h. Tasks that are submitted meanwhile wait until it is over.
   [[nodiscard]] WarmUpReport WarmUp(const WarmUpOptions& options,

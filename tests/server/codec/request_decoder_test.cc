@@ -50,11 +50,15 @@ TEST(DecodeRequestOfTest, TakesTheDefaultPrecisionUnlessTheRequestNamesOne) {
     const auto silent = ValidRequest(method, v1::PRECISION_UNSPECIFIED);
     const auto by_default = DecodeRequestOf(method, *silent, defaults);
     ASSERT_THAT(by_default, test::IsOk());
-    EXPECT_EQ(by_default->task.options.precision, kernels::Precision::kBF16X6) << Name(method);
+    EXPECT_EQ(std::get<DecodedRequest>(*by_default).task.options.precision,
+              kernels::Precision::kBF16X6)
+        << Name(method);
     const auto speaking = ValidRequest(method, v1::PRECISION_BF16_X3);
     const auto by_name = DecodeRequestOf(method, *speaking, defaults);
     ASSERT_THAT(by_name, test::IsOk());
-    EXPECT_EQ(by_name->task.options.precision, kernels::Precision::kBF16X3) << Name(method);
+    EXPECT_EQ(std::get<DecodedRequest>(*by_name).task.options.precision,
+              kernels::Precision::kBF16X3)
+        << Name(method);
   }
 }
 

@@ -33,11 +33,12 @@ class EngineTest : public testing::Test {
     return std::make_shared<server::RequestContext>("request-1", deadline, clock_);
   }
 
+  // `task` must live until the answer is there.
   std::future<Answer> Submit(const server::AttentionTask& task,
                              std::shared_ptr<const server::RequestContext> context) {
     auto answered = std::make_unique<std::promise<Answer>>();
     std::future<Answer> answer = answered->get_future();
-    engine_->Submit(server::Method::kSelfAttention, task, std::move(context),
+    engine_->Submit(server::Method::kSelfAttention, &task, std::move(context),
                     [answered = std::move(answered)](Answer got) mutable {
                       answered->set_value(std::move(got));
                     });
@@ -64,7 +65,7 @@ class ThreadHolder {
  public:
   ThreadHolder(server::AttentionEngine& engine, const server::Clock& clock) {
     engine.Submit(
-        server::Method::kCrossAttention, ready_.task,
+        server::Method::kCrossAttention, &ready_.task,
         std::make_shared<server::RequestContext>("holder", server::TimePoint::max(), clock),
         [latches = latches_](Answer answer) {
           EXPECT_TRUE(answer.ok()) << answer.status();
