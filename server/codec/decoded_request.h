@@ -18,6 +18,10 @@ struct ResponseForm {
   bool floats = false;  // in `floats` instead of `raw`
   std::vector<int64_t> output_shape;
   std::vector<int64_t> matrix_shape;  // of weights and scores: [batch?, query heads, queries, keys]
+
+  // [batch?, key-value heads, keys, width], where the task returns them.
+  std::vector<int64_t> present_key_shape;
+  std::vector<int64_t> present_value_shape;
 };
 
 // Points into the message it was decoded from, which must outlive it. Moving it keeps its pointers

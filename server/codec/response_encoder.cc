@@ -40,8 +40,8 @@ v1::Tensor TensorWithoutElements(kernels::DataType type, const std::vector<int64
   return tensor;
 }
 
-// Three arrays, and the bytes before and after each.
-constexpr size_t kMaxSlices = 7;
+// Five arrays, and the bytes before and after each.
+constexpr size_t kMaxSlices = 11;
 
 class ResponseWriter {
  public:
@@ -111,6 +111,12 @@ grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& tas
                      form.matrix_shape);
   }
   writer.AddMessage(v1::AttentionResponse::kExecutionFieldNumber, execution);
+  if (task.return_present) {
+    writer.AddTensor(v1::AttentionResponse::kPresentKeyFieldNumber, std::move(result.present_key),
+                     form.present_key_shape);
+    writer.AddTensor(v1::AttentionResponse::kPresentValueFieldNumber,
+                     std::move(result.present_value), form.present_value_shape);
+  }
   return writer.Finish();
 }
 

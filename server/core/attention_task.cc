@@ -59,7 +59,7 @@ int64_t ElementBytes(const AttentionTask& task) {
 kernels::TensorView OperandOf(const HeadsSource& source, kernels::DataType type) {
   kernels::TensorView view = source.view;
   view.type = type;
-  if (source.projection.has_value()) {
+  if (!source.ready()) {
     view.data = nullptr;
     view.strides = {};
   }
@@ -106,8 +106,43 @@ absl::Status ValidateMap(absl::string_view field, const LinearMap& map) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateSource(absl::string_view name, const HeadsSource& source) {
+absl::Status ValidateJoined(absl::string_view name, const HeadsSource& source,
+                            kernels::DataType type) {
+  Extents want = source.view.extents;
+  want[2] = 0;
+  const struct {
+    absl::string_view name;
+    const kernels::TensorView& view;
+  } parts[] = {{".past", source.joined->past}, {".added", source.joined->added}};
+  for (const auto& part : parts) {
+    const std::string field = absl::StrCat(name, part.name);
+    const Extents& got = part.view.extents;
+    if (absl::Status status = ValidateExtents(field, got); !status.ok()) return status;
+    for (const size_t axis : {size_t{0}, size_t{1}, size_t{3}}) {
+      if (got[axis] == want[axis]) continue;
+      return Invalid(absl::StrCat(field, ".extents[", axis, "]"), got[axis], want[axis],
+                     absl::StrCat(" as ", name));
+    }
+    if (part.view.type != type) {
+      return absl::InvalidArgumentError(absl::StrCat(field, ".type: got another, want the task's"));
+    }
+    if (!part.view.present() && SaturatingProduct({got[0], got[1], got[2], got[3]}) > 0) {
+      return absl::InvalidArgumentError(absl::StrCat(field, ": got null"));
+    }
+    want[2] += got[2];
+  }
+  if (want[2] == source.view.extents[2]) return absl::OkStatus();
+  return Invalid(absl::StrCat(name, ".extents[2]"), source.view.extents[2], want[2],
+                 " = past and added rows");
+}
+
+absl::Status ValidateSource(absl::string_view name, const HeadsSource& source,
+                            kernels::DataType type) {
   if (absl::Status status = ValidateExtents(name, source.view.extents); !status.ok()) return status;
+  if (source.joined.has_value()) {
+    if (!source.projection.has_value()) return ValidateJoined(name, source, type);
+    return absl::InvalidArgumentError(absl::StrCat(name, ".joined: got rows, want no projection"));
+  }
   if (!source.projection.has_value()) return absl::OkStatus();
   const std::string field = absl::StrCat(name, ".projection");
   if (absl::Status status = ValidateMap(field, *source.projection); !status.ok()) return status;
@@ -190,17 +225,22 @@ absl::Status Validate(const AttentionTask& task) {
   const Extents& query = task.query.view.extents;
   const Extents score_extents = {query[0], query[1], query[2], task.key.view.extents[2]};
   const Extents output_extents = {query[0], query[1], query[2], task.value.view.extents[3]};
-  absl::Status status = ValidateSource("query", task.query);
-  status.Update(ValidateSource("key", task.key));
-  status.Update(ValidateSource("value", task.value));
+  absl::Status status = ValidateSource("query", task.query, task.type);
+  status.Update(ValidateSource("key", task.key, task.type));
+  status.Update(ValidateSource("value", task.value, task.type));
   status.Update(ValidateExtents("weights", score_extents));
   status.Update(ValidateExtents("output", output_extents));
   status.Update(ValidateOutputProjection(task));
+  for (const HeadsSource* source : {&task.key, &task.value}) {
+    if (status.ok() && task.return_present && !source->joined.has_value()) {
+      status = absl::InvalidArgumentError("return_present: got true, want joined keys and values");
+    }
+  }
   if (!status.ok()) return status;
 
   kernels::AttentionProblem problem = ProblemOf(task);
   const auto stand_in = [](const HeadsSource& source, kernels::TensorView& view) {
-    if (source.projection.has_value()) view = kernels::DenseView(&kNotYet, view.type, view.extents);
+    if (!source.ready()) view = kernels::DenseView(&kNotYet, view.type, view.extents);
   };
   stand_in(task.query, problem.query);
   stand_in(task.key, problem.key);
@@ -225,8 +265,13 @@ int64_t ResultBytes(const AttentionTask& task) {
           : BytesOf({query[0], query[1], query[2], task.value.view.extents[3]}, element_bytes);
   const int64_t matrix_bytes =
       BytesOf({query[0], query[1], query[2], task.key.view.extents[2]}, element_bytes);
+  const int64_t present_bytes =
+      task.return_present ? SaturatingSum({BytesOf(task.key.view.extents, element_bytes),
+                                           BytesOf(task.value.view.extents, element_bytes)})
+                          : 0;
   return SaturatingSum({output_bytes, task.return_weights ? matrix_bytes : 0,
-                        task.options.scores != kernels::ScoresOutput::kNone ? matrix_bytes : 0});
+                        task.options.scores != kernels::ScoresOutput::kNone ? matrix_bytes : 0,
+                        present_bytes});
 }
 
 int64_t ScratchBytes(const AttentionTask& task) {
@@ -234,7 +279,8 @@ int64_t ScratchBytes(const AttentionTask& task) {
   const int64_t element_bytes = ElementBytes(task);
   int64_t bytes = 0;
   for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
-    if (!source->projection.has_value() || IsRepeated(task, *source)) continue;
+    const bool answered = source->joined.has_value() && task.return_present;
+    if (source->ready() || answered || IsRepeated(task, *source)) continue;
     bytes = SaturatingSum({bytes, BytesOf(source->view.extents, element_bytes)});
   }
   if (task.output_projection.has_value()) {

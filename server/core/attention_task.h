@@ -21,15 +21,27 @@ struct LinearMap {
   const void* bias = nullptr;    // [output_width] or null
 };
 
+// Rows of two arrays over the request's memory, one after the other.
+struct JoinedRows {
+  kernels::TensorView past;   // [batch, heads, past rows, head width]
+  kernels::TensorView added;  // [batch, heads, added rows, head width]
+};
+
 // Where queries, keys or values come from.
 struct HeadsSource {
-  // Ready: a view [batch, heads, rows, head width] over the request's memory. With a projection:
-  // only the extents are meaningful, and they describe the projected heads.
+  // Ready: a view [batch, heads, rows, head width] over the request's memory. Projected or joined:
+  // only the extents are meaningful, and they describe the heads that come of it.
   kernels::TensorView view;
 
   // Set: rows = `embeddings` [batch * rows, projection.input_width] projection, heads side by side.
   std::optional<LinearMap> projection;
   const void* embeddings = nullptr;
+
+  // Set: rows = the past ones, then the added ones, copied into one array, heads first. Without a
+  // projection.
+  std::optional<JoinedRows> joined;
+
+  [[nodiscard]] bool ready() const { return !projection.has_value() && !joined.has_value(); }
 };
 
 // How the output's axes lie in memory.
@@ -53,6 +65,7 @@ struct AttentionTask {
   OutputLayout output_layout = OutputLayout::kSequenceFirst;
   std::optional<LinearMap> output_projection;  // only with kSequenceFirst
   bool return_weights = false;
+  bool return_present = false;  // keys and values, heads first; both must be joined
   // Scores are returned if options.scores asks for them.
 };
 
@@ -61,11 +74,16 @@ struct AttentionResult {
   Buffer output;
   Buffer weights;  // empty unless asked for
   Buffer scores;   // empty unless asked for
+
+  // Joined keys and values [batch, key-value heads, keys, width], empty unless asked for.
+  Buffer present_key;
+  Buffer present_value;
+
   kernels::AttentionReport report;
 };
 
 // The task's problem: its operands with the extents and type of their sources and, where these are
-// ready, their memory and strides. A projected operand has no data and no strides yet. Aliases the
+// ready, their memory and strides. One that is not has no data and no strides yet. Aliases the
 // task's key_lengths.
 [[nodiscard]] kernels::AttentionProblem ProblemOf(const AttentionTask& task);
 
@@ -81,9 +99,9 @@ struct AttentionResult {
 [[nodiscard]] int64_t ResultBytes(const AttentionTask& task);
 
 // Bytes that computing the task needs beside request and answer, at most: projected queries, keys
-// and values, attended heads before their projection, and the kernels' packed copies of keys and
-// values. Working sets of a few MiB for each thread, which weights are packed in, are not a
-// request's.
+// and values, joined keys and values that are not part of the answer, attended heads before their
+// projection, and the kernels' packed copies of keys and values. Working sets of a few MiB for each
+// thread, which weights are packed in, are not a request's.
 [[nodiscard]] int64_t ScratchBytes(const AttentionTask& task);
 
 // Floating point operations of projections, scores and attention. A double, since it must not

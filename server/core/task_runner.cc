@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "kernels/projection.h"
 #include "kernels/tensor_view.h"
+#include "server/core/join_rows.h"
 
 namespace attention::server {
 namespace {
@@ -55,19 +56,19 @@ MutableTensorView PackedView(void* data, kernels::DataType type, const Extents& 
 struct Arrays {
   explicit Arrays(const AttentionTask& task);
 
-  Buffer query, key, value;  // projected; empty if ready or if another one's memory serves
+  Buffer query, key, value;  // projected or joined; empty if ready or if another's memory serves
   Buffer heads;              // attended, if they are projected afterwards
   AttentionResult result;
 };
 
 Arrays::Arrays(const AttentionTask& task) {
-  const auto projected_bytes = [&](const HeadsSource& source) {
-    return source.projection.has_value() ? ByteCount(source.view.extents, task.type) : 0;
+  const auto made_bytes = [&](const HeadsSource& source) {
+    return source.ready() ? 0 : ByteCount(source.view.extents, task.type);
   };
-  query = Buffer(projected_bytes(task.query));
-  if (!SameProjectedHeads(task.key, task.query)) key = Buffer(projected_bytes(task.key));
+  query = Buffer(made_bytes(task.query));
+  if (!SameProjectedHeads(task.key, task.query)) key = Buffer(made_bytes(task.key));
   if (!SameProjectedHeads(task.value, task.query) && !SameProjectedHeads(task.value, task.key)) {
-    value = Buffer(projected_bytes(task.value));
+    value = Buffer(made_bytes(task.value));
   }
   const Extents& query_extents = task.query.view.extents;
   const auto [batch, head_count, query_count, key_width] = query_extents;
@@ -159,6 +160,21 @@ absl::Status ProjectOperands(const AttentionTask& task, const Arrays& arrays,
   return absl::OkStatus();
 }
 
+void JoinOperands(const AttentionTask& task, const Arrays& arrays,
+                  const kernels::Execution& execution, kernels::AttentionProblem& problem) {
+  std::vector<RowsToJoin> joins;
+  const auto plan = [&](const HeadsSource& source, const Buffer& buffer, TensorView& view) {
+    if (!source.joined.has_value()) return;
+    const MutableTensorView rows = kernels::DenseView(buffer.data(), task.type, view.extents);
+    joins.push_back({.source = *source.joined, .rows = rows});
+    view = rows;
+  };
+  plan(task.query, arrays.query, problem.query);
+  plan(task.key, arrays.key, problem.key);
+  plan(task.value, arrays.value, problem.value);
+  JoinRows(joins, execution);
+}
+
 kernels::AttentionOutputs OutputsOf(const AttentionTask& task, const Arrays& arrays,
                                     const kernels::AttentionProblem& problem) {
   const auto [batch, head_count, query_count, key_width] = problem.query.extents;
@@ -201,11 +217,16 @@ absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
   kernels::AttentionProblem problem = ProblemOf(task);
   if (absl::Status status = ProjectOperands(task, arrays, counted, problem); !status.ok())
     return status;
+  JoinOperands(task, arrays, counted, problem);
   if (kernels::StopRequested(counted)) return absl::CancelledError("stopped on request");
   absl::StatusOr<kernels::AttentionReport> report =
       kernels::Attend(problem, task.options, OutputsOf(task, arrays, problem), counted);
   if (!report.ok()) return report.status();
   if (absl::Status status = ProjectOutput(task, arrays, counted); !status.ok()) return status;
+  if (task.return_present) {
+    arrays.result.present_key = std::move(arrays.key);
+    arrays.result.present_value = std::move(arrays.value);
+  }
   arrays.result.report = *report;
   arrays.result.report.thread_count = std::max(report->thread_count, executor.most_threads());
   return std::move(arrays.result);

@@ -86,6 +86,26 @@ TEST(EncodeResponseTest, ParsesBackToTheSameMessage) {
   }
 }
 
+TEST(EncodeResponseTest, WritesPresentKeysAndValuesIfAsked) {
+  for (const bool present : {false, true}) {
+    Answer answer = SomeAnswer(true, true);
+    answer.task.return_present = present;
+    answer.form.present_key_shape = {1, 3, 1};
+    answer.form.present_value_shape = {1, 3, 2};
+    answer.result.present_key = Holding<float>({7, 8, 9});
+    answer.result.present_value = Holding<float>({1, 2, 3, 4, 5, 6});
+    const v1::AttentionResponse got = ParseBack(
+        EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+    EXPECT_EQ(got.has_present_key(), present);
+    EXPECT_EQ(got.has_present_value(), present);
+    if (!present) continue;
+    EXPECT_EQ(got.present_key().SerializeAsString(),
+              RawTensor({1, 3, 1}, {7, 8, 9}).SerializeAsString());
+    EXPECT_EQ(got.present_value().SerializeAsString(),
+              RawTensor({1, 3, 2}, {1, 2, 3, 4, 5, 6}).SerializeAsString());
+  }
+}
+
 TEST(EncodeResponseTest, HandsTheElementsOverWithoutACopy) {
   Answer answer = SomeAnswer(true, false);
   const void* const output = answer.result.output.data();

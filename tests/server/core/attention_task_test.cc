@@ -80,6 +80,18 @@ TEST(AttentionTaskTest, CountsProjectedHeadsOncePerMap) {
   EXPECT_EQ(ScratchBytes(ReadyTask<double>().task), 0);
 }
 
+TEST(AttentionTaskTest, CountsJoinedKeysAndValuesOnceAsScratchOrAsAnswer) {
+  AttentionTask task = Sizes(DataType::kF64, 2, 7, 11, 13);  // F64: nothing is packed
+  const int64_t output_bytes = ResultBytes(task);
+  task.key.joined = task.value.joined = JoinedRows{};
+  constexpr int64_t kJoinedBytes = 2 * 7 * 13 * (3 + 5) * 8;
+  EXPECT_EQ(ResultBytes(task), output_bytes);
+  EXPECT_EQ(ScratchBytes(task), kJoinedBytes);
+  task.return_present = true;
+  EXPECT_EQ(ResultBytes(task), output_bytes + kJoinedBytes);
+  EXPECT_EQ(ScratchBytes(task), 0);
+}
+
 // A million heads of one narrow key each take 4 MiB of a request and far more once they are packed.
 TEST(AttentionTaskTest, CountsThePaddingOfPackedKeysAndValues) {
   AttentionTask task = Sizes(DataType::kF16, 1024, 1024, 1, 1);
@@ -198,6 +210,41 @@ TEST(AttentionTaskTest, RefusesWhatDoesNotFitTogether) {
     projected.AddOutputProjection();
     break_it(projected.task);
     const absl::Status status = Validate(projected.task);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
+    EXPECT_NE(status.message().find(message), absl::string_view::npos) << status;
+  }
+}
+
+TEST(AttentionTaskTest, RefusesRowsThatCannotBeJoined) {
+  const std::vector<std::pair<std::function<void(AttentionTask&)>, std::string>> cases = {
+      {[](AttentionTask& task) { task.key.joined->past.extents[0] = 2; },
+       "key.past.extents[0]: got 2, want 1 as key"},
+      {[](AttentionTask& task) { task.value.joined->added.extents[1] = 3; },
+       "value.added.extents[1]: got 3, want 1 as value"},
+      {[](AttentionTask& task) { task.value.joined->past.extents[3] = 2; },
+       "value.past.extents[3]: got 2, want 1 as value"},
+      {[](AttentionTask& task) { task.key.joined->added.extents[2] = 2; },
+       "key.extents[2]: got 2, want 3 = past and added rows"},
+      {[](AttentionTask& task) { task.key.joined->added.extents[2] = -1; },
+       "key.added.extents[2]: got -1, want 0 or more"},
+      {[](AttentionTask& task) { task.key.joined->past.type = DataType::kF64; },
+       "key.past.type: got another, want the task's"},
+      {[](AttentionTask& task) { task.key.joined->past.data = nullptr; }, "key.past: got null"},
+      {[](AttentionTask& task) { task.key.projection = LinearMap{}; },
+       "key.joined: got rows, want no projection"},
+      {[](AttentionTask& task) {
+         task.return_present = true;
+         task.value.joined.reset();
+         task.value.view.data = &task;
+       },
+       "return_present: got true, want joined keys and values"},
+  };
+  for (const auto& [break_it, message] : cases) {
+    ReadyTask<float> ready;
+    ready.Join(1);
+    ASSERT_TRUE(Validate(ready.task).ok()) << Validate(ready.task);
+    break_it(ready.task);
+    const absl::Status status = Validate(ready.task);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
     EXPECT_NE(status.message().find(message), absl::string_view::npos) << status;
   }

@@ -26,6 +26,18 @@ class ReadyTask {
     task.options.scale = 1.0;
   }
 
+  // The same keys and values, the first `past_count` of them as past ones.
+  void Join(int64_t past_count) {
+    for (server::HeadsSource* source : {&task.key, &task.value}) {
+      server::JoinedRows rows = {source->view, source->view};
+      rows.past.extents[2] = past_count;
+      rows.added.extents[2] -= past_count;
+      rows.added.data = static_cast<const T*>(source->view.data) + past_count;
+      source->joined = rows;
+      source->view.data = nullptr;
+    }
+  }
+
   server::AttentionTask task;
 
  private:

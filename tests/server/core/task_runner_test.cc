@@ -64,6 +64,27 @@ TYPED_TEST(TaskRunnerTest, ReturnsWeightsAndScoresOnlyIfAsked) {
   EXPECT_EQ(result->scores.byte_count(), 0u);
 }
 
+TYPED_TEST(TaskRunnerTest, AttendsToPastAndNewKeysAndReturnsThemTogether) {
+  for (const int64_t past_count : {0, 1, 2}) {
+    for (const bool present : {false, true}) {
+      ReadyTask<TypeParam> ready;
+      ready.Join(past_count);
+      ready.task.return_present = present;
+      ASSERT_TRUE(Validate(ready.task).ok()) << Validate(ready.task);
+      const auto result = RunTask(ready.task, {});
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({3}));
+      if (present) {
+        EXPECT_THAT(ValuesOf<TypeParam>(result->present_key), this->Near({0, 1.0986122886681098}));
+        EXPECT_THAT(ValuesOf<TypeParam>(result->present_value), ElementsAre(0, 4));
+      } else {
+        EXPECT_EQ(result->present_key.byte_count(), 0u);
+        EXPECT_EQ(result->present_value.byte_count(), 0u);
+      }
+    }
+  }
+}
+
 TYPED_TEST(TaskRunnerTest, ProjectsEmbeddingsAndKeepsTheHeadsSideBySide) {
   const ProjectedTask<TypeParam> projected;
   ASSERT_TRUE(Validate(projected.task).ok());
@@ -178,6 +199,14 @@ TYPED_TEST(TaskRunnerTest, GivesTheSameBitsOnSeveralThreadsAndCountsThem) {
   EXPECT_EQ(ValuesOf<TypeParam>(parallel->output), ValuesOf<TypeParam>(serial->output));
   EXPECT_EQ(parallel->report.thread_count, 3);
   EXPECT_EQ(serial->report.thread_count, 1);
+}
+
+TYPED_TEST(TaskRunnerTest, StopsBeforeItAttendsToJoinedKeys) {
+  ReadyTask<TypeParam> ready;
+  ready.Join(1);
+  const test::StopAfter stop(1);
+  const auto result = RunTask(ready.task, {.executor = nullptr, .stop = &stop});
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
 }
 
 // A stop before the first question, and later ones: whichever stage is reached, the answer is

@@ -1,0 +1,75 @@
+#include "server/codec/past_codec.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/codec/field_error.h"
+#include "server/codec/operand_checks.h"
+#include "server/codec/protocol_limits.h"
+#include "server/codec/status_macros.h"
+
+namespace attention::server {
+namespace {
+
+// Reads past rows that fit before those of `added`, whatever the layout of these.
+absl::StatusOr<Operand> ReadPast(const OperandField& field, const Operand& added,
+                                 TensorReader& reader) {
+  if (!field.present) {
+    return FieldError(field.path, "nothing", "both past_key and past_value, or neither");
+  }
+  ATTENTION_ASSIGN_OR_RETURN(Operand past, ReadOperand(field, v1::LAYOUT_HEADS_FIRST, reader));
+  ATTENTION_RETURN_IF_ERROR(CheckSameType(past.tensor, past.path, added.tensor.type, added.path));
+  ATTENTION_RETURN_IF_ERROR(CheckRank(past.tensor, past.path, added.has_batch ? 4 : 3));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckSame(ShapePath(past.path, 0), past.batch(), added.batch(), added.path));
+  ATTENTION_RETURN_IF_ERROR(CheckSame(past.heads_path, past.heads(), added.heads(), added.path));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckSame(past.width_path, past.head_width(), added.head_width(), added.path));
+  if (past.rows() + added.rows() > kMaxSequence) {
+    return FieldError(past.rows_path, past.rows(),
+                      absl::StrCat("<= ", kMaxSequence, " together with the ", added.rows(),
+                                   " rows of ", added.path));
+  }
+  return past;
+}
+
+void Join(const kernels::TensorView& past, const kernels::TensorView& added, HeadsSource& source) {
+  source.joined = JoinedRows{past, added};
+  source.view = {};
+  source.view.type = added.type;
+  source.view.extents = added.extents;
+  source.view.extents[2] += past.extents[2];
+}
+
+kernels::TensorView NoRows(kernels::TensorView view) {
+  view.extents[2] = 0;
+  return view;
+}
+
+}  // namespace
+
+absl::Status DecodePast(const v1::ScaledDotProductAttentionRequest& request, const Operand& key,
+                        const Operand& value, TensorReader& reader, AttentionTask& task) {
+  task.key.view = key.view;
+  task.value.view = value.view;
+  task.return_present = request.return_present();
+  kernels::TensorView past_key = NoRows(key.view);
+  kernels::TensorView past_value = NoRows(value.view);
+  if (request.has_past_key() || request.has_past_value()) {
+    ATTENTION_ASSIGN_OR_RETURN(
+        const Operand key_operand,
+        ReadPast({request.has_past_key(), request.past_key(), "past_key", 0, ""}, key, reader));
+    ATTENTION_ASSIGN_OR_RETURN(
+        const Operand value_operand,
+        ReadPast({request.has_past_value(), request.past_value(), "past_value", 0, ""}, value,
+                 reader));
+    ATTENTION_RETURN_IF_ERROR(CheckSame(value_operand.rows_path, value_operand.rows(),
+                                        key_operand.rows(), key_operand.path));
+    past_key = key_operand.view;
+    past_value = value_operand.view;
+  }
+  if (past_key.extents[2] == 0 && !task.return_present) return absl::OkStatus();
+  Join(past_key, key.view, task.key);
+  Join(past_value, value.view, task.value);
+  return absl::OkStatus();
+}
+
+}  // namespace attention::server
