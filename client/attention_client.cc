@@ -57,12 +57,13 @@ class AttentionClient::Connection {
     }
   }
 
-  template <typename Request, typename Message>
-  absl::StatusOr<AttentionResult> Attend(Method<Message, v1::AttentionResponse> method,
-                                         const Request& request) {
+  // From one of this library's requests to the result that belongs to it.
+  template <typename Request, typename Message, typename Response>
+  auto Compute(Method<Message, Response> method, const Request& request)
+      -> decltype(FromMessage(std::declval<Response>())) {
     const absl::StatusOr<Message> message = ToMessage(request);
     if (!message.ok()) return message.status();
-    absl::StatusOr<v1::AttentionResponse> response = Call(method, *message);
+    absl::StatusOr<Response> response = Call(method, *message);
     if (!response.ok()) return response.status();
     return FromMessage(*std::move(response));
   }
@@ -101,27 +102,37 @@ AttentionClient::~AttentionClient() = default;
 
 absl::StatusOr<AttentionResult> AttentionClient::SelfAttention(
     const SelfAttentionRequest& request) {
-  return connection_->Attend(&Connection::Stub::SelfAttention, request);
+  return connection_->Compute(&Connection::Stub::SelfAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::MaskedAttention(
     const MaskedAttentionRequest& request) {
-  return connection_->Attend(&Connection::Stub::MaskedAttention, request);
+  return connection_->Compute(&Connection::Stub::MaskedAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::MultiHeadAttention(
     const MultiHeadAttentionRequest& request) {
-  return connection_->Attend(&Connection::Stub::MultiHeadAttention, request);
+  return connection_->Compute(&Connection::Stub::MultiHeadAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::CrossAttention(
     const CrossAttentionRequest& request) {
-  return connection_->Attend(&Connection::Stub::CrossAttention, request);
+  return connection_->Compute(&Connection::Stub::CrossAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::ScaledDotProductAttention(
     const ScaledDotProductAttentionRequest& request) {
-  return connection_->Attend(&Connection::Stub::ScaledDotProductAttention, request);
+  return connection_->Compute(&Connection::Stub::ScaledDotProductAttention, request);
+}
+
+absl::StatusOr<RotaryEmbeddingResult> AttentionClient::ApplyRotaryEmbedding(
+    const ApplyRotaryEmbeddingRequest& request) {
+  return connection_->Compute(&Connection::Stub::ApplyRotaryEmbedding, request);
+}
+
+absl::StatusOr<MergedStateResult> AttentionClient::MergeAttentionStates(
+    const MergeAttentionStatesRequest& request) {
+  return connection_->Compute(&Connection::Stub::MergeAttentionStates, request);
 }
 
 absl::StatusOr<ServerInfo> AttentionClient::GetServerInfo() {

@@ -57,6 +57,11 @@ class AttentionClient {
   [[nodiscard]] absl::StatusOr<AttentionResult> ScaledDotProductAttention(
       const ScaledDotProductAttentionRequest& request);
 
+  [[nodiscard]] absl::StatusOr<RotaryEmbeddingResult> ApplyRotaryEmbedding(
+      const ApplyRotaryEmbeddingRequest& request);
+  [[nodiscard]] absl::StatusOr<MergedStateResult> MergeAttentionStates(
+      const MergeAttentionStatesRequest& request);
+
   [[nodiscard]] absl::StatusOr<ServerInfo> GetServerInfo();
 
   // grpc.health.v1 Check; an empty name asks about the whole server. One attempt: who asks wants to

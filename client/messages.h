@@ -22,10 +22,18 @@ namespace attention::client {
     const CrossAttentionRequest& request);
 [[nodiscard]] absl::StatusOr<v1::ScaledDotProductAttentionRequest> ToMessage(
     const ScaledDotProductAttentionRequest& request);
+[[nodiscard]] absl::StatusOr<v1::ApplyRotaryEmbeddingRequest> ToMessage(
+    const ApplyRotaryEmbeddingRequest& request);
+[[nodiscard]] absl::StatusOr<v1::MergeAttentionStatesRequest> ToMessage(
+    const MergeAttentionStatesRequest& request);
 
 // Answers are consumed, so that their elements need not be copied. INTERNAL if an answer
 // contradicts itself.
 [[nodiscard]] absl::StatusOr<AttentionResult> FromMessage(v1::AttentionResponse response);
+[[nodiscard]] absl::StatusOr<RotaryEmbeddingResult> FromMessage(
+    v1::ApplyRotaryEmbeddingResponse response);
+[[nodiscard]] absl::StatusOr<MergedStateResult> FromMessage(
+    v1::MergeAttentionStatesResponse response);
 [[nodiscard]] ServerInfo FromMessage(const v1::GetServerInfoResponse& response);
 
 }  // namespace attention::client

@@ -9,9 +9,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <variant>
+#include <vector>
 
-#include "client/precision.h"
+#include "client/attention_options.h"
 #include "client/tensor.h"
 
 namespace attention::client {
@@ -28,48 +28,6 @@ struct Projections {
   std::optional<Projection> key = {};
   std::optional<Projection> value = {};
   std::optional<Projection> output = {};
-};
-
-enum class Normalization : uint8_t { kSoftmaxOverKeys, kSoftmaxOverQueries, kNone };
-
-enum class ScoresKind : uint8_t { kRaw, kMasked };
-
-// Query i attends to key j if and only if j <= i + offset.
-struct Causal {
-  enum class Alignment : uint8_t {
-    kEqualCounts,  // offset 0, allowed only where query and key counts are equal
-    kTopLeft,      // offset 0
-    kBottomRight,  // offset = keys - queries
-    kOffset,       // the offset below
-  };
-  Alignment alignment = Alignment::kEqualCounts;
-  int64_t offset = 0;  // read with kOffset alone
-};
-
-struct DotProductScore {};
-
-struct GeneralScore {
-  TensorRef weight = {};
-};
-
-struct AdditiveScore {
-  TensorRef query_weight = {};
-  TensorRef key_weight = {};
-  TensorRef vector = {};
-};
-
-struct AttentionOptions {
-  std::optional<double> scale = {};
-  std::variant<DotProductScore, GeneralScore, AdditiveScore> score = {};
-  Normalization normalization = Normalization::kSoftmaxOverKeys;
-  std::optional<TensorRef> boolean_mask = {};
-  std::optional<TensorRef> additive_mask = {};
-  std::optional<TensorRef> multiplicative_mask = {};
-  std::optional<Causal> causal = {};
-  std::optional<TensorRef> key_lengths = {};
-  bool return_weights = false;
-  std::optional<ScoresKind> return_scores = {};
-  std::optional<Precision> precision = {};  // F32 queries only; absent: the server's default
 };
 
 struct SelfAttentionRequest {
@@ -114,6 +72,35 @@ struct ScaledDotProductAttentionRequest {
   std::optional<int32_t> head_count = {};  // needed with kPacked
   std::optional<int32_t> key_value_head_count = {};
   AttentionOptions options = {};
+
+  // Keys and values of earlier steps, heads first in every layout; both or neither.
+  std::optional<TensorRef> past_key = {};
+  std::optional<TensorRef> past_value = {};
+  bool return_present = false;
+
+  // Ragged batches: [sequences + 1], kInt32 or kInt64, instead of a batch axis; both or neither.
+  std::optional<TensorRef> query_starts = {};
+  std::optional<TensorRef> key_starts = {};
+};
+
+struct ApplyRotaryEmbeddingRequest {
+  TensorRef input = {};
+  std::optional<int32_t> head_count = {};  // needed where heads and width share an axis
+  TensorRef cos = {};
+  TensorRef sin = {};
+  std::optional<TensorRef> position_ids = {};
+  std::optional<int64_t> rotary_width = {};  // absent: the width of one head
+  bool interleaved = false;
+};
+
+// What attention over some of the keys returned.
+struct AttentionState {
+  TensorRef output = {};
+  TensorRef log_sum_exp = {};
+};
+
+struct MergeAttentionStatesRequest {
+  std::vector<AttentionState> states = {};
 };
 
 }  // namespace attention::client

@@ -76,27 +76,74 @@ Execution FromMessage(const v1::Execution& message) {
   };
 }
 
+// Takes tensors out of an answer and remembers the first one that contradicts itself.
+class Reader {
+ public:
+  TensorValue Read(absl::string_view field, v1::Tensor* message) {
+    absl::StatusOr<TensorValue> tensor = FromMessage(field, std::move(*message));
+    if (tensor.ok()) return *std::move(tensor);
+    if (status_.ok()) status_ = tensor.status();
+    return {};
+  }
+
+  [[nodiscard]] const absl::Status& status() const { return status_; }
+
+ private:
+  absl::Status status_;
+};
+
+absl::Status Missing(absl::string_view field) {
+  return absl::InternalError(absl::StrCat("the server answered without ", field));
+}
+
 }  // namespace
 
 absl::StatusOr<AttentionResult> FromMessage(v1::AttentionResponse response) {
-  if (!response.has_output()) return absl::InternalError("the server answered without an output");
-  absl::StatusOr<TensorValue> output = FromMessage("output", std::move(*response.mutable_output()));
-  if (!output.ok()) return output.status();
+  if (!response.has_output()) return Missing("output");
+  Reader reader;
   AttentionResult result;
-  result.output = *std::move(output);
-  if (response.has_weights()) {
-    absl::StatusOr<TensorValue> weights =
-        FromMessage("weights", std::move(*response.mutable_weights()));
-    if (!weights.ok()) return weights.status();
-    result.weights = *std::move(weights);
-  }
-  if (response.has_scores()) {
-    absl::StatusOr<TensorValue> scores =
-        FromMessage("scores", std::move(*response.mutable_scores()));
-    if (!scores.ok()) return scores.status();
-    result.scores = *std::move(scores);
-  }
+  result.output = reader.Read("output", response.mutable_output());
+  if (response.has_weights()) result.weights = reader.Read("weights", response.mutable_weights());
+  if (response.has_scores()) result.scores = reader.Read("scores", response.mutable_scores());
+  if (response.has_log_sum_exp())
+    result.log_sum_exp = reader.Read("log_sum_exp", response.mutable_log_sum_exp());
+  if (response.has_top_weights())
+    result.top_weights = reader.Read("top_weights", response.mutable_top_weights());
+  if (response.has_top_keys())
+    result.top_keys = reader.Read("top_keys", response.mutable_top_keys());
+  if (response.has_entropy()) result.entropy = reader.Read("entropy", response.mutable_entropy());
+  if (response.has_key_mass())
+    result.key_mass = reader.Read("key_mass", response.mutable_key_mass());
+  if (response.has_maximum_weight())
+    result.maximum_weight = reader.Read("maximum_weight", response.mutable_maximum_weight());
+  if (response.has_present_key())
+    result.present_key = reader.Read("present_key", response.mutable_present_key());
+  if (response.has_present_value())
+    result.present_value = reader.Read("present_value", response.mutable_present_value());
   result.execution = FromMessage(response.execution());
+  if (!reader.status().ok()) return reader.status();
+  return result;
+}
+
+absl::StatusOr<RotaryEmbeddingResult> FromMessage(v1::ApplyRotaryEmbeddingResponse response) {
+  if (!response.has_output()) return Missing("output");
+  Reader reader;
+  RotaryEmbeddingResult result;
+  result.output = reader.Read("output", response.mutable_output());
+  result.execution = FromMessage(response.execution());
+  if (!reader.status().ok()) return reader.status();
+  return result;
+}
+
+absl::StatusOr<MergedStateResult> FromMessage(v1::MergeAttentionStatesResponse response) {
+  if (!response.has_output()) return Missing("output");
+  if (!response.has_log_sum_exp()) return Missing("log_sum_exp");
+  Reader reader;
+  MergedStateResult result;
+  result.output = reader.Read("output", response.mutable_output());
+  result.log_sum_exp = reader.Read("log_sum_exp", response.mutable_log_sum_exp());
+  result.execution = FromMessage(response.execution());
+  if (!reader.status().ok()) return reader.status();
   return result;
 }
 

@@ -24,11 +24,32 @@ struct Execution {
   std::string request_id;
 };
 
-// Tensors are in the data type of the queries; shapes are those of attention.v1.AttentionResponse.
+// Shapes and types are those of attention.v1.AttentionResponse. All but the output only if asked
+// for.
 struct AttentionResult {
   TensorValue output;
-  std::optional<TensorValue> weights;  // if asked for
-  std::optional<TensorValue> scores;   // if asked for
+  std::optional<TensorValue> weights;
+  std::optional<TensorValue> scores;
+  std::optional<TensorValue> log_sum_exp;
+  std::optional<TensorValue> top_weights;
+  std::optional<TensorValue> top_keys;
+  std::optional<TensorValue> entropy;
+  std::optional<TensorValue> key_mass;
+  std::optional<TensorValue> maximum_weight;
+  std::optional<TensorValue> present_key;
+  std::optional<TensorValue> present_value;
+  Execution execution;
+};
+
+struct RotaryEmbeddingResult {
+  TensorValue output;
+  Execution execution;
+};
+
+// A state like those that were merged.
+struct MergedStateResult {
+  TensorValue output;
+  TensorValue log_sum_exp;
   Execution execution;
 };
 

@@ -60,6 +60,14 @@ TEST_F(AttentionClientTest, EveryMethodCallsItsOwn) {
   EXPECT_EQ(service_.last_method(), "CrossAttention");
   ASSERT_TRUE(client_.ScaledDotProductAttention({.query = one, .key = one, .value = one}).ok());
   EXPECT_EQ(service_.last_method(), "ScaledDotProductAttention");
+  ASSERT_TRUE(client_.ApplyRotaryEmbedding({.input = one, .cos = one, .sin = one}).ok());
+  EXPECT_EQ(service_.last_method(), "ApplyRotaryEmbedding");
+  v1::AttentionResponse state;
+  state.mutable_output()->add_shape(0);
+  state.mutable_log_sum_exp()->add_shape(0);
+  service_.AnswerWith(state);
+  ASSERT_TRUE(client_.MergeAttentionStates({.states = {{one, one}}}).ok());
+  EXPECT_EQ(service_.last_method(), "MergeAttentionStates");
 }
 
 TEST_F(AttentionClientTest, TheAnswerComesBackTyped) {

@@ -85,6 +85,12 @@ grpc::Status FakeService::Handle(const char* method, grpc::ServerContext* contex
   }
   if constexpr (std::is_same_v<Response, v1::AttentionResponse>) {
     *response = answer_;
+  } else if constexpr (!std::is_same_v<Response, v1::GetServerInfoResponse>) {
+    *response->mutable_output() = answer_.output();
+    *response->mutable_execution() = answer_.execution();
+    if constexpr (std::is_same_v<Response, v1::MergeAttentionStatesResponse>) {
+      if (answer_.has_log_sum_exp()) *response->mutable_log_sum_exp() = answer_.log_sum_exp();
+    }
   } else {
     response->set_version("1.2.3");
     response->add_implementations("fused");
@@ -129,6 +135,18 @@ grpc::Status FakeService::ScaledDotProductAttention(
     grpc::ServerContext* context, const v1::ScaledDotProductAttentionRequest* request,
     v1::AttentionResponse* response) {
   return Handle("ScaledDotProductAttention", context, *request, response);
+}
+
+grpc::Status FakeService::ApplyRotaryEmbedding(grpc::ServerContext* context,
+                                               const v1::ApplyRotaryEmbeddingRequest* request,
+                                               v1::ApplyRotaryEmbeddingResponse* response) {
+  return Handle("ApplyRotaryEmbedding", context, *request, response);
+}
+
+grpc::Status FakeService::MergeAttentionStates(grpc::ServerContext* context,
+                                               const v1::MergeAttentionStatesRequest* request,
+                                               v1::MergeAttentionStatesResponse* response) {
+  return Handle("MergeAttentionStates", context, *request, response);
 }
 
 grpc::Status FakeService::GetServerInfo(grpc::ServerContext* context,

@@ -31,8 +31,8 @@ class FakeService final : private v1::AttentionService::Service {
   // The next calls fail in this order.
   void FailNext(std::deque<ScriptedFailure> failures);
 
-  // What answers once the failures are used up. By default an output of shape [1, 1] that
-  // holds 1.0f.
+  // What the attention methods answer once the failures are used up. By default an output of shape
+  // [1, 1] that holds 1.0f. Every other method that returns tensors returns of this what it has.
   void AnswerWith(v1::AttentionResponse response);
 
   // From now on calls are not answered before their caller has given up.
@@ -76,6 +76,12 @@ class FakeService final : private v1::AttentionService::Service {
   grpc::Status ScaledDotProductAttention(grpc::ServerContext* context,
                                          const v1::ScaledDotProductAttentionRequest* request,
                                          v1::AttentionResponse* response) override;
+  grpc::Status ApplyRotaryEmbedding(grpc::ServerContext* context,
+                                    const v1::ApplyRotaryEmbeddingRequest* request,
+                                    v1::ApplyRotaryEmbeddingResponse* response) override;
+  grpc::Status MergeAttentionStates(grpc::ServerContext* context,
+                                    const v1::MergeAttentionStatesRequest* request,
+                                    v1::MergeAttentionStatesResponse* response) override;
   grpc::Status GetServerInfo(grpc::ServerContext* context, const v1::GetServerInfoRequest* request,
                              v1::GetServerInfoResponse* response) override;
 

@@ -86,7 +86,7 @@ TEST(MessagesTest, UnsetOptionsAreNotSent) {
       << message.ShortDebugString();
 }
 
-TEST(MessagesTest, EveryOptionIsSent) {
+TEST(MessagesTest, OptionsGoToTheirFields) {
   const std::vector<int64_t> lengths = {2};
   const v1::AttentionOptions message = OptionsMessage({
       .scale = 0.0,
@@ -97,9 +97,9 @@ TEST(MessagesTest, EveryOptionIsSent) {
       .multiplicative_mask = Vector(),
       .causal = Causal{.alignment = Causal::Alignment::kOffset, .offset = -3},
       .key_lengths = TensorRef(lengths, {1}),
+      .precision = Precision::kBF16X3,
       .return_weights = true,
       .return_scores = ScoresKind::kMasked,
-      .precision = Precision::kBF16X3,
   });
   EXPECT_TRUE(message.has_scale());
   EXPECT_EQ(message.scale(), 0);
@@ -154,6 +154,7 @@ TEST(MessagesTest, OnlyAnOffsetAlignmentSendsAnOffset) {
       {Causal::Alignment::kEqualCounts, v1::CAUSAL_ALIGNMENT_UNSPECIFIED},
       {Causal::Alignment::kTopLeft, v1::CAUSAL_ALIGNMENT_TOP_LEFT},
       {Causal::Alignment::kBottomRight, v1::CAUSAL_ALIGNMENT_BOTTOM_RIGHT},
+      {Causal::Alignment::kKeyLengths, v1::CAUSAL_ALIGNMENT_KEY_LENGTHS},
   };
   for (const auto& [alignment, number] : alignments) {
     const v1::AttentionOptions message =
@@ -164,9 +165,11 @@ TEST(MessagesTest, OnlyAnOffsetAlignmentSendsAnOffset) {
   }
 }
 
-TEST(MessagesTest, RawScoresAndTheOtherNormalizationsHaveTheirNumbers) {
+TEST(MessagesTest, OtherScoresAndNormalizationsHaveTheirNumbers) {
   EXPECT_EQ(OptionsMessage({.return_scores = ScoresKind::kRaw}).return_scores(),
             v1::SCORES_KIND_RAW);
+  EXPECT_EQ(OptionsMessage({.return_scores = ScoresKind::kCapped}).return_scores(),
+            v1::SCORES_KIND_CAPPED);
   EXPECT_EQ(OptionsMessage({.normalization = Normalization::kSoftmaxOverQueries}).normalization(),
             v1::NORMALIZATION_SOFTMAX_OVER_QUERIES);
 }
@@ -216,6 +219,69 @@ TEST(MessagesTest, CrossAndScaledDotProductGoToTheirFields) {
   }
 }
 
+TEST(MessagesTest, PastKeysAndRaggedBatchesGoToTheirFields) {
+  const std::vector<int64_t> starts = {0, 2};
+  const auto message =
+      ToMessage(ScaledDotProductAttentionRequest{.query = Matrix(),
+                                                 .key = Matrix(),
+                                                 .value = Matrix(),
+                                                 .options = {},
+                                                 .past_key = Matrix(),
+                                                 .past_value = Vector(),
+                                                 .return_present = true,
+                                                 .query_starts = TensorRef(starts, {2}),
+                                                 .key_starts = Vector()})
+          .value();
+  EXPECT_TRUE(IsMatrix(message.past_key()));
+  EXPECT_TRUE(IsVector(message.past_value()));
+  EXPECT_TRUE(message.return_present());
+  EXPECT_EQ(message.query_starts().data_type(), v1::DATA_TYPE_INT64);
+  EXPECT_TRUE(IsVector(message.key_starts()));
+  const auto plain = ToMessage(ScaledDotProductAttentionRequest{
+                                   .query = Matrix(), .key = Matrix(), .value = Matrix()})
+                         .value();
+  EXPECT_FALSE(plain.has_past_key() || plain.has_past_value() || plain.return_present() ||
+               plain.has_query_starts() || plain.has_key_starts());
+}
+
+TEST(MessagesTest, ARotaryEmbeddingGoesToItsFields) {
+  const auto message = ToMessage(ApplyRotaryEmbeddingRequest{.input = Matrix(),
+                                                             .head_count = 3,
+                                                             .cos = Vector(),
+                                                             .sin = Matrix(),
+                                                             .position_ids = Vector(),
+                                                             .rotary_width = 4,
+                                                             .interleaved = true})
+                           .value();
+  EXPECT_TRUE(IsMatrix(message.input()));
+  EXPECT_EQ(message.head_count(), 3);
+  EXPECT_TRUE(IsVector(message.cos()));
+  EXPECT_TRUE(IsMatrix(message.sin()));
+  EXPECT_TRUE(IsVector(message.position_ids()));
+  EXPECT_EQ(message.rotary_width(), 4);
+  EXPECT_TRUE(message.interleaved());
+  const auto plain =
+      ToMessage(ApplyRotaryEmbeddingRequest{.input = Matrix(), .cos = Matrix(), .sin = Matrix()})
+          .value();
+  EXPECT_FALSE(plain.has_position_ids() || plain.interleaved());
+  EXPECT_EQ(plain.rotary_width(), 0);
+}
+
+TEST(MessagesTest, EveryStateToMergeIsSentInOrder) {
+  const auto message =
+      ToMessage(MergeAttentionStatesRequest{.states = {{Matrix(), Vector()}, {Vector(), Matrix()}}})
+          .value();
+  ASSERT_EQ(message.states_size(), 2);
+  EXPECT_TRUE(IsMatrix(message.states(0).output()) && IsVector(message.states(0).log_sum_exp()));
+  EXPECT_TRUE(IsVector(message.states(1).output()) && IsMatrix(message.states(1).log_sum_exp()));
+  const TensorRef wrong(kFour, {3, 2});
+  EXPECT_THAT(std::string(ToMessage(MergeAttentionStatesRequest{
+                                        .states = {{Matrix(), Vector()}, {Matrix(), wrong}}})
+                              .status()
+                              .message()),
+              HasSubstr("states[1].log_sum_exp: "));
+}
+
 TEST(MessagesTest, AContradictoryTensorIsNamed) {
   const TensorRef wrong(kFour, {3, 2});
   const auto error = [](const auto& request) {
@@ -249,6 +315,64 @@ TEST(MessagesTest, AnAnswerIsReadWhole) {
   EXPECT_EQ(result.execution.thread_count, 2);
   EXPECT_EQ(result.execution.total_ns, 3);
   EXPECT_EQ(result.execution.request_id, "id");
+}
+
+// Sets every tensor of a message to a vector whose one number is that of its field.
+void NumberTensors(google::protobuf::Message* message) {
+  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i) {
+    const google::protobuf::FieldDescriptor* field = message->GetDescriptor()->field(i);
+    if (field->message_type() != v1::Tensor::descriptor()) continue;
+    auto* tensor =
+        static_cast<v1::Tensor*>(message->GetReflection()->MutableMessage(message, field));
+    tensor->add_shape(1);
+    tensor->add_floats(static_cast<float>(field->number()));
+  }
+}
+
+TEST(MessagesTest, EveryTensorOfAnAnswerHasItsPlace) {
+  v1::AttentionResponse response;
+  NumberTensors(&response);
+  const AttentionResult result = FromMessage(std::move(response)).value();
+  const std::pair<std::optional<TensorValue>, int> places[] = {
+      {result.output, v1::AttentionResponse::kOutputFieldNumber},
+      {result.weights, v1::AttentionResponse::kWeightsFieldNumber},
+      {result.scores, v1::AttentionResponse::kScoresFieldNumber},
+      {result.log_sum_exp, v1::AttentionResponse::kLogSumExpFieldNumber},
+      {result.top_weights, v1::AttentionResponse::kTopWeightsFieldNumber},
+      {result.top_keys, v1::AttentionResponse::kTopKeysFieldNumber},
+      {result.entropy, v1::AttentionResponse::kEntropyFieldNumber},
+      {result.key_mass, v1::AttentionResponse::kKeyMassFieldNumber},
+      {result.maximum_weight, v1::AttentionResponse::kMaximumWeightFieldNumber},
+      {result.present_key, v1::AttentionResponse::kPresentKeyFieldNumber},
+      {result.present_value, v1::AttentionResponse::kPresentValueFieldNumber},
+  };
+  for (const auto& [tensor, number] : places) {
+    ASSERT_TRUE(tensor.has_value()) << number;
+    EXPECT_THAT(tensor->As<float>().value(), ElementsAre(number));
+  }
+  // The execution is the one field that is no tensor.
+  EXPECT_EQ(v1::AttentionResponse::descriptor()->field_count(),
+            static_cast<int>(std::size(places)) + 1);
+}
+
+TEST(MessagesTest, TheOtherAnswersAreReadWhole) {
+  v1::ApplyRotaryEmbeddingResponse rotary;
+  EXPECT_EQ(FromMessage(rotary).status().code(), absl::StatusCode::kInternal);
+  NumberTensors(&rotary);
+  rotary.mutable_execution()->set_thread_count(3);
+  const RotaryEmbeddingResult turned = FromMessage(rotary).value();
+  EXPECT_THAT(turned.output.As<float>().value(), ElementsAre(1));
+  EXPECT_EQ(turned.execution.thread_count, 3);
+
+  v1::MergeAttentionStatesResponse merge;
+  NumberTensors(&merge);
+  merge.mutable_execution()->set_thread_count(4);
+  const MergedStateResult merged = FromMessage(merge).value();
+  EXPECT_THAT(merged.output.As<float>().value(), ElementsAre(1));
+  EXPECT_THAT(merged.log_sum_exp.As<float>().value(), ElementsAre(2));
+  EXPECT_EQ(merged.execution.thread_count, 4);
+  merge.clear_log_sum_exp();
+  EXPECT_THAT(std::string(FromMessage(merge).status().message()), HasSubstr("log_sum_exp"));
 }
 
 TEST(MessagesTest, AnAnswerThatContradictsItselfIsRefused) {

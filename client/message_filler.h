@@ -1,0 +1,43 @@
+// Tensors into messages.
+
+#ifndef ATTENTION_CLIENT_MESSAGE_FILLER_H_
+#define ATTENTION_CLIENT_MESSAGE_FILLER_H_
+
+#include <optional>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "attention/v1/options.pb.h"
+#include "attention/v1/tensor.pb.h"
+#include "client/attention_options.h"
+#include "client/tensor.h"
+
+namespace attention::client {
+
+[[nodiscard]] v1::DataType ToMessage(DataType type);
+
+// Fills messages and remembers the first tensor that contradicts itself. After one, nothing more is
+// copied.
+class MessageFiller {
+ public:
+  // `field` names the tensor in the status.
+  void Fill(const TensorRef& tensor, std::string_view field, v1::Tensor* message);
+
+  // Field by field: all that is given.
+  void Fill(const AttentionOptions& options, v1::AttentionOptions* message);
+
+  [[nodiscard]] const absl::Status& status() const { return status_; }
+
+ private:
+  void FillScore(const AttentionOptions& options, v1::AttentionOptions* message);
+  void FillMasks(const AttentionOptions& options, v1::AttentionOptions* message);
+  void FillVisibility(const AttentionOptions& options, v1::AttentionOptions* message);
+  void FillBiases(const AttentionOptions& options, v1::AttentionOptions* message);
+  void FillHeads(const AttentionOptions& options, v1::AttentionOptions* message);
+
+  absl::Status status_;
+};
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_MESSAGE_FILLER_H_
