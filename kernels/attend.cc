@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "kernels/implementation.h"
+#include "kernels/rotary_operands.h"
 #include "kernels/visibility.h"
 
 namespace attention::kernels {
 namespace {
 
-// Never null for a valid problem: the last implementation offers everything and runs anywhere.
+// Never null for a valid problem: the last implementation offers everything and runs anywhere. None
+// is asked to turn queries and keys.
 const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options) {
   for (const Implementation* implementation : AllImplementations()) {
     if (IsUsable(*implementation) && implementation->Offers(problem, options)) {
@@ -25,12 +27,15 @@ absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
                                        const AttentionOutputs& outputs,
                                        const Execution& execution) {
   if (absl::Status status = Validate(problem, options, outputs); !status.ok()) return status;
-  const Implementation* implementation = Choose(problem, options);
-  if (implementation == nullptr) {
-    return absl::UnimplementedError("no usable implementation offers this combination of options");
-  }
-  absl::StatusOr<AttentionReport> report =
-      implementation->Run(problem, options, outputs, execution);
+  const auto run = [&](const AttentionProblem& rotated) -> absl::StatusOr<AttentionReport> {
+    const Implementation* implementation = Choose(rotated, options);
+    if (implementation == nullptr) {
+      return absl::UnimplementedError(
+          "no usable implementation offers this combination of options");
+    }
+    return implementation->Run(rotated, options, outputs, execution);
+  };
+  absl::StatusOr<AttentionReport> report = WithRotatedOperands(problem, execution, run);
   if (report.ok() && StopRequested(execution)) return absl::CancelledError("stopped on request");
   return report;
 }
@@ -68,7 +73,8 @@ double EstimateFlops(const AttentionProblem& problem) {
 }
 
 double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptions& options) {
-  if (problem.query.type == DataType::kF64) return 0;  // read in place
+  const double rotated_bytes = RotatedBytes(problem);
+  if (problem.query.type == DataType::kF64) return rotated_bytes;  // the rest is read in place
   // Of a number: three parts of two bytes, or f32 where the processor has no BF16 products.
   const bool splits = problem.query.type == DataType::kF32 && options.precision != Precision::kF32;
   const double number_bytes = splits ? 6 : 4;
@@ -82,12 +88,15 @@ double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptio
   const double widths =
       kSpread * (static_cast<double>(problem.key.extents[3]) + (splits ? 31 : 1)) +
       static_cast<double>(problem.value.extents[3]) + 15;
-  return static_cast<double>(problem.key.extents[0]) * static_cast<double>(problem.key.extents[1]) *
-         padded_keys * widths * number_bytes;
+  return rotated_bytes + static_cast<double>(problem.key.extents[0]) *
+                             static_cast<double>(problem.key.extents[1]) * padded_keys * widths *
+                             number_bytes;
 }
 
 bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options) {
-  const Implementation* implementation = Choose(problem, options);
+  AttentionProblem rotated = problem;
+  rotated.rotary.reset();
+  const Implementation* implementation = Choose(rotated, options);
   return implementation != nullptr && implementation->name() == "unfused-float64";
 }
 

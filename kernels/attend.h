@@ -101,8 +101,8 @@ struct AttentionReport {
 [[nodiscard]] double EstimateFlops(const AttentionProblem& problem);
 
 // Bytes of packed keys and values that Attend holds at most for this problem at a time, or of
-// partial results where queries are few. A double, since it must not overflow. Extents alone
-// matter.
+// partial results where queries are few, and of turned queries and keys. A double, since it must
+// not overflow. Extents alone matter.
 [[nodiscard]] double EstimatePackedBytes(const AttentionProblem& problem,
                                          const AttentionOptions& options);
 

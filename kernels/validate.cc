@@ -1,66 +1,13 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/attend.h"
+#include "kernels/field_checks.h"
+#include "kernels/rotary_embedding.h"
 
 namespace attention::kernels {
 namespace {
-
-absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
-
-absl::Status Invalid(absl::string_view field, absl::string_view got, absl::string_view want) {
-  return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", want ", want));
-}
-
-std::string ShapeText(const Extents& extents) {
-  return absl::StrCat("[", extents[0], ", ", extents[1], ", ", extents[2], ", ", extents[3], "]");
-}
-
-bool IsFloating(DataType type) { return type != DataType::kBool; }
-
-// Whether the elements' bytes can be counted in 64 bits.
-bool FitsInMemory(const Extents& extents, DataType type) {
-  int64_t bytes = static_cast<int64_t>(ElementBytes(type));
-  for (const int64_t extent : extents) {
-    if (__builtin_mul_overflow(bytes, extent, &bytes)) return false;
-  }
-  return true;
-}
-
-absl::Status CheckOperand(absl::string_view field, const TensorView& view, DataType type) {
-  if (view.type != type) {
-    return Invalid(absl::StrCat(field, ".type"), ToAbsl(Name(view.type)),
-                   absl::StrCat(ToAbsl(Name(type)), " as the query"));
-  }
-  for (int axis = 0; axis < 4; ++axis) {
-    const int64_t extent = view.extents[axis];
-    const bool may_be_zero = axis == 0 || axis == 2;  // an empty batch or sequence
-    if (extent < (may_be_zero ? 0 : 1)) {
-      return Invalid(absl::StrCat(field, ".extents[", axis, "]"), absl::StrCat(extent),
-                     may_be_zero ? ">= 0" : "> 0");
-    }
-  }
-  if (!FitsInMemory(view.extents, view.type)) {
-    return Invalid(absl::StrCat(field, ".extents"), ShapeText(view.extents),
-                   "fewer than 2^63 bytes");
-  }
-  if (ElementCount(view.extents) > 0 && !view.present()) {
-    return Invalid(absl::StrCat(field, ".data"), "null", "an array");
-  }
-  if (view.extents[3] > 1 && view.strides[3] != 1) {
-    return Invalid(absl::StrCat(field, ".strides[3]"), absl::StrCat(view.strides[3]), "1");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckExtent(absl::string_view field, int64_t got, int64_t want,
-                         absl::string_view whose) {
-  if (got == want) return absl::OkStatus();
-  return Invalid(field, absl::StrCat(got), absl::StrCat(want, " as ", whose));
-}
 
 absl::Status CheckRelations(const AttentionProblem& problem, ScoreKind score) {
   const Extents& query = problem.query.extents;
@@ -115,27 +62,6 @@ absl::Status CheckKeyLengths(const AttentionProblem& problem) {
   return absl::OkStatus();
 }
 
-absl::Status CheckDense(absl::string_view field, const TensorView& view, const Extents& extents,
-                        DataType type) {
-  if (view.type != type) {
-    return Invalid(absl::StrCat(field, ".type"), ToAbsl(Name(view.type)), ToAbsl(Name(type)));
-  }
-  if (view.extents != extents) {
-    return Invalid(absl::StrCat(field, ".extents"), ShapeText(view.extents), ShapeText(extents));
-  }
-  if (!FitsInMemory(extents, type)) {
-    return Invalid(absl::StrCat(field, ".extents"), ShapeText(extents), "fewer than 2^63 bytes");
-  }
-  if (ElementCount(extents) > 0 && !view.present()) {
-    return Invalid(absl::StrCat(field, ".data"), "null", "an array");
-  }
-  if (view.strides != DenseStrides(extents)) {
-    return Invalid(absl::StrCat(field, ".strides"), ShapeText(view.strides),
-                   ShapeText(DenseStrides(extents)));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckScoreParameters(const AttentionProblem& problem, ScoreKind score) {
   const int64_t query_width = problem.query.extents[3];
   const int64_t key_width = problem.key.extents[3];
@@ -175,7 +101,6 @@ absl::Status CheckOffered(const AttentionProblem& problem, const AttentionOption
                   {"head_factors", !problem.head_factors.empty()},
                   {"alibi", !problem.alibi.slopes.empty()},
                   {"bucketed_bias", !problem.bucketed_bias.table.empty()},
-                  {"rotary", problem.rotary.has_value()},
                   {"softcap", options.softcap.has_value()},
                   {"fully_masked", options.fully_masked != FullyMasked::kZeros},
                   {"scores", options.scores == ScoresOutput::kCapped},
@@ -195,6 +120,14 @@ absl::Status CheckOptions(const AttentionProblem& problem, const AttentionOption
     return Invalid("multiplicative_mask", "a softmax normalization", "normalization none");
   }
   return CheckScoreParameters(problem, options.score);
+}
+
+absl::Status CheckRotary(const AttentionProblem& problem, ScoreKind score) {
+  if (!problem.rotary.has_value()) return absl::OkStatus();
+  if (score != ScoreKind::kDotProduct) {
+    return absl::UnimplementedError("rotary: not offered with another score than the dot product");
+  }
+  return ValidateRotaryEmbedding(*problem.rotary, problem.key.extents[3]);
 }
 
 absl::Status CheckOutputs(const AttentionProblem& problem, const AttentionOptions& options,
@@ -235,6 +168,7 @@ absl::Status Validate(const AttentionProblem& problem, const AttentionOptions& o
   status.Update(CheckMask("multiplicative_mask", problem.multiplicative_mask, problem, false));
   status.Update(CheckKeyLengths(problem));
   status.Update(CheckOptions(problem, options));
+  status.Update(CheckRotary(problem, options.score));
   if (status.ok()) status = CheckOutputs(problem, options, outputs);
   return status;
 }

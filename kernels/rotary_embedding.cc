@@ -1,0 +1,265 @@
+#include "kernels/rotary_embedding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <new>
+#include <numbers>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/aligned_array.h"
+#include "kernels/convert.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/rotary_rows.h"
+#include "kernels/field_checks.h"
+#include "kernels/first_error.h"
+
+namespace attention::kernels {
+namespace {
+
+// Rows of one head whose cosines and sines (32 KiB at width 128) stay in the first-level cache
+// while the heads of an item pass over them.
+constexpr int64_t kItemRows = 64;
+constexpr int64_t kItemHeads = 32;
+
+// A thread keeps tables up to this width of rows for its next call.
+constexpr size_t kKeptElements = size_t{1} << 17;
+
+// Rows to turn: their operands, and which numbers of them.
+struct Rotation {
+  const TensorView& input;
+  const MutableTensorView& output;
+  int64_t pair_count;
+  bool interleaved;
+};
+
+// Some rows of one batch entry, and the tables [count, pair_count] to fill for them.
+template <class Number>
+struct TableRows {
+  int64_t batch;
+  int64_t first;
+  int64_t count;
+  Number* cosines;
+  Number* sines;
+};
+
+void Rotate(const RotatedRows& rows, const float* cosines, const float* sines) {
+  RotateRows(rows, cosines, sines);
+}
+void Rotate(const RotatedRows& rows, const double* cosines, const double* sines) {
+  RotateF64Rows(rows, cosines, sines);
+}
+
+template <class Number>
+void RotateHeads(const Rotation& rotation, const TableRows<Number>& table, int64_t first_head,
+                 int64_t end_head) {
+  const auto element_bytes = static_cast<int64_t>(ElementBytes(rotation.input.type));
+  for (int64_t head = first_head; head < end_head; ++head) {
+    Rotate({.type = rotation.input.type,
+            .input = RowAddress(rotation.input, table.batch, head, table.first),
+            .input_stride_bytes = rotation.input.strides[2] * element_bytes,
+            .output = RowAddress(rotation.output, table.batch, head, table.first),
+            .output_stride_bytes = rotation.output.strides[2] * element_bytes,
+            .row_count = table.count,
+            .width = rotation.input.extents[3],
+            .pair_count = rotation.pair_count,
+            .interleaved = rotation.interleaved},
+           table.cosines, table.sines);
+  }
+}
+
+// `fill` fills a TableRows<Number>.
+template <class Number, class Fill>
+absl::StatusOr<int> RotateAll(const Rotation& rotation, const Execution& execution, Fill fill) {
+  const auto [batch_count, head_count, row_count, width] = rotation.input.extents;
+  const int64_t row_blocks = (row_count + kItemRows - 1) / kItemRows;
+  const int64_t head_blocks = (head_count + kItemHeads - 1) / kItemHeads;
+  FirstError error;
+  const auto rotate_item = [&](int64_t item) {
+    thread_local AlignedArray<Number> tables;
+    const int64_t first = item / head_blocks % row_blocks * kItemRows;
+    const int64_t first_head = item % head_blocks * kItemHeads;
+    const int64_t count = std::min(kItemRows, row_count - first);
+    const auto elements = static_cast<size_t>(count * rotation.pair_count);
+    try {
+      tables.Reserve(2 * elements);
+    } catch (const std::bad_alloc&) {
+      error.Update(absl::ResourceExhaustedError("no memory for cosines and sines"));
+      return;
+    }
+    const TableRows<Number> table = {.batch = item / head_blocks / row_blocks,
+                                     .first = first,
+                                     .count = count,
+                                     .cosines = tables.data(),
+                                     .sines = tables.data() + elements};
+    fill(table);
+    RotateHeads(rotation, table, first_head, std::min(head_count, first_head + kItemHeads));
+    if (tables.size() > kKeptElements) tables = {};
+  };
+  const int threads = RunItems(execution, batch_count * row_blocks * head_blocks, rotate_item);
+  if (absl::Status status = error.Get(); !status.ok()) return status;
+  if (StopRequested(execution)) return absl::CancelledError("stopped on request");
+  return threads;
+}
+
+// The rates of all pairs, in memory that the thread keeps for its next call. Throws std::bad_alloc.
+TurnRates RatesOf(const RotaryEmbedding& rotary, int64_t width) {
+  thread_local AlignedArray<double> numbers;
+  const int64_t pair_count = width / 2;
+  numbers.Reserve(static_cast<size_t>(2 * pair_count));
+  double* const high = numbers.data();
+  double* const low = high + pair_count;
+  for (int64_t k = 0; k < pair_count; ++k) {
+    const long double exponent =
+        -2.0L * static_cast<long double>(k) / static_cast<long double>(width);
+    const long double radians = static_cast<long double>(rotary.position_scale) *
+                                std::pow(static_cast<long double>(rotary.base), exponent);
+    const long double turns = radians / (2.0L * std::numbers::pi_v<long double>);
+    int binary_exponent = 0;
+    const long double mantissa = std::frexp(turns, &binary_exponent);
+    const long double kept = std::nearbyint(std::ldexp(mantissa, kExactRateBits));
+    high[k] = static_cast<double>(std::ldexp(kept, binary_exponent - kExactRateBits));
+    low[k] = static_cast<double>(turns - static_cast<long double>(high[k]));
+  }
+  return {.high = high, .low = low, .pair_count = pair_count};
+}
+
+int64_t SaturatingSum(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return a < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+}
+
+template <class Number>
+absl::StatusOr<int> RotateByPositions(const Rotation& rotation, const TurnRates& rates,
+                                      const RowPositions& positions, const Execution& execution) {
+  return RotateAll<Number>(rotation, execution, [&](const TableRows<Number>& table) {
+    const int64_t first = positions.batch_firsts.empty()
+                              ? positions.first
+                              : positions.batch_firsts[static_cast<size_t>(table.batch)];
+    for (int64_t i = 0; i < table.count; ++i) {
+      const int64_t position = SaturatingSum(first, table.first + i);
+      TurnsToCosines(position, rates, table.cosines + i * rates.pair_count,
+                     table.sines + i * rates.pair_count);
+    }
+  });
+}
+
+void CopyTableRow(DataType type, const std::byte* source, int64_t count, float* destination) {
+  ConvertToF32(type, source, count, destination);
+}
+void CopyTableRow(DataType type, const std::byte* source, int64_t count, double* destination) {
+  LoadElements(type, source, count, destination);
+}
+
+template <class Number>
+absl::StatusOr<int> RotateByTables(const Rotation& rotation, const RotaryTables& tables,
+                                   const Execution& execution) {
+  const int64_t row_count = rotation.input.extents[2];
+  return RotateAll<Number>(rotation, execution, [&](const TableRows<Number>& table) {
+    for (int64_t i = 0; i < table.count; ++i) {
+      const int64_t row = table.first + i;
+      const bool shared = tables.row_positions != nullptr;
+      const int64_t batch = shared ? 0 : table.batch;
+      const int64_t table_row = shared ? tables.row_positions[table.batch * row_count + row] : row;
+      CopyTableRow(tables.cosines.type, RowAddress(tables.cosines, batch, 0, table_row),
+                   rotation.pair_count, table.cosines + i * rotation.pair_count);
+      CopyTableRow(tables.sines.type, RowAddress(tables.sines, batch, 0, table_row),
+                   rotation.pair_count, table.sines + i * rotation.pair_count);
+    }
+  });
+}
+
+absl::Status CheckRows(const TensorView& input, const MutableTensorView& output) {
+  if (!IsFloating(input.type)) {
+    return Invalid("input.type", ToAbsl(Name(input.type)), "a floating point type");
+  }
+  if (absl::Status status = CheckOperand("input", input, input.type); !status.ok()) return status;
+  if (output.extents != input.extents) {
+    return Invalid("output.extents", ShapeText(output.extents), ShapeText(input.extents));
+  }
+  return CheckOperand("output", output, input.type, "the input");
+}
+
+absl::Status CheckWidth(absl::string_view field, int64_t width, int64_t row_width) {
+  if (width < 0 || width > row_width || width % 2 != 0) {
+    return Invalid(field, absl::StrCat(width), absl::StrCat("even, between 0 and ", row_width));
+  }
+  if (width == 0 && row_width % 2 != 0) {
+    return Invalid(field, absl::StrCat("0 for the row width ", row_width), "an even width");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRowPositions(const RotaryTables& tables, const TensorView& input) {
+  const int64_t table_rows = tables.cosines.extents[2];
+  const int64_t row_count = input.extents[0] * input.extents[2];
+  for (int64_t row = 0; row < row_count; ++row) {
+    const int64_t position = tables.row_positions[row];
+    if (position < 0 || position >= table_rows) {
+      return Invalid(absl::StrCat("row_positions[", row, "]"), absl::StrCat(position),
+                     absl::StrCat("in [0, ", table_rows, ")"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTables(const RotaryTables& tables, const TensorView& input, int64_t pair_count) {
+  const bool shared = tables.row_positions != nullptr;
+  const Extents want = {shared ? 1 : input.extents[0], 1,
+                        shared ? tables.cosines.extents[2] : input.extents[2], pair_count};
+  absl::Status status = CheckDense("cosines", tables.cosines, want, input.type);
+  status.Update(CheckDense("sines", tables.sines, want, input.type));
+  if (status.ok() && shared) status = CheckRowPositions(tables, input);
+  return status;
+}
+
+}  // namespace
+
+absl::Status ValidateRotaryEmbedding(const RotaryEmbedding& rotary, int64_t row_width) {
+  if (!std::isfinite(rotary.base) || rotary.base <= 0) {
+    return Invalid("rotary.base", absl::StrCat(rotary.base), "a finite number > 0");
+  }
+  if (!std::isfinite(rotary.position_scale)) {
+    return Invalid("rotary.position_scale", absl::StrCat(rotary.position_scale), "a finite number");
+  }
+  return CheckWidth("rotary.width", rotary.width, row_width);
+}
+
+absl::StatusOr<int> ApplyRotaryEmbedding(const RotaryEmbedding& rotary,
+                                         const RowPositions& positions, const TensorView& input,
+                                         const MutableTensorView& output,
+                                         const Execution& execution) {
+  absl::Status status = CheckRows(input, output);
+  if (status.ok()) status = ValidateRotaryEmbedding(rotary, input.extents[3]);
+  const auto batch_firsts = static_cast<int64_t>(positions.batch_firsts.size());
+  if (status.ok() && batch_firsts != 0 && batch_firsts != input.extents[0]) {
+    status = Invalid("batch_firsts", absl::StrCat(batch_firsts, " positions"),
+                     absl::StrCat(input.extents[0], " as input.extents[0]"));
+  }
+  if (!status.ok()) return status;
+  const int64_t width = rotary.width == 0 ? input.extents[3] : rotary.width;
+  const Rotation rotation = {input, output, width / 2, rotary.interleaved};
+  try {
+    const TurnRates rates = RatesOf(rotary, width);
+    return input.type == DataType::kF64
+               ? RotateByPositions<double>(rotation, rates, positions, execution)
+               : RotateByPositions<float>(rotation, rates, positions, execution);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("no memory for the rates of rotary pairs");
+  }
+}
+
+absl::StatusOr<int> ApplyRotaryTables(const RotaryTables& tables, const TensorView& input,
+                                      const MutableTensorView& output, const Execution& execution) {
+  absl::Status status = CheckRows(input, output);
+  if (status.ok()) status = CheckWidth("width", tables.width, input.extents[3]);
+  if (!status.ok()) return status;
+  const int64_t width = tables.width == 0 ? input.extents[3] : tables.width;
+  if (status = CheckTables(tables, input, width / 2); !status.ok()) return status;
+  const Rotation rotation = {input, output, width / 2, tables.interleaved};
+  return input.type == DataType::kF64 ? RotateByTables<double>(rotation, tables, execution)
+                                      : RotateByTables<float>(rotation, tables, execution);
+}
+
+}  // namespace attention::kernels
