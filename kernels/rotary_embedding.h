@@ -6,8 +6,8 @@
 // for the pairs (k, k + width / 2) or, interleaved, (2 k, 2 k + 1) of the first `width` numbers of
 // a row, k = 0 .. width / 2 - 1; the rest of the row stays as it is.
 //
-// F32, F16 and BF16 are computed in f32 and rounded once, F64 in float64. The bits of a row depend
-// on its numbers and its angles alone.
+// F32, F16 and BF16 are computed in f32 and rounded once (BF16 results below 2^-126 may become 0),
+// F64 in float64. The bits of a row depend on its numbers and its angles alone.
 //
 // Sources: Su et al., "RoFormer" (2021); the operator RotaryEmbedding of ONNX (opset 23).
 
