@@ -19,7 +19,7 @@ def disagreements(request, response, expected=None):
     contract's own answer."""
     expected = expected or answer(request)
     found = []
-    for name, wanted in _asked_for(request, expected).items():
+    for name, wanted in asked_for(request, expected).items():
         found += _presence(response, name, wanted is not None)
         if wanted is not None and response.HasField(name):
             found += differences(name, getattr(response, name), wanted)
@@ -30,7 +30,7 @@ def disagreements(request, response, expected=None):
     return found
 
 
-def _asked_for(request, expected):
+def asked_for(request, expected):
     """What each tensor of the response should be; None where it should be absent."""
     options = request.options
     asked = {"output": expected.output, "scores": None}
@@ -53,25 +53,29 @@ def _presence(response, name, wanted):
 def differences(name, tensor, expected):
     """What is wrong with a tensor that should be a Bounded array; nothing or one sentence."""
     got = to_array(tensor)
+    # Float64 written as `floats` is rounded once more.
+    written = 2.0**-24 * numpy.abs(got) if tensor.floats else 0
+    return array_differences(name, got, expected, written)
+
+
+def array_differences(name, got, expected, slack=0):
     if got.shape != expected.value.shape:
         return [f"{name}: got shape {got.shape}, want {expected.value.shape}"]
     finite = numpy.isfinite(expected.value)
-    same = numpy.array_equal(got[~finite], expected.value[~finite], equal_nan=True)
-    if not same:
+    if not numpy.array_equal(got[~finite], expected.value[~finite], equal_nan=True):
         return [f"{name}: not infinite or NaN where it should be"]
-    difference = numpy.abs(got[finite] - expected.value[finite])
-    # Float64 written as `floats` is rounded once more.
-    written = 2.0**-24 * numpy.abs(got[finite]) if tensor.floats else 0
-    bound = expected.error[finite] + written
-    if (difference <= bound).all():  # false for NaN
+    difference = numpy.abs(got - numpy.where(finite, expected.value, 0))
+    bound = expected.error + slack
+    off = finite & ~(difference <= bound)  # true for NaN
+    if not off.any():
         return []
-    with numpy.errstate(divide="ignore", invalid="ignore"):
-        excess = numpy.where(difference <= bound, 0, difference / bound)
-    worst = int(numpy.argmax(numpy.where(numpy.isnan(excess), numpy.inf, excess)))
-    place = tuple(int(axis[worst]) for axis in numpy.nonzero(finite))
-    return [f"{name}{list(place)}: got {got[finite][worst]}, want {expected.value[finite][worst]}, "
-            f"off by {difference[worst]:.3g}, allowed {bound[worst]:.3g}; "
-            f"{numpy.count_nonzero(excess)} of {excess.size} are off"]
+    with numpy.errstate(divide="ignore"):
+        excess = numpy.where(off, difference / bound, 0)
+    place = numpy.unravel_index(numpy.argmax(numpy.nan_to_num(excess, nan=numpy.inf)), got.shape)
+    return [f"{name}{[int(each) for each in place]}: got {got[place]}, want "
+            f"{expected.value[place]}, off by {difference[place]:.3g}, allowed "
+            f"{numpy.broadcast_to(bound, got.shape)[place]:.3g}; {numpy.count_nonzero(off)} of "
+            f"{off.size} are off"]
 
 
 def _top_weights(count, response, expected):

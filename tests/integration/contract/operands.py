@@ -54,6 +54,9 @@ def _projected_operands(request, roundoff):
         projected = exact(array if array.ndim == 3 else array[None])
         if projections.HasField(name):
             projected = _project(projected, getattr(projections, name), roundoff)
+        appended = f"appended_{name}"
+        if appended in projections.DESCRIPTOR.fields_by_name and projections.HasField(appended):
+            projected = _append(projected, getattr(projections, appended))
         operands.append(projected.map(lambda a, n=heads: _split_heads(a, n)))
 
     def shape_output(attended):
@@ -63,6 +66,13 @@ def _projected_operands(request, roundoff):
         return joined if has_batch else joined.map(lambda a: a[0])
 
     return Operands(*operands, shape_output, has_batch)
+
+
+def _append(rows, tensor):
+    """One more row after those of every batch entry."""
+    batch, _, width = rows.value.shape
+    row = numpy.broadcast_to(to_array(tensor), (batch, 1, width))
+    return concatenate([rows, exact(row)], axis=1)
 
 
 def _multi_head_sources(request):

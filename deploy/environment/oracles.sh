@@ -1,0 +1,26 @@
+# Runs tests/oracles with the libraries that judge the server there. Sourced by deploy/test, inside
+# deploy/env.
+# shellcheck shell=bash
+
+# shellcheck source=python.sh
+source "$environment_folder/python.sh"
+
+# run_oracles [ARGUMENT...]: becomes tests/oracles/run in that environment. Fails where a library
+# cannot be had: an oracle that is not asked says nothing.
+run_oracles() {
+  local folder missing
+  folder=$(python_environment_folder)
+  ensure_built release attention_server attention_conformance_stubs
+  step "install the oracles" ensure_python_packages "$folder" oracles
+  mapfile -t missing < <(missing_python_packages "$folder" oracles)
+  if [[ ${#missing[@]} -gt 0 ]]; then
+    say "no verdict without ${missing[*]}; see above why it cannot be installed"
+    exit 1
+  fi
+  cd -- "$project_folder" || return
+  export KERAS_BACKEND=torch KERAS_HOME=$folder/keras
+  export TEST_SERVER_BINARY=$project_folder/build/release/bin/attention_server
+  PYTHONPATH=build/release/tests/integration/stubs:tests/integration
+  export PYTHONPATH=$PYTHONPATH:build/release/tests/conformance/stubs:tests/conformance
+  exec "$folder/bin/python" -B -W ignore tests/oracles/run "$@"
+}
