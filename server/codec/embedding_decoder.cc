@@ -167,7 +167,8 @@ absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReade
   task.query = query.source;
   task.key = key.source;
   task.value = value.source;
-  ATTENTION_RETURN_IF_ERROR(DecodeOptions(request.options, reader, task));
+  ATTENTION_RETURN_IF_ERROR(
+      DecodeOptions({request.options, request.query.has_batch, reader, task}));
   ATTENTION_RETURN_IF_ERROR(
       DecodeOutput(request, counts.query * value.head_width(), reader, decoded));
   decoded.response_form.floats = reader.floats_only();

@@ -21,6 +21,21 @@ namespace attention::server {
   return FieldError(path, "nothing", "a tensor");
 }
 
+// kInvalidArgument: "options.sinks: got another number at element 3, want finite". For elements,
+// which are never repeated.
+[[nodiscard]] inline absl::Status ElementError(const absl::AlphaNum& path,
+                                               const absl::AlphaNum& index,
+                                               const absl::AlphaNum& want) {
+  return FieldError(path, absl::StrCat("another number at element ", index), want);
+}
+
+// kUnimplemented: "options.return_entropy: not offered with options.normalization ...". For what
+// has a meaning that this server does not compute.
+[[nodiscard]] inline absl::Status NotOffered(const absl::AlphaNum& path,
+                                             const absl::AlphaNum& other) {
+  return absl::UnimplementedError(absl::StrCat(path, ": not offered with ", other));
+}
+
 }  // namespace attention::server
 
 #endif  // ATTENTION_SERVER_CODEC_FIELD_ERROR_H_

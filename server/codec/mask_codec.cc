@@ -1,43 +1,49 @@
 #include "server/codec/mask_codec.h"
 
 #include <algorithm>
-#include <cstring>
+#include <span>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
 #include "server/codec/operand_checks.h"
+#include "server/codec/positions_codec.h"
 #include "server/codec/protocol_limits.h"
 #include "server/codec/status_macros.h"
 
 namespace attention::server {
 namespace {
 
-constexpr absl::string_view kAxisNames[] = {"the batch", "the query heads", "the queries",
-                                            "the keys"};
+// The extents that a mask is aligned with.
+struct MaskTarget {
+  kernels::Extents extents;
+  absl::string_view axis_names[kMaxRank];
+};
 
-kernels::Extents ScoreExtents(const AttentionTask& task) {
-  const kernels::Extents& query = task.query.view.extents;
-  return {query[0], query[1], query[2], task.key.view.extents[2]};
+MaskTarget ScoresOf(const OptionsDecoding& decoding) {
+  return {{decoding.batch(), decoding.query_heads(), decoding.query_count(), decoding.key_count()},
+          {"the batch", "the query heads", "the queries", "the keys"}};
 }
 
-absl::StatusOr<kernels::TensorView> ReadMask(const v1::Tensor& tensor, absl::string_view path,
-                                             const AttentionTask& task, TensorReader& reader) {
-  ATTENTION_ASSIGN_OR_RETURN(const WireTensor mask, reader.Read(tensor, path));
-  const kernels::Extents target = ScoreExtents(task);
+// Aligns a mask at the right. Its last extent may be less than the keys if `short_keys` is not
+// null, and is then written there.
+absl::StatusOr<kernels::TensorView> AlignMask(const WireTensor& mask, absl::string_view path,
+                                              const MaskTarget& target, int64_t* short_keys) {
   kernels::TensorView view;
   view.data = mask.data;
-  view.extents = target;
+  view.extents = target.extents;
   int64_t dense_stride = 1;
   for (int axis = mask.rank - 1; axis >= 0; --axis) {
     const int target_axis = axis + kMaxRank - mask.rank;
     const int64_t extent = mask.shape[axis];
-    if (extent != 1 && extent != target[target_axis]) {
-      return FieldError(
-          ShapePath(path, axis), extent,
-          absl::StrCat("1 or ", target[target_axis], " as ", kAxisNames[target_axis]));
+    const int64_t want = target.extents[target_axis];
+    const bool is_short = short_keys != nullptr && axis == mask.rank - 1 && extent < want;
+    if (is_short) *short_keys = extent;
+    if (extent != 1 && extent != want && !is_short) {
+      return FieldError(ShapePath(path, axis), extent,
+                        absl::StrCat("1 or ", want, " as ", target.axis_names[target_axis]));
     }
-    view.strides[target_axis] = extent == 1 ? 0 : dense_stride;
+    view.strides[target_axis] = extent == 1 && !is_short ? 0 : dense_stride;
     dense_stride *= extent;
   }
   if (const auto type = KernelType(mask.type); type.has_value()) {
@@ -47,25 +53,41 @@ absl::StatusOr<kernels::TensorView> ReadMask(const v1::Tensor& tensor, absl::str
   return FieldError(absl::StrCat(path, ".data_type"), TypeName(mask.type), "a type of masks");
 }
 
-absl::Status DecodeBooleanMask(const v1::Tensor& tensor, TensorReader& reader,
-                               AttentionTask& task) {
-  constexpr absl::string_view kPath = "options.boolean_mask";
-  if (tensor.data_type() != v1::DATA_TYPE_BOOL) {
-    return FieldError(absl::StrCat(kPath, ".data_type"), TypeName(tensor.data_type()),
-                      "DATA_TYPE_BOOL");
+// Hides keys at and after `count`. The kernels do not read masks there.
+void LimitKeys(int64_t count, const OptionsDecoding& decoding) {
+  kernels::AttentionProblem& problem = decoding.task.problem;
+  const std::span<int64_t> limited = decoding.reader.NewNumbers<int64_t>(decoding.batch());
+  for (size_t entry = 0; entry < limited.size(); ++entry) {
+    const bool any = problem.key_lengths.empty();
+    limited[entry] = any ? count : std::min(count, problem.key_lengths[entry]);
   }
-  ATTENTION_ASSIGN_OR_RETURN(task.problem.boolean_mask, ReadMask(tensor, kPath, task, reader));
-  return absl::OkStatus();
+  problem.key_lengths = limited;
+}
+
+absl::StatusOr<kernels::TensorView> ReadMask(const v1::Tensor& tensor, absl::string_view path,
+                                             const OptionsDecoding& decoding) {
+  ATTENTION_ASSIGN_OR_RETURN(const WireTensor mask, decoding.reader.Read(tensor, path));
+  int64_t reached_keys = decoding.key_count();
+  ATTENTION_ASSIGN_OR_RETURN(const kernels::TensorView view,
+                             AlignMask(mask, path, ScoresOf(decoding),
+                                       decoding.options.short_masks() ? &reached_keys : nullptr));
+  if (reached_keys < decoding.key_count()) LimitKeys(reached_keys, decoding);
+  return view;
+}
+
+absl::Status CheckBoolean(const v1::Tensor& tensor, absl::string_view path) {
+  if (tensor.data_type() == v1::DATA_TYPE_BOOL) return absl::OkStatus();
+  return FieldError(absl::StrCat(path, ".data_type"), TypeName(tensor.data_type()),
+                    "DATA_TYPE_BOOL");
 }
 
 // An additive or multiplicative mask.
 absl::StatusOr<kernels::TensorView> ReadNumericMask(const v1::Tensor& tensor,
                                                     absl::string_view path,
-                                                    const AttentionTask& task,
-                                                    TensorReader& reader) {
+                                                    const OptionsDecoding& decoding) {
   const v1::DataType type =
       tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED ? v1::DATA_TYPE_F32 : tensor.data_type();
-  const v1::DataType query_type = WireType(task.type);
+  const v1::DataType query_type = WireType(decoding.task.type);
   if (type != v1::DATA_TYPE_F32 && type != v1::DATA_TYPE_F64 && type != query_type) {
     const bool listed = query_type == v1::DATA_TYPE_F32 || query_type == v1::DATA_TYPE_F64;
     return FieldError(absl::StrCat(path, ".data_type"), TypeName(type),
@@ -73,110 +95,74 @@ absl::StatusOr<kernels::TensorView> ReadNumericMask(const v1::Tensor& tensor,
                           ? "DATA_TYPE_F32 or DATA_TYPE_F64"
                           : absl::StrCat("DATA_TYPE_F32, DATA_TYPE_F64 or ", TypeName(query_type)));
   }
-  return ReadMask(tensor, path, task, reader);
+  return ReadMask(tensor, path, decoding);
 }
 
-absl::Status DecodeMultiplicativeMask(const v1::AttentionOptions& options, TensorReader& reader,
-                                      AttentionTask& task) {
-  if (task.options.normalization != kernels::Normalization::kNone) {
+absl::Status DecodeMultiplicativeMask(const OptionsDecoding& decoding) {
+  const v1::AttentionOptions& options = decoding.options;
+  if (decoding.task.options.normalization != kernels::Normalization::kNone) {
     return FieldError("options.normalization", v1::Normalization_Name(options.normalization()),
                       "NORMALIZATION_NONE with multiplicative_mask");
   }
   ATTENTION_ASSIGN_OR_RETURN(
-      task.problem.multiplicative_mask,
-      ReadNumericMask(options.multiplicative_mask(), "options.multiplicative_mask", task, reader));
+      decoding.task.problem.multiplicative_mask,
+      ReadNumericMask(options.multiplicative_mask(), "options.multiplicative_mask", decoding));
   return absl::OkStatus();
 }
 
-absl::StatusOr<int64_t> ReadCausalOffset(const v1::Causal& causal, int64_t query_count,
-                                         int64_t key_count) {
-  const v1::CausalAlignment alignment = causal.alignment();
-  if (!v1::CausalAlignment_IsValid(alignment)) {
-    return FieldError("options.causal.alignment", static_cast<int>(alignment),
-                      absl::StrCat("0 to ", static_cast<int>(v1::CausalAlignment_MAX)));
-  }
-  const std::string& name = v1::CausalAlignment_Name(alignment);
-  if (alignment == v1::CAUSAL_ALIGNMENT_OFFSET) {
-    if (!causal.has_offset()) {
-      return FieldError("options.causal.offset", "nothing", absl::StrCat("a number with ", name));
-    }
-    if (causal.offset() < -kMaxCausalOffset || causal.offset() > kMaxCausalOffset) {
-      return FieldError("options.causal.offset", causal.offset(), "-2^31 to 2^31");
-    }
-    return causal.offset();
-  }
-  if (causal.has_offset()) {
-    return FieldError("options.causal.offset", causal.offset(),
-                      absl::StrCat("nothing with ", name));
-  }
-  if (alignment == v1::CAUSAL_ALIGNMENT_UNSPECIFIED && query_count != key_count) {
-    return FieldError("options.causal.alignment", name,
-                      absl::StrCat("another, since there are ", query_count, " queries and ",
-                                   key_count, " keys"));
-  }
-  return alignment == v1::CAUSAL_ALIGNMENT_BOTTOM_RIGHT ? key_count - query_count : 0;
+int64_t BlockCount(int64_t count, int64_t block_size) {
+  return (count + block_size - 1) / block_size;
 }
 
-// Element `index` of an INT32 or INT64 tensor.
-int64_t LengthAt(const WireTensor& tensor, int64_t index) {
-  if (tensor.type == v1::DATA_TYPE_INT64) return static_cast<const int64_t*>(tensor.data)[index];
-  return static_cast<const int32_t*>(tensor.data)[index];
-}
-
-absl::Status DecodeKeyLengths(const v1::Tensor& tensor, TensorReader& reader, AttentionTask& task) {
-  constexpr absl::string_view kPath = "options.key_lengths";
-  const kernels::Extents extents = ScoreExtents(task);
-  ATTENTION_ASSIGN_OR_RETURN(const WireTensor lengths, reader.Read(tensor, kPath));
-  if (lengths.type != v1::DATA_TYPE_INT32 && lengths.type != v1::DATA_TYPE_INT64) {
-    return FieldError(absl::StrCat(kPath, ".data_type"), TypeName(lengths.type),
-                      "DATA_TYPE_INT32 or DATA_TYPE_INT64");
-  }
-  ATTENTION_RETURN_IF_ERROR(CheckRank(lengths, kPath, 1));
+absl::Status DecodeBlockMask(const OptionsDecoding& decoding) {
+  constexpr absl::string_view kPath = "options.block_mask.mask";
+  const v1::BlockMask& blocks = decoding.options.block_mask();
+  if (!blocks.has_mask()) return MissingField(kPath);
+  ATTENTION_RETURN_IF_ERROR(CheckRange("options.block_mask.query_block_size",
+                                       blocks.query_block_size(), 1, kMaxBlockSize));
   ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kPath, 0), lengths.shape[0], extents[0], "the batch"));
-  task.key_lengths.resize(static_cast<size_t>(lengths.element_count));
-  for (int64_t i = 0; i < lengths.element_count; ++i) {
-    const int64_t length = LengthAt(lengths, i);
-    if (length < 0 || length > extents[3]) {
-      return FieldError(kPath, absl::StrCat("another length at element ", i),
-                        absl::StrCat("0 to ", extents[3]));
-    }
-    task.key_lengths[static_cast<size_t>(i)] = length;
-  }
-  task.problem.key_lengths = task.key_lengths;
+      CheckRange("options.block_mask.key_block_size", blocks.key_block_size(), 1, kMaxBlockSize));
+  ATTENTION_RETURN_IF_ERROR(CheckBoolean(blocks.mask(), kPath));
+  ATTENTION_ASSIGN_OR_RETURN(const WireTensor mask, decoding.reader.Read(blocks.mask(), kPath));
+  const MaskTarget target = {{decoding.batch(), decoding.query_heads(),
+                              BlockCount(decoding.query_count(), blocks.query_block_size()),
+                              BlockCount(decoding.key_count(), blocks.key_block_size())},
+                             {"the batch", "the query heads", "the blocks that cover the queries",
+                              "the blocks that cover the keys"}};
+  kernels::BlockMask& result = decoding.task.problem.block_mask;
+  ATTENTION_ASSIGN_OR_RETURN(result.mask, AlignMask(mask, kPath, target, nullptr));
+  result.query_block_size = blocks.query_block_size();
+  result.key_block_size = blocks.key_block_size();
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status DecodeMasks(const v1::AttentionOptions& options, TensorReader& reader,
-                         AttentionTask& task) {
+absl::Status DecodeMasks(const OptionsDecoding& decoding) {
+  const v1::AttentionOptions& options = decoding.options;
+  kernels::AttentionProblem& problem = decoding.task.problem;
   if (options.has_boolean_mask()) {
-    ATTENTION_RETURN_IF_ERROR(DecodeBooleanMask(options.boolean_mask(), reader, task));
+    constexpr absl::string_view kPath = "options.boolean_mask";
+    ATTENTION_RETURN_IF_ERROR(CheckBoolean(options.boolean_mask(), kPath));
+    ATTENTION_ASSIGN_OR_RETURN(problem.boolean_mask,
+                               ReadMask(options.boolean_mask(), kPath, decoding));
   }
   if (options.has_additive_mask()) {
     ATTENTION_ASSIGN_OR_RETURN(
-        task.problem.additive_mask,
-        ReadNumericMask(options.additive_mask(), "options.additive_mask", task, reader));
+        problem.additive_mask,
+        ReadNumericMask(options.additive_mask(), "options.additive_mask", decoding));
   }
   if (options.has_multiplicative_mask()) {
-    ATTENTION_RETURN_IF_ERROR(DecodeMultiplicativeMask(options, reader, task));
+    ATTENTION_RETURN_IF_ERROR(DecodeMultiplicativeMask(decoding));
   }
-  if (options.has_causal()) {
-    const kernels::Extents extents = ScoreExtents(task);
-    ATTENTION_ASSIGN_OR_RETURN(task.problem.query_offset,
-                               ReadCausalOffset(options.causal(), extents[2], extents[3]));
-    task.problem.causal = true;
-  }
-  if (options.has_key_lengths()) {
-    ATTENTION_RETURN_IF_ERROR(DecodeKeyLengths(options.key_lengths(), reader, task));
-  }
+  if (options.has_block_mask()) ATTENTION_RETURN_IF_ERROR(DecodeBlockMask(decoding));
   return absl::OkStatus();
 }
 
-bool HasMask(const v1::AttentionOptions& options) {
+bool HidesKeys(const v1::AttentionOptions& options) {
   return options.has_boolean_mask() || options.has_additive_mask() ||
-         options.has_multiplicative_mask() || options.has_causal() || options.has_key_lengths();
+         options.has_multiplicative_mask() || options.has_block_mask() || options.has_causal() ||
+         HasWindow(options) || options.has_query_segments() || options.has_key_lengths();
 }
 
 }  // namespace attention::server

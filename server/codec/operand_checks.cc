@@ -1,11 +1,21 @@
 #include "server/codec/operand_checks.h"
 
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
 
 namespace attention::server {
+namespace {
+
+std::string NumberText(double number) {
+  if (std::isnan(number)) return "NaN";
+  if (std::isinf(number)) return "an infinity";
+  return absl::StrCat(number);
+}
+
+}  // namespace
 
 std::string ShapePath(absl::string_view path, int axis) {
   return absl::StrCat(path, ".shape[", axis, "]");
@@ -16,6 +26,16 @@ absl::Status CheckRange(absl::string_view path, int64_t got, int64_t minimum, in
     return FieldError(path, got, minimum == 1 ? "> 0" : absl::StrCat(">= ", minimum));
   if (got > maximum) return FieldError(path, got, absl::StrCat("<= ", maximum));
   return absl::OkStatus();
+}
+
+absl::Status CheckFinite(absl::string_view path, double number) {
+  if (std::isfinite(number)) return absl::OkStatus();
+  return FieldError(path, NumberText(number), "a finite number");
+}
+
+absl::Status CheckPositive(absl::string_view path, double number) {
+  if (std::isfinite(number) && number > 0) return absl::OkStatus();
+  return FieldError(path, NumberText(number), "a finite number > 0");
 }
 
 absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want, absl::string_view whose) {

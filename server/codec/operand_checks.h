@@ -20,6 +20,12 @@ namespace attention::server {
 [[nodiscard]] absl::Status CheckRange(absl::string_view path, int64_t got, int64_t minimum,
                                       int64_t maximum);
 
+// "options.scale: got NaN, want a finite number"
+[[nodiscard]] absl::Status CheckFinite(absl::string_view path, double number);
+
+// "options.softcap: got -1, want a finite number > 0"
+[[nodiscard]] absl::Status CheckPositive(absl::string_view path, double number);
+
 // "key.shape[0]: got 3, want 2 as in query"
 [[nodiscard]] absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want,
                                      absl::string_view whose);

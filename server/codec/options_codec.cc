@@ -1,164 +1,116 @@
 #include "server/codec/options_codec.h"
 
-#include <cmath>
-#include <cstring>
 #include <optional>
-#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/codec/batch_integers.h"
+#include "server/codec/bias_codec.h"
 #include "server/codec/field_error.h"
+#include "server/codec/head_numbers.h"
 #include "server/codec/mask_codec.h"
-#include "server/codec/operand_checks.h"
+#include "server/codec/positions_codec.h"
 #include "server/codec/precision_codec.h"
-#include "server/codec/protocol_limits.h"
+#include "server/codec/score_codec.h"
+#include "server/codec/statistics_codec.h"
 #include "server/codec/status_macros.h"
 
 namespace attention::server {
 namespace {
 
-constexpr absl::string_view kQueries = "the queries";
-
-absl::Status DecodeScale(const v1::AttentionOptions& options, AttentionTask& task) {
-  if (!options.has_scale()) return absl::OkStatus();
-  if (!std::isfinite(options.scale())) {
-    return FieldError("options.scale", std::isnan(options.scale()) ? "NaN" : "an infinity",
-                      "a finite number");
-  }
-  task.options.scale = options.scale();
-  return absl::OkStatus();
-}
-
-// A parameter of a score: dense, in the queries' type, of the given rank.
-absl::StatusOr<WireTensor> ReadParameter(bool present, const v1::Tensor& tensor,
-                                         absl::string_view path, int rank,
-                                         const AttentionTask& task, TensorReader& reader) {
-  if (!present) return MissingField(path);
-  ATTENTION_ASSIGN_OR_RETURN(WireTensor result, reader.Read(tensor, path));
-  ATTENTION_RETURN_IF_ERROR(CheckSameType(result, path, WireType(task.type), kQueries));
-  ATTENTION_RETURN_IF_ERROR(CheckRank(result, path, rank));
-  return result;
-}
-
-absl::Status DecodeGeneralScore(const v1::GeneralScore& score, TensorReader& reader,
-                                AttentionTask& task) {
-  constexpr absl::string_view kPath = "options.general_score.weight";
-  const int64_t query_width = task.query.view.extents[3];
-  const int64_t key_width = task.key.view.extents[3];
-  ATTENTION_ASSIGN_OR_RETURN(
-      const WireTensor weight,
-      ReadParameter(score.has_weight(), score.weight(), kPath, 2, task, reader));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kPath, 0), weight.shape[0], query_width, "the query width of one head"));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kPath, 1), weight.shape[1], key_width, "the key width of one head"));
-  task.options.score = kernels::ScoreKind::kGeneral;
-  task.problem.score_first_weight =
-      kernels::DenseView(weight.data, task.type, {1, 1, query_width, key_width});
-  return absl::OkStatus();
-}
-
-absl::Status DecodeAdditiveScore(const v1::AdditiveScore& score, TensorReader& reader,
-                                 AttentionTask& task) {
-  constexpr absl::string_view kQueryPath = "options.additive_score.query_weight";
-  constexpr absl::string_view kKeyPath = "options.additive_score.key_weight";
-  constexpr absl::string_view kVectorPath = "options.additive_score.vector";
-  const int64_t query_width = task.query.view.extents[3];
-  const int64_t key_width = task.key.view.extents[3];
-  ATTENTION_ASSIGN_OR_RETURN(
-      const WireTensor query_weight,
-      ReadParameter(score.has_query_weight(), score.query_weight(), kQueryPath, 2, task, reader));
-  ATTENTION_ASSIGN_OR_RETURN(
-      const WireTensor key_weight,
-      ReadParameter(score.has_key_weight(), score.key_weight(), kKeyPath, 2, task, reader));
-  ATTENTION_ASSIGN_OR_RETURN(
-      const WireTensor vector,
-      ReadParameter(score.has_vector(), score.vector(), kVectorPath, 1, task, reader));
-  const int64_t hidden_width = query_weight.shape[1];
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kQueryPath, 0), query_weight.shape[0], query_width,
-                                      "the query width of one head"));
-  ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(kQueryPath, 1), hidden_width, 1, kMaxWidth));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kKeyPath, 0), key_weight.shape[0], key_width,
-                                      "the key width of one head"));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kKeyPath, 1), key_weight.shape[1], hidden_width, kQueryPath));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kVectorPath, 0), vector.shape[0], hidden_width, kQueryPath));
-  task.options.score = kernels::ScoreKind::kAdditive;
-  task.problem.score_first_weight =
-      kernels::DenseView(query_weight.data, task.type, {1, 1, query_width, hidden_width});
-  task.problem.score_second_weight =
-      kernels::DenseView(key_weight.data, task.type, {1, 1, key_width, hidden_width});
-  task.problem.score_vector = kernels::DenseView(vector.data, task.type, {1, 1, 1, hidden_width});
-  return absl::OkStatus();
-}
-
-absl::Status DecodeNormalization(const v1::AttentionOptions& options, AttentionTask& task) {
-  switch (options.normalization()) {
+absl::Status DecodeNormalization(const OptionsDecoding& decoding) {
+  kernels::Normalization& normalization = decoding.task.options.normalization;
+  switch (decoding.options.normalization()) {
     case v1::NORMALIZATION_UNSPECIFIED:
     case v1::NORMALIZATION_SOFTMAX_OVER_KEYS:
-      task.options.normalization = kernels::Normalization::kSoftmaxOverKeys;
+      normalization = kernels::Normalization::kSoftmaxOverKeys;
       return absl::OkStatus();
     case v1::NORMALIZATION_SOFTMAX_OVER_QUERIES:
-      task.options.normalization = kernels::Normalization::kSoftmaxOverQueries;
+      normalization = kernels::Normalization::kSoftmaxOverQueries;
       return absl::OkStatus();
     case v1::NORMALIZATION_NONE:
-      task.options.normalization = kernels::Normalization::kNone;
+      normalization = kernels::Normalization::kNone;
       return absl::OkStatus();
     default:
-      return FieldError("options.normalization", static_cast<int>(options.normalization()),
+      return FieldError("options.normalization", static_cast<int>(decoding.options.normalization()),
                         absl::StrCat("0 to ", static_cast<int>(v1::Normalization_MAX)));
   }
 }
 
-absl::Status DecodeReturnScores(const v1::AttentionOptions& options, AttentionTask& task) {
-  switch (options.return_scores()) {
-    case v1::SCORES_KIND_UNSPECIFIED:
-      task.options.scores = kernels::ScoresOutput::kNone;
-      return absl::OkStatus();
-    case v1::SCORES_KIND_RAW:
-      task.options.scores = kernels::ScoresOutput::kRaw;
-      return absl::OkStatus();
-    case v1::SCORES_KIND_MASKED:
-      task.options.scores = kernels::ScoresOutput::kMasked;
-      return absl::OkStatus();
+absl::StatusOr<kernels::FullyMasked> PolicyOf(v1::FullyMaskedPolicy policy) {
+  switch (policy) {
+    case v1::FULLY_MASKED_POLICY_UNSPECIFIED:
+    case v1::FULLY_MASKED_POLICY_ZEROS:
+      return kernels::FullyMasked::kZeros;
+    case v1::FULLY_MASKED_POLICY_NAN:
+      return kernels::FullyMasked::kNan;
+    case v1::FULLY_MASKED_POLICY_UNIFORM:
+      return kernels::FullyMasked::kUniform;
     default:
-      return FieldError("options.return_scores", static_cast<int>(options.return_scores()),
-                        absl::StrCat("0 to ", static_cast<int>(v1::ScoresKind_MAX)));
+      return FieldError("options.fully_masked", static_cast<int>(policy),
+                        absl::StrCat("0 to ", static_cast<int>(v1::FullyMaskedPolicy_MAX)));
   }
 }
 
-absl::Status DecodePrecision(const v1::AttentionOptions& options, AttentionTask& task) {
+absl::Status DecodeFullyMasked(const OptionsDecoding& decoding) {
+  const v1::AttentionOptions& options = decoding.options;
+  kernels::AttentionOptions& result = decoding.task.options;
+  ATTENTION_ASSIGN_OR_RETURN(result.fully_masked, PolicyOf(options.fully_masked()));
+  if (result.fully_masked == kernels::FullyMasked::kZeros ||
+      result.normalization == kernels::Normalization::kSoftmaxOverKeys) {
+    return absl::OkStatus();
+  }
+  return NotOffered(
+      absl::StrCat("options.fully_masked ", v1::FullyMaskedPolicy_Name(options.fully_masked())),
+      absl::StrCat("options.normalization ", v1::Normalization_Name(options.normalization())));
+}
+
+absl::Status DecodeSoftmaxType(const OptionsDecoding& decoding) {
+  constexpr absl::string_view kPath = "options.softmax_type";
+  const v1::DataType type = decoding.options.softmax_type();
+  if (!v1::DataType_IsValid(type)) {
+    return FieldError(kPath, static_cast<int>(type),
+                      absl::StrCat("0 to ", static_cast<int>(v1::DataType_MAX)));
+  }
+  if (type != v1::DATA_TYPE_UNSPECIFIED && !IsFloatingPoint(type)) {
+    return FieldError(kPath, TypeName(type), "DATA_TYPE_F32, F16, BF16 or F64");
+  }
+  decoding.task.options.float64 = type == v1::DATA_TYPE_F64;
+  return absl::OkStatus();
+}
+
+absl::Status DecodePrecision(const OptionsDecoding& decoding) {
   constexpr absl::string_view kPath = "options.precision";
-  if (options.precision() == v1::PRECISION_UNSPECIFIED) return absl::OkStatus();
-  const std::optional<kernels::Precision> precision = KernelPrecision(options.precision());
+  const v1::Precision wanted = decoding.options.precision();
+  if (wanted == v1::PRECISION_UNSPECIFIED) return absl::OkStatus();
+  const std::optional<kernels::Precision> precision = KernelPrecision(wanted);
   if (!precision.has_value()) {
-    return FieldError(kPath, static_cast<int>(options.precision()),
+    return FieldError(kPath, static_cast<int>(wanted),
                       absl::StrCat("0 to ", static_cast<int>(v1::Precision_MAX)));
   }
-  if (task.type != kernels::DataType::kF32) {
-    return FieldError(kPath, v1::Precision_Name(options.precision()),
-                      absl::StrCat("PRECISION_UNSPECIFIED where the data_type of ", kQueries,
-                                   " is ", TypeName(WireType(task.type))));
+  if (decoding.task.type != kernels::DataType::kF32) {
+    return FieldError(kPath, v1::Precision_Name(wanted),
+                      absl::StrCat("PRECISION_UNSPECIFIED where the data_type of the queries is ",
+                                   TypeName(WireType(decoding.task.type))));
   }
-  task.options.precision = *precision;
+  decoding.task.options.precision = *precision;
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status DecodeOptions(const v1::AttentionOptions& options, TensorReader& reader,
-                           AttentionTask& task) {
-  ATTENTION_RETURN_IF_ERROR(DecodeScale(options, task));
-  ATTENTION_RETURN_IF_ERROR(DecodeNormalization(options, task));
-  if (options.has_general_score()) {
-    ATTENTION_RETURN_IF_ERROR(DecodeGeneralScore(options.general_score(), reader, task));
-  } else if (options.has_additive_score()) {
-    ATTENTION_RETURN_IF_ERROR(DecodeAdditiveScore(options.additive_score(), reader, task));
-  }
-  ATTENTION_RETURN_IF_ERROR(DecodeMasks(options, reader, task));
-  ATTENTION_RETURN_IF_ERROR(DecodePrecision(options, task));
-  task.return_weights = options.return_weights();
-  return DecodeReturnScores(options, task);
+absl::Status DecodeOptions(const OptionsDecoding& decoding) {
+  ATTENTION_RETURN_IF_ERROR(DecodeNormalization(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeScore(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeKeyLengths(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodePositions(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeMasks(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeSegments(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeHeadNumbers(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeBiases(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeFullyMasked(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodeSoftmaxType(decoding));
+  ATTENTION_RETURN_IF_ERROR(DecodePrecision(decoding));
+  return DecodeReturns(decoding);
 }
 
 }  // namespace attention::server

@@ -17,7 +17,11 @@ inline constexpr int64_t kMaxSequence = 1'048'576;
 inline constexpr int64_t kMaxWidth = 65'536;
 inline constexpr int64_t kMaxHeadWidth = 1'024;
 
-inline constexpr int64_t kMaxCausalOffset = int64_t{1} << 31;  // and the same below zero
+inline constexpr int64_t kMaxPositionOffset = int64_t{1} << 31;  // and the same below zero
+inline constexpr int64_t kMaxWindow = int64_t{1} << 31;
+inline constexpr int64_t kMaxBlockSize = int64_t{1} << 20;
+inline constexpr int64_t kMaxBuckets = 4'096;
+inline constexpr int64_t kMaxBucketDistance = int64_t{1} << 31;
 
 }  // namespace attention::server
 

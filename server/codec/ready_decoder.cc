@@ -87,7 +87,7 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
   ATTENTION_RETURN_IF_ERROR(DecodePast(request, key, value, reader, task));
   const bool heads_first = layout == v1::LAYOUT_UNSPECIFIED || layout == v1::LAYOUT_HEADS_FIRST;
   task.output_layout = heads_first ? OutputLayout::kHeadsFirst : OutputLayout::kSequenceFirst;
-  ATTENTION_RETURN_IF_ERROR(DecodeOptions(request.options(), reader, task));
+  ATTENTION_RETURN_IF_ERROR(DecodeOptions({request.options(), query.has_batch, reader, task}));
   decoded.response_form = FormOf(query, task, layout);
   decoded.response_form.floats = reader.floats_only();
   return absl::OkStatus();

@@ -40,9 +40,11 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& req
 
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MaskedAttentionRequest& request,
                                              const RequestDefaults& defaults) {
-  if (!HasMask(request.options())) {
-    return FieldError("options", "no mask",
-                      "boolean_mask, additive_mask, multiplicative_mask, causal or key_lengths");
+  if (!HidesKeys(request.options())) {
+    return FieldError(
+        "options", "no mask",
+        "boolean_mask, additive_mask, multiplicative_mask, block_mask, causal, window, "
+        "query_segments or key_lengths");
   }
   return DecodeSelf(request, defaults);
 }

@@ -11,6 +11,7 @@
 
 #include "server/codec/element_conversion.h"
 #include "server/codec/tensor_codec.h"
+#include "server/core/result_arrays.h"
 
 namespace attention::server {
 namespace {
@@ -33,29 +34,43 @@ void AppendTagAndLength(int field_number, size_t length, std::string& bytes) {
   AppendVarint(length, bytes);
 }
 
-v1::Tensor TensorWithoutElements(kernels::DataType type, const std::vector<int64_t>& shape) {
+using Shape = std::vector<int64_t>;
+
+v1::Tensor TensorWithoutElements(v1::DataType type, const Shape& shape) {
   v1::Tensor tensor;
-  tensor.set_data_type(WireType(type));
+  tensor.set_data_type(type);
   tensor.mutable_shape()->Assign(shape.begin(), shape.end());
   return tensor;
 }
 
-// Five arrays, and the bytes before and after each.
-constexpr size_t kMaxSlices = 11;
+// Every array, present keys and values among them, and the bytes before and after each.
+constexpr size_t kMaxSlices = 2 * (kResultArrayCount + 2) + 1;
+
+void ConvertElements(v1::DataType type, const Buffer& elements,
+                     google::protobuf::RepeatedField<float>& floats) {
+  if (type == v1::DATA_TYPE_INT32) {
+    const auto* const numbers = static_cast<const int32_t*>(elements.data());
+    floats.Assign(numbers, numbers + elements.byte_count() / sizeof(int32_t));
+    return;
+  }
+  const kernels::DataType kernel_type = *KernelType(type);
+  const auto count =
+      static_cast<int64_t>(elements.byte_count() / kernels::ElementBytes(kernel_type));
+  floats.Resize(static_cast<int>(count), 0.0F);
+  ConvertToFloats(kernel_type, elements.data(), count, floats.mutable_data());
+}
 
 class ResponseWriter {
  public:
-  ResponseWriter(kernels::DataType type, bool floats) : type_(type), floats_(floats) {
+  explicit ResponseWriter(bool floats) : floats_(floats) {
     slices_.reserve(
         kMaxSlices);  // so that no exception comes between releasing elements and owning them
   }
 
-  void AddTensor(int field_number, Buffer elements, const std::vector<int64_t>& shape) {
-    v1::Tensor tensor = TensorWithoutElements(type_, shape);
+  void AddTensor(int field_number, Buffer elements, v1::DataType type, const Shape& shape) {
+    v1::Tensor tensor = TensorWithoutElements(type, shape);
     if (floats_) {
-      const auto count = static_cast<int64_t>(elements.byte_count() / kernels::ElementBytes(type_));
-      tensor.mutable_floats()->Resize(static_cast<int>(count), 0.0F);
-      ConvertToFloats(type_, elements.data(), count, tensor.mutable_floats()->mutable_data());
+      ConvertElements(type, elements, *tensor.mutable_floats());
       AddMessage(field_number, tensor);
       return;
     }
@@ -89,33 +104,75 @@ class ResponseWriter {
     pending_.clear();
   }
 
-  const kernels::DataType type_;
   const bool floats_;
   std::string pending_;  // bytes before the next slice of elements
   std::vector<grpc::Slice> slices_;
 };
 
+// [batch?, query heads, queries, keys] without keys, with `count` in their place, and without
+// queries.
+Shape RowShape(Shape matrix) {
+  matrix.pop_back();
+  return matrix;
+}
+
+Shape TopShape(Shape matrix, int64_t count) {
+  matrix.back() = count;
+  return matrix;
+}
+
+Shape KeyShape(Shape matrix) {
+  matrix.erase(matrix.end() - 2);
+  return matrix;
+}
+
+void AddStatistics(AttentionResult& result, const AttentionTask& task, const ResponseForm& form,
+                   ResponseWriter& writer) {
+  using Response = v1::AttentionResponse;
+  const Statistics& wanted = task.statistics;
+  const v1::DataType type = WireType(StatisticsType(task.type));
+  const auto add_rows = [&](bool is_wanted, int field_number, Buffer& elements) {
+    if (!is_wanted) return;
+    writer.AddTensor(field_number, std::move(elements), type, RowShape(form.matrix_shape));
+  };
+  add_rows(wanted.log_sum_exp, Response::kLogSumExpFieldNumber, result.log_sum_exp);
+  if (wanted.top_weight_count > 0) {
+    const Shape shape = TopShape(form.matrix_shape, wanted.top_weight_count);
+    writer.AddTensor(Response::kTopWeightsFieldNumber, std::move(result.top_weights), type, shape);
+    writer.AddTensor(Response::kTopKeysFieldNumber, std::move(result.top_keys), v1::DATA_TYPE_INT32,
+                     shape);
+  }
+  add_rows(wanted.entropy, Response::kEntropyFieldNumber, result.entropy);
+  if (wanted.key_mass) {
+    writer.AddTensor(Response::kKeyMassFieldNumber, std::move(result.key_mass), type,
+                     KeyShape(form.matrix_shape));
+  }
+  add_rows(wanted.maximum_weight, Response::kMaximumWeightFieldNumber, result.maximum_weight);
+}
+
 }  // namespace
 
 grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& task,
                                 const ResponseForm& form, const v1::Execution& execution) {
-  ResponseWriter writer(task.type, form.floats);
-  writer.AddTensor(v1::AttentionResponse::kOutputFieldNumber, std::move(result.output),
-                   form.output_shape);
+  using Response = v1::AttentionResponse;
+  ResponseWriter writer(form.floats);
+  const v1::DataType type = WireType(task.type);
+  writer.AddTensor(Response::kOutputFieldNumber, std::move(result.output), type, form.output_shape);
   if (task.return_weights) {
-    writer.AddTensor(v1::AttentionResponse::kWeightsFieldNumber, std::move(result.weights),
+    writer.AddTensor(Response::kWeightsFieldNumber, std::move(result.weights), type,
                      form.matrix_shape);
   }
   if (task.options.scores != kernels::ScoresOutput::kNone) {
-    writer.AddTensor(v1::AttentionResponse::kScoresFieldNumber, std::move(result.scores),
+    writer.AddTensor(Response::kScoresFieldNumber, std::move(result.scores), type,
                      form.matrix_shape);
   }
-  writer.AddMessage(v1::AttentionResponse::kExecutionFieldNumber, execution);
+  writer.AddMessage(Response::kExecutionFieldNumber, execution);
+  AddStatistics(result, task, form, writer);
   if (task.return_present) {
-    writer.AddTensor(v1::AttentionResponse::kPresentKeyFieldNumber, std::move(result.present_key),
+    writer.AddTensor(Response::kPresentKeyFieldNumber, std::move(result.present_key), type,
                      form.present_key_shape);
-    writer.AddTensor(v1::AttentionResponse::kPresentValueFieldNumber,
-                     std::move(result.present_value), form.present_value_shape);
+    writer.AddTensor(Response::kPresentValueFieldNumber, std::move(result.present_value), type,
+                     form.present_value_shape);
   }
   return writer.Finish();
 }

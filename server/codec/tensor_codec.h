@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -39,6 +41,15 @@ class TensorReader {
   // Errors: those of Tensor in tensor.proto, kInvalidArgument, with `path` in front. Checks every
   // size before it allocates. May throw std::bad_alloc.
   [[nodiscard]] absl::StatusOr<WireTensor> Read(const v1::Tensor& tensor, absl::string_view path);
+
+  // Memory for `count` numbers that lives as long as the tensors read. May throw std::bad_alloc.
+  template <typename Number>
+  [[nodiscard]] std::span<Number> NewNumbers(int64_t count) {
+    Buffer buffer(static_cast<size_t>(count) * sizeof(Number));
+    auto* const numbers = static_cast<Number*>(buffer.data());
+    storage_.push_back(std::move(buffer));
+    return {numbers, static_cast<size_t>(count)};
+  }
 
   // Whether the tensors read so far that had elements all used `floats`, and there was one.
   [[nodiscard]] bool floats_only() const { return floats_seen_ && !raw_seen_; }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/core/result_arrays.h"
 
 namespace attention::server {
 namespace {
@@ -207,7 +208,6 @@ kernels::AttentionProblem ProblemOf(const AttentionTask& task) {
   problem.query = OperandOf(task.query, task.type);
   problem.key = OperandOf(task.key, task.type);
   problem.value = OperandOf(task.value, task.type);
-  problem.key_lengths = task.key_lengths;
   return problem;
 }
 
@@ -246,32 +246,20 @@ absl::Status Validate(const AttentionTask& task) {
   stand_in(task.key, problem.key);
   stand_in(task.value, problem.value);
   void* const not_yet = const_cast<int64_t*>(&kNotYet);
-  kernels::AttentionOutputs outputs;
-  outputs.output = kernels::DenseView(not_yet, task.type, output_extents);
-  if (task.return_weights) outputs.weights = kernels::DenseView(not_yet, task.type, score_extents);
-  if (task.options.scores != kernels::ScoresOutput::kNone) {
-    outputs.scores = kernels::DenseView(not_yet, task.type, score_extents);
-  }
-  return kernels::Validate(problem, task.options, outputs);
+  const auto memory_of = [not_yet](ResultMember) { return not_yet; };
+  return kernels::Validate(problem, task.options, OutputsOf(task, not_yet, memory_of));
 }
 
 int64_t ResultBytes(const AttentionTask& task) {
-  const Extents& query = task.query.view.extents;
   const int64_t element_bytes = ElementBytes(task);
-  const int64_t output_bytes =
-      task.output_projection.has_value()
-          ? SaturatingProduct(
-                {query[0], query[2], task.output_projection->output_width, element_bytes})
-          : BytesOf({query[0], query[1], query[2], task.value.view.extents[3]}, element_bytes);
-  const int64_t matrix_bytes =
-      BytesOf({query[0], query[1], query[2], task.key.view.extents[2]}, element_bytes);
-  const int64_t present_bytes =
+  int64_t bytes =
       task.return_present ? SaturatingSum({BytesOf(task.key.view.extents, element_bytes),
                                            BytesOf(task.value.view.extents, element_bytes)})
                           : 0;
-  return SaturatingSum({output_bytes, task.return_weights ? matrix_bytes : 0,
-                        task.options.scores != kernels::ScoresOutput::kNone ? matrix_bytes : 0,
-                        present_bytes});
+  for (const ResultArray& array : ResultArraysOf(task)) {
+    if (array.wanted) bytes = SaturatingSum({bytes, BytesOf(array.extents, array.element_bytes)});
+  }
+  return bytes;
 }
 
 int64_t ScratchBytes(const AttentionTask& task) {

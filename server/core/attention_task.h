@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "kernels/attend.h"
@@ -50,32 +49,47 @@ enum class OutputLayout : uint8_t {
   kSequenceFirst,  // [batch, queries, heads, value width], which is also the packed form
 };
 
+// What to return about each softmax, see kernels::AttentionOutputs.
+struct Statistics {
+  bool log_sum_exp = false;
+  bool entropy = false;
+  bool maximum_weight = false;
+  bool key_mass = false;
+  int64_t top_weight_count = 0;
+};
+
 // One attention to compute. Every pointer aliases memory that outlives the computation, kept alive
 // by whoever made the task (for a request: by the decoded message).
 struct AttentionTask {
   kernels::DataType type = kernels::DataType::kF32;
   HeadsSource query, key, value;
 
-  // The operands' views are taken from the sources above; the rest is used as it is. `key_lengths`
-  // in the problem spans the vector below.
+  // The operands' views are taken from the sources above; the rest is used as it is.
   kernels::AttentionProblem problem;
-  std::vector<int64_t> key_lengths;
   kernels::AttentionOptions options;
 
   OutputLayout output_layout = OutputLayout::kSequenceFirst;
   std::optional<LinearMap> output_projection;  // only with kSequenceFirst
   bool return_weights = false;
   bool return_present = false;  // keys and values, heads first; both must be joined
+  Statistics statistics;
   // Scores are returned if options.scores asks for them.
 };
 
-// The arrays that a task's answer holds, dense, in the task's type.
+// The arrays that a task's answer holds, dense; those not asked for are empty. Output, weights and
+// scores have the task's type, statistics that of StatisticsType, keys are int32_t.
 struct AttentionResult {
   Buffer output;
-  Buffer weights;  // empty unless asked for
-  Buffer scores;   // empty unless asked for
+  Buffer weights;
+  Buffer scores;
+  Buffer log_sum_exp;
+  Buffer entropy;
+  Buffer maximum_weight;
+  Buffer key_mass;
+  Buffer top_weights;
+  Buffer top_keys;
 
-  // Joined keys and values [batch, key-value heads, keys, width], empty unless asked for.
+  // Joined keys and values [batch, key-value heads, keys, width], in the task's type.
   Buffer present_key;
   Buffer present_value;
 
@@ -83,8 +97,7 @@ struct AttentionResult {
 };
 
 // The task's problem: its operands with the extents and type of their sources and, where these are
-// ready, their memory and strides. One that is not has no data and no strides yet. Aliases the
-// task's key_lengths.
+// ready, their memory and strides. One that is not has no data and no strides yet.
 [[nodiscard]] kernels::AttentionProblem ProblemOf(const AttentionTask& task);
 
 // Whether two sources are projected to the same heads: the same embeddings by the same map. Those

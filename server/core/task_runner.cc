@@ -8,6 +8,7 @@
 #include "kernels/projection.h"
 #include "kernels/tensor_view.h"
 #include "server/core/join_rows.h"
+#include "server/core/result_arrays.h"
 
 namespace attention::server {
 namespace {
@@ -70,21 +71,17 @@ Arrays::Arrays(const AttentionTask& task) {
   if (!SameProjectedHeads(task.value, task.query) && !SameProjectedHeads(task.value, task.key)) {
     value = Buffer(made_bytes(task.value));
   }
-  const Extents& query_extents = task.query.view.extents;
-  const auto [batch, head_count, query_count, key_width] = query_extents;
-  const size_t head_bytes =
-      ByteCount({batch, head_count, query_count, task.value.view.extents[3]}, task.type);
-  const size_t matrix_bytes =
-      ByteCount({batch, head_count, query_count, task.key.view.extents[2]}, task.type);
   if (task.output_projection.has_value()) {
-    heads = Buffer(head_bytes);
-    result.output =
-        Buffer(ByteCount({batch, 1, query_count, task.output_projection->output_width}, task.type));
-  } else {
-    result.output = Buffer(head_bytes);
+    const Extents& query_extents = task.query.view.extents;
+    heads = Buffer(ByteCount(
+        {query_extents[0], query_extents[1], query_extents[2], task.value.view.extents[3]},
+        task.type));
   }
-  if (task.return_weights) result.weights = Buffer(matrix_bytes);
-  if (task.options.scores != kernels::ScoresOutput::kNone) result.scores = Buffer(matrix_bytes);
+  for (const ResultArray& array : ResultArraysOf(task)) {
+    if (!array.wanted) continue;
+    const auto element_count = static_cast<size_t>(kernels::ElementCount(array.extents));
+    result.*array.member = Buffer(element_count * static_cast<size_t>(array.element_bytes));
+  }
 }
 
 // Linear maps of one input, computed together.
@@ -175,24 +172,10 @@ void JoinOperands(const AttentionTask& task, const Arrays& arrays,
   JoinRows(joins, execution);
 }
 
-kernels::AttentionOutputs OutputsOf(const AttentionTask& task, const Arrays& arrays,
-                                    const kernels::AttentionProblem& problem) {
-  const auto [batch, head_count, query_count, key_width] = problem.query.extents;
-  const Extents head_extents = {batch, head_count, query_count, problem.value.extents[3]};
-  const Extents matrix_extents = {batch, head_count, query_count, problem.key.extents[2]};
-  void* const heads =
-      task.output_projection.has_value() ? arrays.heads.data() : arrays.result.output.data();
-  kernels::AttentionOutputs outputs;
-  outputs.output = task.output_layout == OutputLayout::kSequenceFirst
-                       ? PackedView(heads, task.type, head_extents)
-                       : kernels::DenseView(heads, task.type, head_extents);
-  if (task.return_weights) {
-    outputs.weights = kernels::DenseView(arrays.result.weights.data(), task.type, matrix_extents);
-  }
-  if (task.options.scores != kernels::ScoresOutput::kNone) {
-    outputs.scores = kernels::DenseView(arrays.result.scores.data(), task.type, matrix_extents);
-  }
-  return outputs;
+kernels::AttentionOutputs OutputsIn(const AttentionTask& task, const Arrays& arrays) {
+  const Buffer& heads = task.output_projection.has_value() ? arrays.heads : arrays.result.output;
+  return OutputsOf(task, heads.data(),
+                   [&arrays](ResultMember member) { return (arrays.result.*member).data(); });
 }
 
 absl::Status ProjectOutput(const AttentionTask& task, const Arrays& arrays,
@@ -220,7 +203,7 @@ absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
   JoinOperands(task, arrays, counted, problem);
   if (kernels::StopRequested(counted)) return absl::CancelledError("stopped on request");
   absl::StatusOr<kernels::AttentionReport> report =
-      kernels::Attend(problem, task.options, OutputsOf(task, arrays, problem), counted);
+      kernels::Attend(problem, task.options, OutputsIn(task, arrays), counted);
   if (!report.ok()) return report.status();
   if (absl::Status status = ProjectOutput(task, arrays, counted); !status.ok()) return status;
   if (task.return_present) {

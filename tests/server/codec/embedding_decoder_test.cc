@@ -135,7 +135,9 @@ TEST(DecodeMaskedTest, WantsAMask) {
       DecodeRequest(request),
       StatusIs(absl::StatusCode::kInvalidArgument,
                "options: got no mask, want boolean_mask, additive_mask, multiplicative_mask, "
-               "causal or key_lengths"));
+               "block_mask, causal, window, query_segments or key_lengths"));
+  request.mutable_options()->mutable_window();  // without a bound it hides nothing
+  EXPECT_THAT(DecodeRequest(request), test::HasCode(absl::StatusCode::kInvalidArgument));
   const std::vector<std::function<void(v1::AttentionOptions&)>> masks = {
       [](auto& o) { *o.mutable_boolean_mask() = Zeros({3}, v1::DATA_TYPE_BOOL); },
       [](auto& o) { *o.mutable_additive_mask() = Zeros({3}); },
@@ -145,6 +147,14 @@ TEST(DecodeMaskedTest, WantsAMask) {
       },
       [](auto& o) { o.mutable_causal(); },
       [](auto& o) { *o.mutable_key_lengths() = Zeros({1}, v1::DATA_TYPE_INT32); },
+      [](auto& o) {
+        *o.mutable_block_mask()->mutable_mask() = Zeros({1, 1}, v1::DATA_TYPE_BOOL);
+        o.mutable_block_mask()->set_query_block_size(3);
+        o.mutable_block_mask()->set_key_block_size(3);
+      },
+      [](auto& o) { o.mutable_window()->set_left(0); },
+      [](auto& o) { o.mutable_window()->set_right(0); },
+      [](auto& o) { *o.mutable_query_segments() = Zeros({3}, v1::DATA_TYPE_INT32); },
   };
   for (const auto& add : masks) {
     request.clear_options();

@@ -69,10 +69,11 @@ TEST(DecodedRequestTest, KeepsItsPointersWhenMoved) {
   auto decoded = DecodeRequest(request);
   ASSERT_THAT(decoded, test::IsOk());
   const void* const elements = decoded->task.query.view.data;
+  const int64_t* const lengths = decoded->task.problem.key_lengths.data();
   const DecodedRequest moved = *std::move(decoded);
   EXPECT_EQ(moved.task.query.view.data, elements);
   EXPECT_EQ(static_cast<const double*>(elements)[1], 2);
-  EXPECT_EQ(moved.task.problem.key_lengths.data(), moved.task.key_lengths.data());
+  EXPECT_EQ(moved.task.problem.key_lengths.data(), lengths);
   ASSERT_EQ(moved.task.problem.key_lengths.size(), 1U);
   EXPECT_EQ(moved.task.problem.key_lengths[0], 2);
 }

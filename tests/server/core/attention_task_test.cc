@@ -131,7 +131,8 @@ TEST(AttentionTaskTest, CountsTheOperationsOfProjectionsAndAttention) {
 
 TEST(AttentionTaskTest, CountsOnlyWhatLengthsAndCausalityLeaveVisible) {
   AttentionTask task = Sizes(DataType::kF32, 2, 1, 4, 6);
-  task.key_lengths = {6, 0};
+  const std::vector<int64_t> key_lengths = {6, 0};
+  task.problem.key_lengths = key_lengths;
   EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * 4 * 6 * (3 + 5));
   task.problem.causal = true;
   EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * (1 + 2 + 3 + 4) * (3 + 5));
@@ -149,11 +150,12 @@ TEST(AttentionTaskTest, CountsTheParametersOfOtherScores) {
 
 TEST(AttentionTaskTest, ViewsReadyOperandsAndLeavesProjectedOnesWithoutMemory) {
   ReadyTask<float> ready;
-  ready.task.key_lengths = {2};
+  const std::vector<int64_t> key_lengths = {2};
+  ready.task.problem.key_lengths = key_lengths;
   const kernels::AttentionProblem problem = ProblemOf(ready.task);
   EXPECT_EQ(problem.query.data, ready.task.query.view.data);
   EXPECT_EQ(problem.value.strides, ready.task.value.view.strides);
-  EXPECT_EQ(problem.key_lengths.data(), ready.task.key_lengths.data());
+  EXPECT_EQ(problem.key_lengths.data(), key_lengths.data());
   ProjectedTask<float> projected;
   projected.task.query.view.data = &projected;  // not to be used
   EXPECT_EQ(ProblemOf(projected.task).query.data, nullptr);
@@ -186,7 +188,11 @@ TEST(AttentionTaskTest, RefusesWhatDoesNotFitTogether) {
        "output_projection.input_width: got 4, want 2 = heads * value width"},
       {[](AttentionTask& task) { task.output_layout = OutputLayout::kHeadsFirst; },
        "output_layout: got heads first, want sequence first to project"},
-      {[](AttentionTask& task) { task.key_lengths = {3}; }, "key_lengths[0]"},
+      {[](AttentionTask& task) {
+         static constexpr int64_t kTooLong[] = {3};
+         task.problem.key_lengths = kTooLong;
+       },
+       "key_lengths[0]"},
       {[](AttentionTask& task) { task.value.view.extents[2] = 5; }, "value.extents[2]"},
       {[](AttentionTask& task) { task.type = DataType::kBool; }, "query.type"},
       {[](AttentionTask& task) { task.options.scale = std::nan(""); }, "scale"},

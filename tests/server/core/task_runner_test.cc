@@ -184,7 +184,8 @@ TYPED_TEST(TaskRunnerTest, GivesZerosThroughTheOutputProjectionWhereThereAreNoKe
 
 TYPED_TEST(TaskRunnerTest, UsesTheTasksKeyLengths) {
   ReadyTask<TypeParam> ready;
-  ready.task.key_lengths = {1};  // only the key 0, whose value is 0
+  const int64_t key_lengths[] = {1};  // only the key 0, whose value is 0
+  ready.task.problem.key_lengths = key_lengths;
   const auto result = RunTask(ready.task, {});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({0}));

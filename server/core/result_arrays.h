@@ -1,0 +1,42 @@
+// The arrays of an answer: which there are, how large, and where the kernels write them.
+
+#ifndef ATTENTION_SERVER_CORE_RESULT_ARRAYS_H_
+#define ATTENTION_SERVER_CORE_RESULT_ARRAYS_H_
+
+#include <array>
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+#include "kernels/attend.h"
+#include "server/core/attention_task.h"
+#include "server/core/buffer.h"
+
+namespace attention::server {
+
+// The member of a result that holds an array.
+using ResultMember = Buffer AttentionResult::*;
+
+// One array that a task may return, dense.
+struct ResultArray {
+  ResultMember member;
+  bool wanted = false;
+  kernels::Extents extents = {0, 0, 0, 0};
+  int64_t element_bytes = 0;
+};
+
+inline constexpr size_t kResultArrayCount = 9;
+
+// All that a task can return, those that it does not ask for included.
+[[nodiscard]] std::array<ResultArray, kResultArrayCount> ResultArraysOf(const AttentionTask& task);
+
+// What a task's statistics are returned in: F32, or F64 where the task is.
+[[nodiscard]] kernels::DataType StatisticsType(kernels::DataType type);
+
+// Views of what the kernels write for a task: the heads, dense in the task's layout, at `heads`,
+// and every other array that is wanted at the address that `memory_of` has for it.
+[[nodiscard]] kernels::AttentionOutputs OutputsOf(const AttentionTask& task, void* heads,
+                                                  absl::FunctionRef<void*(ResultMember)> memory_of);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CORE_RESULT_ARRAYS_H_
