@@ -11,9 +11,10 @@ namespace {
 
 // Never null for a valid problem: the last implementation offers everything and runs anywhere. None
 // is asked to turn queries and keys.
-const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options) {
+const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options,
+                             const AttentionOutputs& outputs) {
   for (const Implementation* implementation : AllImplementations()) {
-    if (IsUsable(*implementation) && implementation->Offers(problem, options)) {
+    if (IsUsable(*implementation) && implementation->Offers(problem, options, outputs)) {
       return implementation;
     }
   }
@@ -28,7 +29,7 @@ absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
                                        const Execution& execution) {
   if (absl::Status status = Validate(problem, options, outputs); !status.ok()) return status;
   const auto run = [&](const AttentionProblem& rotated) -> absl::StatusOr<AttentionReport> {
-    const Implementation* implementation = Choose(rotated, options);
+    const Implementation* implementation = Choose(rotated, options, outputs);
     if (implementation == nullptr) {
       return absl::UnimplementedError(
           "no usable implementation offers this combination of options");
@@ -93,10 +94,11 @@ double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptio
                              number_bytes;
 }
 
-bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options) {
+bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options,
+                   const AttentionOutputs& outputs) {
   AttentionProblem rotated = problem;
   rotated.rotary.reset();
-  const Implementation* implementation = Choose(rotated, options);
+  const Implementation* implementation = Choose(rotated, options, outputs);
   return implementation != nullptr && implementation->name() == "unfused-float64";
 }
 

@@ -35,6 +35,8 @@
 namespace attention::kernels {
 
 // The largest weights of each row, in descending order; of equal ones the smaller key comes first.
+// Only keys of a weight greater than 0 appear. Where the weights of a row are NaN, the first is NaN
+// and the rest says nothing.
 struct TopWeights {
   int64_t count = 0;          // 0: not asked for; at most kMaxTopWeights
   MutableTensorView weights;  // dense [batch, query heads, queries, count]; 0 where keys run out
@@ -46,7 +48,9 @@ inline constexpr int64_t kMaxTopWeights = 256;
 // begun. None may overlap an input or another output.
 //
 // Statistics describe the softmax over keys before head_factors, are dense and of type F32, or F64
-// where the queries are. None of them needs a score matrix in memory.
+// where the queries are. A row that sees nothing has no weights for them, whatever
+// options.fully_masked says; a row whose weights are NaN has statistics that are NaN. None of them
+// needs a score matrix in memory.
 struct AttentionOutputs {
   MutableTensorView output;   // [batch, query heads, queries, value width], the type of the queries
   MutableTensorView weights;  // absent, or dense [batch, query heads, queries, keys]
@@ -56,7 +60,8 @@ struct AttentionOutputs {
   // Absent, or [batch, query heads, queries, 1].
   MutableTensorView log_sum_exp;  // ln(sum over visible j of e^s[i, j], + e^sink); -infinity for
                                   // a row that sees nothing
-  MutableTensorView entropy;      // -sum over j of w ln w, in nats; 0 for a row that sees nothing
+  MutableTensorView entropy;      // -sum over j of w ln w, in nats, without the sink's share; 0 for
+                                  // a row that sees nothing
   MutableTensorView maximum_weight;  // the largest weight; 0 for a row that sees nothing
 
   // Absent, or [batch, query heads, 1, keys]: what all queries together gave the key.
@@ -108,7 +113,9 @@ struct AttentionReport {
 
 // True if Attend would compute this in float64, element by element: much slower, so servers limit
 // it apart.
-[[nodiscard]] bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options);
+// Of the outputs only what is asked for matters.
+[[nodiscard]] bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options,
+                                 const AttentionOutputs& outputs = {});
 
 }  // namespace attention::kernels
 

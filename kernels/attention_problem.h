@@ -23,7 +23,8 @@ enum class ScoresOutput : uint8_t {
   kMasked,  // what is normalized: -infinity where hidden (0 without softmax)
 };
 
-// The weights of a row that sees no key. With sinks there is no such row: the sink takes all.
+// The weights of a row that sees no key. With a sink greater than -infinity there is no such row:
+// the sink takes all. Without any keys, sums over them are 0 in any case.
 enum class FullyMasked : uint8_t {
   kZeros,
   kNan,
@@ -72,7 +73,7 @@ struct Alibi {
 // table serves keys at and before p, the second those after it; otherwise all of the table serves
 // keys at and before p, and later ones are at distance 0.
 struct BucketedBias {
-  std::span<const double> table;   // [bucket_count, query heads]; empty for none
+  std::span<const double> table;   // [bucket_count, query heads], finite; empty for none
   int64_t bucket_count = 32;       // even, at least 2; at least 4 if bidirectional
   int64_t maximum_distance = 128;  // greater than the distances that have a bucket of their own
   bool bidirectional = true;
@@ -103,8 +104,8 @@ struct AttentionProblem {
   TensorView multiplicative_mask;  // any type but BOOL; only with Normalization::kNone
 
   // The position of query i of a batch entry among the keys is p = i + query_offset, or i +
-  // query_offsets[batch] if that is not empty. Any value. Causality, the window, relative biases
-  // and the rotary embedding count from it.
+  // query_offsets[batch] if that is not empty, clamped to 64 bits. Any value. Causality, the
+  // window, relative biases and the rotary embedding count from it.
   int64_t query_offset = 0;
   std::span<const int64_t> query_offsets;
 
@@ -129,8 +130,9 @@ struct AttentionProblem {
 
   // Of each query head; empty for none.
   std::span<const double> sinks;         // a logit in the softmax's denominator alone; not NaN
-  std::span<const double> temperatures;  // greater than 0
-  std::span<const double> head_factors;  // finite; a head of factor 0 is not computed
+  std::span<const double> temperatures;  // finite, greater than 0
+  std::span<const double>
+      head_factors;  // finite; a head of factor 0 gives zeros
 
   Alibi alibi;
   BucketedBias bucketed_bias;
@@ -147,10 +149,10 @@ struct AttentionProblem {
 
 struct AttentionOptions {
   // Any finite number. Default: 1 / sqrt(key width) for the dot product, 1 for other scores.
-  std::optional<double> scale;
+  std::optional<double> scale = {};
   ScoreKind score = ScoreKind::kDotProduct;
   Normalization normalization = Normalization::kSoftmaxOverKeys;
-  std::optional<double> softcap;  // finite, greater than 0
+  std::optional<double> softcap = {};  // finite, greater than 0
   FullyMasked fully_masked = FullyMasked::kZeros;
   ScoresOutput scores = ScoresOutput::kNone;
   Precision precision = Precision::kF32;

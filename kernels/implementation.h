@@ -25,9 +25,10 @@ class Implementation {
   // Whether the processor, as capped by UseImplementation, can run it.
   [[nodiscard]] virtual bool supported_by_runtime_system() const = 0;
 
-  // Whether it offers this problem; a validated one is expected.
+  // Whether it offers this problem and these results; validated ones are expected.
   [[nodiscard]] virtual bool Offers(const AttentionProblem& problem,
-                                    const AttentionOptions& options) const = 0;
+                                    const AttentionOptions& options,
+                                    const AttentionOutputs& outputs) const = 0;
 
   // Computes a validated problem that it offers.
   [[nodiscard]] virtual absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,

@@ -13,6 +13,20 @@
 namespace attention::kernels {
 namespace {
 
+// Whether anything is asked for that is computed unfused, though it would fit a fused evaluation.
+bool AsksForMore(const AttentionProblem& problem, const AttentionOptions& options,
+                 const AttentionOutputs& outputs) {
+  const bool hides_more = !problem.query_offsets.empty() || !problem.prefix_lengths.empty() ||
+                          problem.left_window.has_value() || problem.right_window.has_value() ||
+                          !problem.query_segments.empty() || problem.block_mask.mask.present();
+  const bool changes_scores = options.softcap.has_value() || !problem.alibi.slopes.empty() ||
+                              !problem.bucketed_bias.table.empty() || !problem.temperatures.empty();
+  const bool changes_weights = !problem.sinks.empty() || !problem.head_factors.empty() ||
+                               options.fully_masked != FullyMasked::kZeros;
+  return hides_more || changes_scores || changes_weights ||
+         options.scores == ScoresOutput::kCapped || outputs.AsksForStatistics();
+}
+
 class FusedImplementation final : public Implementation {
  public:
   FusedImplementation(std::string_view name, std::string_view description, InstructionLevel level)
@@ -24,9 +38,12 @@ class FusedImplementation final : public Implementation {
     return EffectiveInstructionLevel() == level_;
   }
 
-  bool Offers(const AttentionProblem& problem, const AttentionOptions& options) const override {
-    return problem.query.type != DataType::kF64 && options.score == ScoreKind::kDotProduct &&
-           options.normalization == Normalization::kSoftmaxOverKeys;
+  bool Offers(const AttentionProblem& problem, const AttentionOptions& options,
+              const AttentionOutputs& outputs) const override {
+    return problem.query.type != DataType::kF64 && !options.float64 &&
+           options.score == ScoreKind::kDotProduct &&
+           options.normalization == Normalization::kSoftmaxOverKeys &&
+           !AsksForMore(problem, options, outputs);
   }
 
   absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,

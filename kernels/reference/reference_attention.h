@@ -13,10 +13,18 @@
 namespace attention::kernels {
 
 struct ReferenceResult {
-  std::vector<double> output;   // [batch, query heads, queries, value width]
-  std::vector<double> weights;  // [batch, query heads, queries, keys]
-  std::vector<double> raw_scores;
-  std::vector<double> masked_scores;
+  std::vector<double> output = {};   // [batch, query heads, queries, value width]
+  std::vector<double> weights = {};  // [batch, query heads, queries, keys], times the head factors
+  std::vector<double> raw_scores = {};  // this and the following the same shape
+  std::vector<double> capped_scores = {};
+  std::vector<double> masked_scores = {};
+
+  // With the softmax over keys; otherwise empty.
+  std::vector<double> softmax = {};      // the weights that statistics describe; 0 where hidden
+  std::vector<double> log_sum_exp = {};  // this and the following [batch, query heads, queries]
+  std::vector<double> entropy = {};
+  std::vector<double> maximum_weight = {};
+  std::vector<double> key_mass = {};  // [batch, query heads, keys]
 };
 
 // Expects a problem that Validate accepts.

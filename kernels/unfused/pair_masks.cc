@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kernels/convert.h"
+#include "kernels/visibility.h"
 
 namespace attention::kernels {
 namespace {
@@ -13,30 +14,46 @@ double At(const TensorView& mask, const Pair& pair) {
                                           mask.strides[3]);
 }
 
-// Whether key > query + offset, for any offset: the sum saturates.
-bool HiddenByCausality(const Pair& pair, int64_t offset) {
-  int64_t last_visible_key;
-  if (__builtin_add_overflow(pair.query, offset, &last_visible_key))
-    return false;  // query >= 0, so only upwards
-  return pair.key > last_visible_key;
+bool InOneSegment(const AttentionProblem& problem, const Pair& pair) {
+  if (problem.query_segments.empty()) return true;
+  const int64_t query = pair.batch * problem.query.extents[2] + pair.query;
+  const int64_t key = pair.batch * problem.key.extents[2] + pair.key;
+  return problem.query_segments[static_cast<size_t>(query)] ==
+         problem.key_segments[static_cast<size_t>(key)];
+}
+
+bool InVisibleBlock(const BlockMask& blocks, const Pair& pair) {
+  if (!blocks.mask.present()) return true;
+  return At(blocks.mask, {pair.batch, pair.head, pair.query / blocks.query_block_size,
+                          pair.key / blocks.key_block_size}) != 0.0;
+}
+
+// key - position, as far as 64 bits reach.
+int64_t Distance(const AttentionProblem& problem, const Pair& pair) {
+  const int64_t position = QueryPosition(problem, pair.batch, pair.query);
+  int64_t distance;
+  if (!__builtin_sub_overflow(pair.key, position, &distance)) return distance;
+  return std::numeric_limits<int64_t>::max();  // key >= 0, so only upwards
 }
 
 }  // namespace
 
 bool Visible(const AttentionProblem& problem, const Pair& pair) {
-  if (problem.causal && HiddenByCausality(pair, problem.query_offset)) return false;
-  if (!problem.key_lengths.empty() &&
-      pair.key >= problem.key_lengths[static_cast<size_t>(pair.batch)])
-    return false;
+  const KeyRange keys = VisibleKeys(problem, pair.batch, pair.query);
+  if (pair.key < keys.begin || pair.key >= keys.end) return false;
+  if (!InOneSegment(problem, pair) || !InVisibleBlock(problem.block_mask, pair)) return false;
   if (problem.boolean_mask.present() && At(problem.boolean_mask, pair) == 0.0) return false;
   return !problem.additive_mask.present() ||
          At(problem.additive_mask, pair) != -std::numeric_limits<double>::infinity();
 }
 
-double MaskedScore(const AttentionProblem& problem, const Pair& pair, double raw_score) {
-  double score = raw_score;
+double MaskedScore(const AttentionProblem& problem, const RelativeBias& relative_bias,
+                   const Pair& pair, double capped_score) {
+  double score = capped_score;
   if (problem.multiplicative_mask.present()) score *= At(problem.multiplicative_mask, pair);
+  if (relative_bias.present()) score += relative_bias.At(pair.head, Distance(problem, pair));
   if (problem.additive_mask.present()) score += At(problem.additive_mask, pair);
+  if (!problem.temperatures.empty()) score /= problem.temperatures[static_cast<size_t>(pair.head)];
   return score;
 }
 

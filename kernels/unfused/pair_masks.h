@@ -1,4 +1,4 @@
-// What the masks say about one (query, key) pair.
+// What masks, positions, segments and biases say about one (query, key) pair.
 
 #ifndef ATTENTION_KERNELS_UNFUSED_PAIR_MASKS_H_
 #define ATTENTION_KERNELS_UNFUSED_PAIR_MASKS_H_
@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/attend.h"
+#include "kernels/relative_bias.h"
 
 namespace attention::kernels {
 
@@ -16,12 +17,14 @@ struct Pair {
   int64_t key;
 };
 
-// False if boolean_mask, additive_mask = -infinity, causality or key_lengths hide the key.
+// False if anything hides the key: boolean_mask, additive_mask = -infinity, block_mask, segments,
+// causality, the window or key_lengths.
 [[nodiscard]] bool Visible(const AttentionProblem& problem, const Pair& pair);
 
-// raw_score * multiplicative_mask + additive_mask, for a visible pair.
-[[nodiscard]] double MaskedScore(const AttentionProblem& problem, const Pair& pair,
-                                 double raw_score);
+// (capped_score * multiplicative_mask + relative bias + additive_mask) / temperature, for a visible
+// pair.
+[[nodiscard]] double MaskedScore(const AttentionProblem& problem, const RelativeBias& relative_bias,
+                                 const Pair& pair, double capped_score);
 
 }  // namespace attention::kernels
 

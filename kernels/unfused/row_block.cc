@@ -112,7 +112,8 @@ bool ComputeRows(const UnfusedTask& task, const Block& block, const ColumnStatis
     case ScoresOutput::kCapped:  // refused by Validate
       break;
     case ScoresOutput::kRaw:
-      WriteMatrix(block, scores.raw, task.outputs.scores);
+    case ScoresOutput::kCapped:
+      WriteMatrix(block, scores.returned, task.outputs.scores);
       break;
     case ScoresOutput::kMasked:
       WriteMatrix(block, MaskedMatrix(task, scores), task.outputs.scores);

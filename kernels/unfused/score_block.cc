@@ -1,6 +1,7 @@
 #include "kernels/unfused/score_block.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/unfused/pair_masks.h"
 
@@ -8,7 +9,7 @@ namespace attention::kernels {
 namespace {
 
 constexpr int64_t kKeysBetweenStopChecks = 64;
-constexpr int64_t kBlockPairs = int64_t{1} << 18;  // raw and masked scores: 4 MiB
+constexpr int64_t kBlockPairs = int64_t{1} << 18;  // returned and masked scores: 4 MiB
 constexpr int64_t kMaxQueriesPerBlock = 16;        // amortizes the reading of each key and value
 
 std::vector<double> PrepareQueries(const UnfusedTask& task, const Block& block,
@@ -20,6 +21,11 @@ std::vector<double> PrepareQueries(const UnfusedTask& task, const Block& block,
                                      prepared.data() + i * width);
   }
   return prepared;
+}
+
+double Capped(const AttentionOptions& options, double score) {
+  if (!options.softcap.has_value()) return score;
+  return *options.softcap * std::tanh(score / *options.softcap);
 }
 
 // Marks which rows see key block.first_key + j. Returns whether any does.
@@ -47,12 +53,13 @@ int64_t KeyValueHead(const AttentionProblem& problem, int64_t head) {
 
 bool ComputeScores(const UnfusedTask& task, const Block& block, BlockScores& scores) {
   const auto pair_count = static_cast<size_t>(block.query_count * block.key_count);
-  scores.raw.assign(pair_count, 0.0);
+  const ScoresOutput output = task.options.scores;
+  const bool hidden_too = output == ScoresOutput::kRaw || output == ScoresOutput::kCapped;
+  scores.returned.assign(hidden_too ? pair_count : 0, 0.0);
   scores.masked.assign(pair_count, 0.0);
   scores.visible.assign(pair_count, 0);
 
   const ScoreFunction& function = task.score_function;
-  const bool hidden_too = task.options.scores == ScoresOutput::kRaw;
   const int64_t key_value_head = KeyValueHead(task.problem, block.head);
   std::vector<double> scratch;
   const std::vector<double> queries = PrepareQueries(task, block, scratch);
@@ -65,11 +72,13 @@ bool ComputeScores(const UnfusedTask& task, const Block& block, BlockScores& sco
       const auto pair = static_cast<size_t>(i * block.key_count + j);
       const bool visible = scores.visible[pair] != 0;
       if (!visible && !hidden_too) continue;
-      scores.raw[pair] = function.Score(queries.data() + i * function.prepared_width(), key.data());
+      const double raw = function.Score(queries.data() + i * function.prepared_width(), key.data());
+      const double capped = Capped(task.options, raw);
+      if (hidden_too) scores.returned[pair] = output == ScoresOutput::kRaw ? raw : capped;
       if (!visible) continue;
       scores.masked[pair] = MaskedScore(
-          task.problem, {block.batch, block.head, block.first_query + i, block.first_key + j},
-          scores.raw[pair]);
+          task.problem, task.relative_bias,
+          {block.batch, block.head, block.first_query + i, block.first_key + j}, capped);
     }
   }
   return true;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/attend.h"
+#include "kernels/relative_bias.h"
 #include "kernels/unfused/score_function.h"
 
 namespace attention::kernels {
@@ -18,6 +19,7 @@ struct UnfusedTask {
   const AttentionOutputs& outputs;
   const Execution& execution;
   const ScoreFunction& score_function;
+  const RelativeBias& relative_bias;
 };
 
 // A rectangle of the score matrix of one query head.
@@ -32,8 +34,8 @@ struct Block {
 
 // Each [query_count, key_count].
 struct BlockScores {
-  std::vector<double>
-      raw;  // of all pairs, if options.scores is kRaw; otherwise of visible pairs only
+  std::vector<double> returned;  // raw or capped, whichever options.scores asks for, of all pairs;
+                                 // otherwise empty
   std::vector<double> masked;    // of visible pairs; hidden ones hold 0
   std::vector<uint8_t> visible;  // 1 or 0
 };

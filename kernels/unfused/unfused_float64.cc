@@ -62,7 +62,10 @@ class UnfusedFloat64Implementation final : public Implementation {
     return "every option, in float64, on any machine";
   }
   bool supported_by_runtime_system() const override { return true; }
-  bool Offers(const AttentionProblem&, const AttentionOptions&) const override { return true; }
+  bool Offers(const AttentionProblem&, const AttentionOptions&,
+              const AttentionOutputs&) const override {
+    return true;
+  }
 
   absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,
                                       const AttentionOptions& options,
@@ -73,7 +76,8 @@ class UnfusedFloat64Implementation final : public Implementation {
     if (query[0] == 0 || query[2] == 0)
       return report;  // nothing to write, however many heads there are
     const ScoreFunction score_function(problem, options);
-    const UnfusedTask task = {problem, options, outputs, execution, score_function};
+    const RelativeBias relative_bias(problem.alibi, problem.bucketed_bias, query[1]);
+    const UnfusedTask task = {problem, options, outputs, execution, score_function, relative_bias};
     const Progress progress = options.normalization == Normalization::kSoftmaxOverQueries
                                   ? ComputeWithSoftmaxOverQueries(task)
                                   : ComputeHeads(task, 0, query[0] * query[1], nullptr);

@@ -126,6 +126,7 @@ std::vector<GoldenCase> ReadGoldenCases(DataType type) {
                        .expected = {.output = Numbers(expected.at("output")),
                                     .weights = Numbers(expected.at("weights")),
                                     .raw_scores = Numbers(expected.at("raw_scores")),
+                                    .capped_scores = Numbers(expected.at("raw_scores")),
                                     .masked_scores = Numbers(expected.at("masked_scores"))}});
     }
   }

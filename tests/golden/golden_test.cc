@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/golden/golden_case.h"
-#include "tests/support/tolerance.h"
+#include "tests/support/matches_reference.h"
 
 namespace attention::test {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "gtest/gtest.h"
 #include "tests/support/implementation_under_test.h"
+#include "tests/support/matches_reference.h"
 #include "tests/support/random.h"
 #include "tests/support/test_problem.h"
-#include "tests/support/tolerance.h"
 
 namespace attention::test {
 namespace {

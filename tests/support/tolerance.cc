@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
-#include "kernels/convert.h"
 #include "tests/support/naive_attention.h"
+#include "tests/support/score_error.h"
 
 namespace attention::test {
 namespace {
@@ -14,8 +15,6 @@ using kernels::AttentionProblem;
 using kernels::DataType;
 using kernels::Normalization;
 using kernels::ReferenceResult;
-using kernels::ScoreKind;
-using kernels::TensorView;
 
 // Largest relative error of one rounding, and what may be lost where numbers are too small for
 // that: one unit of the denormals, or all of them where matrix units take denormals for zeros.
@@ -37,34 +36,6 @@ Precision PrecisionOf(DataType type) {
     default:
       return {0x1p-24, 0x1p-24, 0x1p-24, 0x1p-126};
   }
-}
-
-double At(const TensorView& view, int64_t batch, int64_t head, int64_t row, int64_t column) {
-  return kernels::LoadElement(
-      view.type,
-      kernels::RowAddress(view, batch, head, row) +
-          static_cast<ptrdiff_t>(kernels::ElementBytes(view.type)) * column * view.strides[3]);
-}
-
-// `value`, or 0 for what is not finite: that is compared exactly, and elsewhere it was hidden.
-double Finite(double value) { return std::isfinite(value) ? value : 0.0; }
-
-std::vector<double> AbsoluteRow(const TensorView& view, int64_t batch, int64_t head, int64_t row) {
-  std::vector<double> values;
-  for (int64_t i = 0; i < view.extents[3]; ++i)
-    values.push_back(std::abs(Finite(At(view, batch, head, row, i))));
-  return values;
-}
-
-std::vector<double> AbsoluteProduct(const std::vector<double>& row, const TensorView& matrix) {
-  std::vector<double> product(static_cast<size_t>(matrix.extents[3]), 0.0);
-  for (size_t i = 0; i < row.size(); ++i) {
-    for (size_t j = 0; j < product.size(); ++j) {
-      product[j] +=
-          row[i] * std::abs(At(matrix, 0, 0, static_cast<int64_t>(i), static_cast<int64_t>(j)));
-    }
-  }
-  return product;
 }
 
 double LargestError(const std::vector<double>& got, const std::vector<double>& want, size_t first,
@@ -103,87 +74,37 @@ class Derivation {
   }
 
  private:
-  // Sums of the absolute values of the terms that make up the score of each pair of the head.
-  std::vector<double> ScoreNorms(int64_t batch, int64_t head, int64_t key_value_head) const {
-    const double width = static_cast<double>(problem_.key.extents[3]);
-    const bool dot_product = options_.score == ScoreKind::kDotProduct;
-    const double scale =
-        std::abs(options_.scale.value_or(dot_product ? 1.0 / std::sqrt(width) : 1.0));
-    std::vector<std::vector<double>> keys;
-    for (int64_t j = 0; j < problem_.key.extents[2]; ++j) {
-      keys.push_back(AbsoluteRow(problem_.key, batch, key_value_head, j));
-      if (options_.score == ScoreKind::kAdditive)
-        keys.back() = AbsoluteProduct(keys.back(), problem_.score_second_weight);
-    }
-    std::vector<double> norms;
-    for (int64_t i = 0; i < problem_.query.extents[2]; ++i) {
-      std::vector<double> query = AbsoluteRow(problem_.query, batch, head, i);
-      if (!dot_product) query = AbsoluteProduct(query, problem_.score_first_weight);
-      for (const std::vector<double>& key : keys) {
-        double norm = 0.0;
-        for (size_t c = 0; c < query.size(); ++c) {
-          norm += options_.score == ScoreKind::kAdditive
-                      ? std::abs(At(problem_.score_vector, 0, 0, 0, static_cast<int64_t>(c))) *
-                            (1.0 + query[c] + key[c])
-                      : query[c] * key[c];
-        }
-        norms.push_back(scale * norm);
-      }
-    }
-    return norms;
-  }
-
-  // Absolute error of the masked score of each pair, as multiples of precision_.arithmetic.
-  std::vector<double> MaskedScoreErrors(int64_t batch, int64_t head,
-                                        const std::vector<double>& norms) const {
-    std::vector<double> errors = norms;
-    for (size_t pair = 0; pair < errors.size(); ++pair) {
-      const auto i = static_cast<int64_t>(pair / key_count_);
-      const auto j = static_cast<int64_t>(pair % key_count_);
-      if (problem_.multiplicative_mask.present()) {
-        errors[pair] *= std::abs(At(problem_.multiplicative_mask, batch, head, i, j));
-      }
-      if (problem_.additive_mask.present()) {
-        errors[pair] += std::abs(Finite(At(problem_.additive_mask, batch, head, i, j)));
-      }
-      errors[pair] += std::abs(Finite(reference_.masked_scores[first_pair_ + pair]));
-    }
-    return errors;
-  }
-
   void DeriveHead(int64_t batch, int64_t head) {
     const int64_t key_value_head = head / (problem_.query.extents[1] / problem_.key.extents[1]);
-    const std::vector<double> norms = ScoreNorms(batch, head, key_value_head);
-    const std::vector<double> score_errors = MaskedScoreErrors(batch, head, norms);
-    const double naive_score =
-        LargestError(naive_.masked_scores, reference_.masked_scores, first_pair_, norms.size());
-    const double naive_raw =
-        LargestError(naive_.raw_scores, reference_.raw_scores, first_pair_, norms.size());
+    const auto at_head = [head](std::span<const double> numbers, double absent) {
+      return std::abs(numbers.empty() ? absent : Finite(numbers[static_cast<size_t>(head)]));
+    };
+    const ScoreErrors errors = ComputeScoreErrors(problem_, options_, reference_, first_pair_,
+                                                  precision_.result / precision_.arithmetic);
+    DeriveScores(errors);
     const double naive_weight =
-        LargestError(naive_.weights, reference_.weights, first_pair_, norms.size());
+        LargestError(naive_.weights, reference_.weights, first_pair_, errors.raw.size());
+    double largest_score = at_head(problem_.sinks, 0.0);
+    for (const double error : errors.masked) largest_score = std::max(largest_score, error);
 
     const bool none = options_.normalization == Normalization::kNone;
-    double largest_score = 0.0;
-    for (const double error : score_errors) largest_score = std::max(largest_score, error);
     std::vector<double> weight_errors;
-    for (size_t pair = 0; pair < norms.size(); ++pair) {
-      const double raw = Finite(reference_.raw_scores[first_pair_ + pair]);
-      const double masked = Finite(reference_.masked_scores[first_pair_ + pair]);
+    std::vector<double> relative_errors;  // of the weights before head factors
+    for (size_t pair = 0; pair < errors.raw.size(); ++pair) {
       const double weight = std::abs(Finite(reference_.weights[first_pair_ + pair]));
-      tolerance_.scores.push_back(
-          2.0 * std::max(naive_score, naive_raw) +
-          roundings_ * precision_.arithmetic * (norms[pair] + score_errors[pair]) +
-          2.0 * precision_.result * std::max(std::abs(raw), std::abs(masked)) +
-          precision_.underflow);
       // The exponential turns absolute errors of the score and of the maximum into relative ones.
+      relative_errors.push_back(
+          precision_.weight + precision_.arithmetic * (1.0 + errors.masked[pair] + largest_score));
       const double error =
-          none ? precision_.arithmetic * score_errors[pair] + precision_.weight * weight
-               : weight * (precision_.weight +
-                           precision_.arithmetic * (1.0 + score_errors[pair] + largest_score));
+          none ? at_head(problem_.head_factors, 1.0) * precision_.arithmetic * errors.masked[pair] +
+                     precision_.weight * weight
+               : weight * relative_errors[pair];
       weight_errors.push_back(error);
       tolerance_.weights.push_back(2.0 * naive_weight + roundings_ * error +
                                    2.0 * precision_.result * weight + precision_.underflow);
     }
+    if (options_.normalization == Normalization::kSoftmaxOverKeys && !reference_.softmax.empty())
+      DeriveStatistics(relative_errors);
     naive_output_ =
         LargestError(naive_.output, reference_.output, first_output_, query_count_ * value_width_);
     values_.clear();
@@ -191,8 +112,79 @@ class Derivation {
       values_.push_back(AbsoluteRow(problem_.value, batch, key_value_head, j));
     }
     for (size_t i = 0; i < query_count_; ++i) DeriveOutputRow(i, weight_errors);
-    first_pair_ += norms.size();
+    first_pair_ += errors.raw.size();
+    first_row_ += query_count_;
+    first_mass_ += key_count_;
     first_output_ += query_count_ * value_width_;
+  }
+
+  void DeriveScores(const ScoreErrors& errors) {
+    const auto naive_error = [&](std::vector<double> ReferenceResult::* scores) {
+      return LargestError(naive_.*scores, reference_.*scores, first_pair_, errors.raw.size());
+    };
+    const double naive = std::max({naive_error(&ReferenceResult::raw_scores),
+                                   naive_error(&ReferenceResult::capped_scores),
+                                   naive_error(&ReferenceResult::masked_scores)});
+    for (size_t pair = 0; pair < errors.raw.size(); ++pair) {
+      const double raw = Finite(reference_.raw_scores[first_pair_ + pair]);
+      const double masked = Finite(reference_.masked_scores[first_pair_ + pair]);
+      tolerance_.scores.push_back(
+          2.0 * naive +
+          roundings_ * precision_.arithmetic * (errors.raw[pair] + errors.masked[pair]) +
+          2.0 * precision_.result * std::max(std::abs(raw), std::abs(masked)) +
+          precision_.underflow);
+    }
+  }
+
+  // `relative_errors` are those of the weights. Statistics are not rounded to the operands' type.
+  void DeriveStatistics(const std::vector<double>& relative_errors) {
+    const auto naive_error = [&](std::vector<double> ReferenceResult::* statistic, size_t first,
+                                 size_t count) {
+      return 2.0 * LargestError(naive_.*statistic, reference_.*statistic, first, count);
+    };
+    const double naive_sum = naive_error(&ReferenceResult::log_sum_exp, first_row_, query_count_);
+    const double naive_entropy = naive_error(&ReferenceResult::entropy, first_row_, query_count_);
+    const double naive_weight =
+        naive_error(&ReferenceResult::softmax, first_pair_, relative_errors.size());
+    const double naive_mass = naive_error(&ReferenceResult::key_mass, first_mass_, key_count_);
+    std::vector<double> mass_squares(key_count_, 0.0);
+    std::vector<double> masses(key_count_, 0.0);
+    for (size_t i = 0; i < query_count_; ++i) {
+      double sum_square = 0.0;
+      double entropy_error = 0.0;
+      double largest = 0.0;
+      for (size_t j = 0; j < key_count_; ++j) {
+        const size_t pair = i * key_count_ + j;
+        const double weight = Finite(reference_.softmax[first_pair_ + pair]);
+        const double error = weight * relative_errors[pair];
+        sum_square += error * error;
+        if (weight > 0.0) entropy_error += error * (1.0 + std::abs(std::log(weight)));
+        mass_squares[j] += error * error;
+        masses[j] += weight;
+        largest = std::max(largest, naive_weight + roundings_ * error + Stored(weight));
+        tolerance_.softmax.push_back(naive_weight + roundings_ * error + Stored(weight));
+      }
+      const double log_sum_exp = std::abs(Finite(reference_.log_sum_exp[first_row_ + i]));
+      tolerance_.log_sum_exp.push_back(
+          naive_sum +
+          roundings_ * (std::sqrt(sum_square) + precision_.arithmetic * (1.0 + log_sum_exp)) +
+          Stored(log_sum_exp));
+      tolerance_.entropy.push_back(naive_entropy + roundings_ * entropy_error +
+                                   Stored(Finite(reference_.entropy[first_row_ + i])));
+      tolerance_.maximum_weight.push_back(largest);
+    }
+    for (size_t j = 0; j < key_count_; ++j) {
+      // Masses may be summed in units of 2^-40, so that the order of queries does not matter.
+      const double units =
+          problem_.query.type == DataType::kF64 ? 0.0 : static_cast<double>(query_count_) * 0x1p-40;
+      tolerance_.key_mass.push_back(naive_mass + roundings_ * std::sqrt(mass_squares[j]) + units +
+                                    Stored(masses[j]));
+    }
+  }
+
+  // The rounding of a statistic when it is stored.
+  [[nodiscard]] double Stored(double value) const {
+    return 2.0 * precision_.arithmetic * value + 0x1p-126;
   }
 
   void DeriveOutputRow(size_t i, const std::vector<double>& weight_errors) {
@@ -231,6 +223,8 @@ class Derivation {
   // Of the current head.
   size_t first_pair_ = 0;
   size_t first_output_ = 0;
+  size_t first_row_ = 0;
+  size_t first_mass_ = 0;
   double naive_output_ = 0.0;                // the largest error
   std::vector<std::vector<double>> values_;  // absolute
   Tolerance tolerance_;
@@ -260,27 +254,6 @@ testing::AssertionResult IsWithin(const std::vector<double>& got, const std::vec
     }
   }
   return testing::AssertionSuccess();
-}
-
-testing::AssertionResult MatchesReference(const TestProblem& problem, const TestOutputs& outputs) {
-  const kernels::AttentionProblem view = problem.View();
-  const AttentionOptions& options = problem.recipe.options;
-  const ReferenceResult reference = kernels::ReferenceAttention(view, options);
-  const Tolerance tolerance = DeriveTolerance(view, options, reference);
-  testing::AssertionResult result =
-      IsWithin(outputs.output.Values(), reference.output, tolerance.output);
-  if (!result) return result << "\nin output of " << problem.recipe;
-  if (outputs.weights.present()) {
-    result = IsWithin(outputs.weights.Values(), reference.weights, tolerance.weights);
-    if (!result) return result << "\nin weights of " << problem.recipe;
-  }
-  if (outputs.scores.present()) {
-    const bool raw = options.scores == kernels::ScoresOutput::kRaw;
-    result = IsWithin(outputs.scores.Values(), raw ? reference.raw_scores : reference.masked_scores,
-                      tolerance.scores);
-    if (!result) return result << "\nin scores of " << problem.recipe;
-  }
-  return result;
 }
 
 }  // namespace attention::test

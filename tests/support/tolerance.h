@@ -16,7 +16,6 @@
 
 #include "gtest/gtest.h"
 #include "kernels/reference/reference_attention.h"
-#include "tests/support/test_problem.h"
 
 namespace attention::test {
 
@@ -24,7 +23,14 @@ namespace attention::test {
 struct Tolerance {
   std::vector<double> output;
   std::vector<double> weights;
-  std::vector<double> scores;  // raw and masked
+  std::vector<double> scores;  // raw, capped and masked
+
+  // With the softmax over keys; otherwise empty.
+  std::vector<double> softmax;
+  std::vector<double> log_sum_exp;
+  std::vector<double> entropy;
+  std::vector<double> maximum_weight;
+  std::vector<double> key_mass;
 };
 
 [[nodiscard]] Tolerance DeriveTolerance(const kernels::AttentionProblem& problem,
@@ -36,10 +42,6 @@ struct Tolerance {
 [[nodiscard]] testing::AssertionResult IsWithin(const std::vector<double>& got,
                                                 const std::vector<double>& want,
                                                 const std::vector<double>& tolerance);
-
-// Whether everything that the recipe asks for is right.
-[[nodiscard]] testing::AssertionResult MatchesReference(const TestProblem& problem,
-                                                        const TestOutputs& outputs);
 
 }  // namespace attention::test
 

@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/support/naive_attention.h"
+#include "tests/support/test_problem.h"
 
 namespace attention::test {
 namespace {

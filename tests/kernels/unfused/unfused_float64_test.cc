@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "gtest/gtest.h"
+#include "tests/support/matches_reference.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_problem.h"
 #include "tests/support/thread_executor.h"
-#include "tests/support/tolerance.h"
 
 namespace attention::test {
 namespace {
@@ -36,7 +36,7 @@ TEST(UnfusedFloat64Test, ReportsItsNameAndPrecision) {
 
 TEST(UnfusedFloat64Test, OffersEveryProblemOnEveryMachine) {
   EXPECT_TRUE(UnfusedFloat64().supported_by_runtime_system());
-  EXPECT_TRUE(UnfusedFloat64().Offers({}, {}));
+  EXPECT_TRUE(UnfusedFloat64().Offers({}, {}, {}));
 }
 
 // Narrow types get the float64 result rounded once, so no rounding on the way may show.
