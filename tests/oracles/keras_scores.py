@@ -1,8 +1,8 @@
 """keras.layers.Attention and AdditiveAttention, with the conventions that differ from ours:
 
-  score_mode="dot"       -> scale of 1, or the learned one with use_scale: nothing like 1 / sqrt(width)
-  score_mode="concat"    -> the additive score with identities, times use_scale's, as weights and the
-                            learned scalar everywhere in its vector
+  score_mode="dot"       -> scale of 1, or the learned one with use_scale; not 1 / sqrt(width)
+  score_mode="concat"    -> the additive score with identities, times use_scale's, as weights and
+                            the learned scalar everywhere in its vector
   AdditiveAttention      -> the additive score with identities as weights and the scale as vector
   inputs [query, value]  -> the keys are the values
   mask[1] (of values)    -> boolean mask over the keys; each query has to see one

@@ -4,6 +4,7 @@ import keras_layers
 import keras_scores
 import onnx_attention
 import onnx_rotary
+import pytorch_flex
 import pytorch_layer
 import pytorch_sdpa
 from suite import Suite
@@ -16,6 +17,7 @@ def _suite(module, library, count):
 SUITES = [
     _suite(pytorch_sdpa, "PyTorch", 1000),
     _suite(pytorch_layer, "PyTorch", 500),
+    _suite(pytorch_flex, "PyTorch", 250),
     _suite(keras_scores, "Keras", 250),
     _suite(keras_layers, "Keras", 350),
     _suite(onnx_attention, "ONNX", 500),
