@@ -98,7 +98,7 @@ struct AttentionProblem {
   TensorView value;  // [batch, key-value heads, keys, value width]
 
   // Each absent, or with the extents [batch, query heads, queries, keys] and strides of 0 where it
-  // broadcasts.
+  // broadcasts. Not read at keys at and after key_lengths[batch], so there may be no memory there.
   TensorView boolean_mask;         // BOOL; 1 = attend
   TensorView additive_mask;        // any type but BOOL
   TensorView multiplicative_mask;  // any type but BOOL; only with Normalization::kNone

@@ -106,6 +106,88 @@ TEST(EncodeResponseTest, WritesPresentKeysAndValuesIfAsked) {
   }
 }
 
+// Statistics of the type for scores [batch?, 1, 2, 2], with the top weight of each query.
+template <typename Number>
+Answer SomeStatistics(kernels::DataType type, std::vector<int64_t> matrix_shape) {
+  Answer answer;
+  answer.task.type = type;
+  answer.task.statistics = {.log_sum_exp = true,
+                            .entropy = true,
+                            .maximum_weight = true,
+                            .key_mass = true,
+                            .top_weight_count = 1};
+  answer.form.output_shape = {0};
+  answer.form.matrix_shape = std::move(matrix_shape);
+  answer.result.log_sum_exp = Holding<Number>({1, 2});
+  answer.result.entropy = Holding<Number>({3, 4});
+  answer.result.maximum_weight = Holding<Number>({5, 6});
+  answer.result.key_mass = Holding<Number>({7, 8});
+  answer.result.top_weights = Holding<Number>({9, 10});
+  answer.result.top_keys = Holding<int32_t>({-1, 12});
+  return answer;
+}
+
+template <typename Number>
+v1::Tensor TensorOf(const std::vector<int64_t>& shape, const std::vector<Number>& elements,
+                    v1::DataType type) {
+  v1::Tensor tensor;
+  tensor.set_data_type(type);
+  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
+  tensor.set_raw(elements.data(), elements.size() * sizeof(Number));
+  return tensor;
+}
+
+template <typename Number>
+void ExpectStatistics(kernels::DataType type, v1::DataType wire_type) {
+  for (const bool batch : {false, true}) {
+    const auto shape = [batch](std::vector<int64_t> extents) {
+      if (batch) extents.insert(extents.begin(), 1);
+      return extents;
+    };
+    Answer answer = SomeStatistics<Number>(type, shape({1, 2, 2}));
+    v1::AttentionResponse want;
+    want.mutable_output()->set_data_type(type == kernels::DataType::kBF16 ? v1::DATA_TYPE_BF16
+                                                                          : wire_type);
+    want.mutable_output()->add_shape(0);
+    *want.mutable_execution() = SomeExecution();
+    *want.mutable_log_sum_exp() = TensorOf<Number>(shape({1, 2}), {1, 2}, wire_type);
+    *want.mutable_top_weights() = TensorOf<Number>(shape({1, 2, 1}), {9, 10}, wire_type);
+    *want.mutable_top_keys() = TensorOf<int32_t>(shape({1, 2, 1}), {-1, 12}, v1::DATA_TYPE_INT32);
+    *want.mutable_entropy() = TensorOf<Number>(shape({1, 2}), {3, 4}, wire_type);
+    *want.mutable_key_mass() = TensorOf<Number>(shape({1, 2}), {7, 8}, wire_type);
+    *want.mutable_maximum_weight() = TensorOf<Number>(shape({1, 2}), {5, 6}, wire_type);
+    const v1::AttentionResponse got = ParseBack(
+        EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+    EXPECT_EQ(got.SerializeAsString(), want.SerializeAsString());
+  }
+}
+
+TEST(EncodeResponseTest, WritesStatisticsInF32UnlessTheTaskIsInF64) {
+  ExpectStatistics<float>(kernels::DataType::kF32, v1::DATA_TYPE_F32);
+  ExpectStatistics<float>(kernels::DataType::kBF16, v1::DATA_TYPE_F32);
+  ExpectStatistics<double>(kernels::DataType::kF64, v1::DATA_TYPE_F64);
+}
+
+TEST(EncodeResponseTest, GivesKeyMassTheKeysAndOtherStatisticsTheQueries) {
+  Answer answer = SomeStatistics<float>(kernels::DataType::kF32, {5, 2, 3, 7});
+  const v1::AttentionResponse got = ParseBack(
+      EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+  EXPECT_THAT(got.key_mass().shape(), ElementsAre(5, 2, 7));
+  EXPECT_THAT(got.entropy().shape(), ElementsAre(5, 2, 3));
+  EXPECT_THAT(got.top_keys().shape(), ElementsAre(5, 2, 3, 1));
+}
+
+TEST(EncodeResponseTest, WritesStatisticsAsFloatsForThoseWhoSentFloats) {
+  Answer answer = SomeStatistics<double>(kernels::DataType::kF64, {1, 2, 2});
+  answer.form.floats = true;
+  const v1::AttentionResponse got = ParseBack(
+      EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
+  EXPECT_EQ(got.top_keys().data_type(), v1::DATA_TYPE_INT32);
+  EXPECT_THAT(got.top_keys().floats(), ElementsAre(-1, 12));
+  EXPECT_THAT(got.top_weights().floats(), ElementsAre(9, 10));
+  EXPECT_THAT(got.log_sum_exp().raw(), IsEmpty());
+}
+
 TEST(EncodeResponseTest, HandsTheElementsOverWithoutACopy) {
   Answer answer = SomeAnswer(true, false);
   const void* const output = answer.result.output.data();

@@ -44,6 +44,25 @@ TEST(AttentionTaskTest, CountsTheBytesOfTheAnswer) {
   EXPECT_EQ(ResultBytes(task), 2 * 11 * (100 + 7 * 13 + 7 * 13) * 2);
 }
 
+TEST(AttentionTaskTest, CountsTheBytesOfStatistics) {
+  const std::vector<std::pair<Statistics, int64_t>> counts = {
+      {{.log_sum_exp = true}, 11},
+      {{.entropy = true}, 11},
+      {{.maximum_weight = true}, 11},
+      {{.key_mass = true}, 13},
+      {{.top_weight_count = 4}, 2 * 11 * 4}};
+  for (const auto& [statistics, count] : counts) {
+    AttentionTask task = Sizes(DataType::kBF16, 2, 7, 11, 13);
+    const int64_t output_bytes = ResultBytes(task);
+    task.statistics = statistics;
+    EXPECT_EQ(ResultBytes(task) - output_bytes, 2 * 7 * count * 4);
+  }
+  AttentionTask task = Sizes(DataType::kF64, 2, 7, 11, 13);
+  const int64_t output_bytes = ResultBytes(task);
+  task.statistics = {.entropy = true, .top_weight_count = 4};
+  EXPECT_EQ(ResultBytes(task) - output_bytes, 2 * 7 * 11 * (8 + 4 * (8 + 4)));
+}
+
 TEST(AttentionTaskTest, SaturatesWhereTheProtocolsLargestExtentsOverflow) {
   AttentionTask task = Sizes(DataType::kF64, 65'536, 1024, 1 << 20, 1 << 20);
   task.return_weights = true;
