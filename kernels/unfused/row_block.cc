@@ -109,7 +109,6 @@ bool ComputeRows(const UnfusedTask& task, const Block& block, const ColumnStatis
   if (!ComputeScores(task, block, scores)) return false;
   switch (task.options.scores) {
     case ScoresOutput::kNone:
-    case ScoresOutput::kCapped:  // refused by Validate
       break;
     case ScoresOutput::kRaw:
     case ScoresOutput::kCapped:
