@@ -32,21 +32,40 @@ std::vector<double> MaskedMatrix(const UnfusedTask& task, const BlockScores& sco
   return matrix;
 }
 
-// Turns the visible scores of one row into weights, in place. Hidden ones hold 0 and keep it.
-void SoftmaxRow(const uint8_t* visible, int64_t key_count, double* row) {
-  double maximum = -std::numeric_limits<double>::infinity();
-  for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] != 0) maximum = std::max(maximum, row[j]);
-  }
-  double sum = 0.0;
-  for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] == 0) continue;
-    row[j] = std::exp(row[j] - maximum);
-    sum += row[j];
-  }
-  for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] != 0) row[j] /= sum;
-  }
+void StoreStatistic(const MutableTensorView& statistic, const Block& block, int64_t query,
+                    double value) {
+  if (!statistic.present()) return;
+  StoreElements(statistic.type, &value, 1, RowAddress(statistic, block.batch, block.head, query));
+}
+
+void StoreTopWeights(const TopWeights& top, const Block& block, int64_t query,
+                     const double* weights) {
+  std::vector<WeightOfKey> scratch;
+  std::vector<double> top_weights(static_cast<size_t>(top.count));
+  const Extents& extents = top.weights.extents;
+  const int64_t row = (block.batch * extents[1] + block.head) * extents[2] + query;
+  RowTopWeights(weights, block.key_count, top.weights.type, scratch, top.count, top_weights.data(),
+                top.keys + row * top.count);
+  StoreElements(top.weights.type, top_weights.data(), top.count,
+                RowAddress(top.weights, block.batch, block.head, query));
+}
+
+void StoreStatistics(const AttentionOutputs& outputs, const Block& block, int64_t query,
+                     const RowNormalizer& normalizer, const double* weights) {
+  StoreStatistic(outputs.log_sum_exp, block, query, normalizer.LogSumExp());
+  if (outputs.entropy.present())
+    StoreStatistic(outputs.entropy, block, query, RowEntropy(weights, block.key_count));
+  StoreStatistic(outputs.maximum_weight, block, query, RowMaximum(weights, block.key_count));
+  if (outputs.top_weights.count > 0) StoreTopWeights(outputs.top_weights, block, query, weights);
+}
+
+// Gives a row that sees nothing its weights, and lets them meet the values.
+void ApplyFullyMasked(FullyMasked policy, int64_t key_count, uint8_t* visible, double* row) {
+  if (policy == FullyMasked::kZeros) return;
+  const double weight = policy == FullyMasked::kNan ? std::numeric_limits<double>::quiet_NaN()
+                                                    : 1.0 / static_cast<double>(key_count);
+  std::fill_n(row, key_count, weight);
+  std::fill_n(visible, key_count, uint8_t{1});
 }
 
 void NormalizeByColumns(const uint8_t* visible, const ColumnStatistics* columns, int64_t key_count,
@@ -56,22 +75,53 @@ void NormalizeByColumns(const uint8_t* visible, const ColumnStatistics* columns,
   }
 }
 
-void Normalize(const UnfusedTask& task, const Block& block, const ColumnStatistics* columns,
+// The softmax of a row over its keys, with its statistics and, last, the policy for rows that see
+// nothing.
+void NormalizeOverKeys(const UnfusedTask& task, const Block& block, const HeadState& state,
+                       int64_t row_in_block, BlockScores& scores) {
+  const int64_t query = block.first_query + row_in_block;
+  uint8_t* visible = scores.visible.data() + row_in_block * block.key_count;
+  double* row = scores.masked.data() + row_in_block * block.key_count;
+  const double sink = task.problem.sinks.empty()
+                          ? -std::numeric_limits<double>::infinity()
+                          : task.problem.sinks[static_cast<size_t>(block.head)];
+  const RowNormalizer normalizer = SoftmaxRow(visible, block.key_count, sink, row);
+  if (state.rows != nullptr) state.rows[query] = normalizer;
+  if (task.outputs.AsksForStatistics())
+    StoreStatistics(task.outputs, block, query, normalizer, row);
+  if (normalizer.SeesNothing())
+    ApplyFullyMasked(task.options.fully_masked, block.key_count, visible, row);
+}
+
+void Normalize(const UnfusedTask& task, const Block& block, const HeadState& state,
                BlockScores& scores) {
   for (int64_t i = 0; i < block.query_count; ++i) {
-    const uint8_t* visible = scores.visible.data() + i * block.key_count;
-    double* row = scores.masked.data() + i * block.key_count;
     switch (task.options.normalization) {
       case Normalization::kSoftmaxOverKeys:
-        SoftmaxRow(visible, block.key_count, row);
+        NormalizeOverKeys(task, block, state, i, scores);
         break;
       case Normalization::kSoftmaxOverQueries:
-        NormalizeByColumns(visible, columns, block.key_count, row);
+        NormalizeByColumns(scores.visible.data() + i * block.key_count, state.columns,
+                           block.key_count, scores.masked.data() + i * block.key_count);
         break;
       case Normalization::kNone:
         break;
     }
   }
+}
+
+double HeadFactor(const AttentionProblem& problem, int64_t head) {
+  return problem.head_factors.empty() ? 1.0 : problem.head_factors[static_cast<size_t>(head)];
+}
+
+// Of factor 0 nothing is left, be it NaN.
+void ApplyHeadFactor(double factor, BlockScores& weights) {
+  if (factor == 1.0) return;
+  if (factor == 0.0) {
+    std::fill(weights.masked.begin(), weights.masked.end(), 0.0);
+    std::fill(weights.visible.begin(), weights.visible.end(), uint8_t{0});
+  }
+  for (double& weight : weights.masked) weight *= factor;
 }
 
 // Adds up the visible values, each read once for all rows. Hidden ones are not multiplied: they may
@@ -104,7 +154,7 @@ bool WriteOutputs(const UnfusedTask& task, const Block& block, const BlockScores
 
 }  // namespace
 
-bool ComputeRows(const UnfusedTask& task, const Block& block, const ColumnStatistics* columns) {
+bool ComputeRows(const UnfusedTask& task, const Block& block, const HeadState& state) {
   BlockScores scores;
   if (!ComputeScores(task, block, scores)) return false;
   switch (task.options.scores) {
@@ -118,7 +168,8 @@ bool ComputeRows(const UnfusedTask& task, const Block& block, const ColumnStatis
       WriteMatrix(block, MaskedMatrix(task, scores), task.outputs.scores);
       break;
   }
-  Normalize(task, block, columns, scores);
+  Normalize(task, block, state, scores);
+  ApplyHeadFactor(HeadFactor(task.problem, block.head), scores);
   if (task.outputs.weights.present()) WriteMatrix(block, scores.masked, task.outputs.weights);
   return WriteOutputs(task, block, scores);
 }

@@ -4,15 +4,21 @@
 #ifndef ATTENTION_KERNELS_UNFUSED_ROW_BLOCK_H_
 #define ATTENTION_KERNELS_UNFUSED_ROW_BLOCK_H_
 
-#include "kernels/unfused/column_statistics.h"
+#include "kernels/unfused/column_pass.h"
 #include "kernels/unfused/score_block.h"
+#include "kernels/unfused/softmax_row.h"
 
 namespace attention::kernels {
 
-// Computes and writes all that is asked for of the block's rows; the block spans all keys.
-// `columns`, [keys], are read only by softmax over queries. Returns false if a stop was requested.
-[[nodiscard]] bool ComputeRows(const UnfusedTask& task, const Block& block,
-                               const ColumnStatistics* columns);
+// What rows of one head leave behind or need to know, where anything does.
+struct HeadState {
+  const ColumnStatistics* columns = nullptr;  // [keys]: read by softmax over queries
+  RowNormalizer* rows = nullptr;  // [queries] or null: written by softmax over keys, each row's own
+};
+
+// Computes and writes all that is asked for of the block's rows, but for the key mass; the block
+// spans all keys. Returns false if a stop was requested.
+[[nodiscard]] bool ComputeRows(const UnfusedTask& task, const Block& block, const HeadState& state);
 
 }  // namespace attention::kernels
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
-#include "kernels/unfused/column_statistics.h"
+#include "kernels/convert.h"
+#include "kernels/unfused/column_pass.h"
 #include "kernels/unfused/row_block.h"
 #include "kernels/unfused/score_function.h"
 
@@ -16,9 +18,9 @@ struct Progress {
 };
 
 // Computes all rows of `head_count` heads from `first_head` on, counted over all batch entries.
-// `columns` are those of the one head, for softmax over queries.
+// `state` is that of the one head, where there is any.
 Progress ComputeHeads(const UnfusedTask& task, int64_t first_head, int64_t head_count,
-                      const ColumnStatistics* columns) {
+                      const HeadState& state) {
   const Extents& query = task.problem.query.extents;
   const int64_t key_count = task.problem.key.extents[2];
   const int64_t queries_per_block = QueriesPerBlock(key_count);
@@ -34,25 +36,55 @@ Progress ComputeHeads(const UnfusedTask& task, int64_t first_head, int64_t head_
                          .query_count = std::min(queries_per_block, query[2] - first_query),
                          .first_key = 0,
                          .key_count = key_count};
-    if (ComputeRows(task, block, columns)) ++finished_item_count;
+    if (ComputeRows(task, block, state)) ++finished_item_count;
   });
   return {.thread_count = thread_count, .complete = finished_item_count == item_count};
 }
 
-// Head by head, so that only one head's statistics exist at a time.
-Progress ComputeWithSoftmaxOverQueries(const UnfusedTask& task) {
+// What is summed over queries, before or after the rows.
+void Include(const ColumnPassReport& pass, Progress& progress) {
+  progress.thread_count = std::max(progress.thread_count, pass.thread_count);
+  progress.complete = progress.complete && pass.complete;
+}
+
+void StoreKeyMass(const MutableTensorView& key_mass, int64_t head,
+                  const std::vector<double>& mass) {
+  const int64_t head_count = key_mass.extents[1];
+  StoreElements(key_mass.type, mass.data(), static_cast<int64_t>(mass.size()),
+                RowAddress(key_mass, head / head_count, head % head_count, 0));
+}
+
+// Head by head, so that only one head's columns or rows are remembered at a time.
+Progress ComputeHeadByHead(const UnfusedTask& task) {
   const Extents& query = task.problem.query.extents;
+  std::vector<ColumnStatistics> columns;
+  std::vector<RowNormalizer> rows(static_cast<size_t>(query[2]));
+  std::vector<double> mass;
   Progress progress = {.thread_count = 1, .complete = true};
   for (int64_t head = 0; head < query[0] * query[1] && progress.complete; ++head) {
-    const ColumnStatisticsResult statistics =
-        ComputeColumnStatistics(task, head / query[1], head % query[1]);
-    if (!statistics.complete) return {};
-    const Progress rows = ComputeHeads(task, head, 1, statistics.columns.data());
-    progress.complete = rows.complete;
-    progress.thread_count =
-        std::max({progress.thread_count, statistics.thread_count, rows.thread_count});
+    const int64_t batch = head / query[1];
+    const int64_t head_of_batch = head % query[1];
+    if (task.options.normalization == Normalization::kSoftmaxOverQueries) {
+      Include(ComputeColumnStatistics(task, batch, head_of_batch, columns), progress);
+      if (!progress.complete) break;
+    }
+    const Progress head_rows =
+        ComputeHeads(task, head, 1, {.columns = columns.data(), .rows = rows.data()});
+    Include({head_rows.thread_count, head_rows.complete}, progress);
+    if (!progress.complete || !task.outputs.key_mass.present()) continue;
+    Include(ComputeKeyMass(task, batch, head_of_batch, rows, mass), progress);
+    StoreKeyMass(task.outputs.key_mass, head, mass);
   }
   return progress;
+}
+
+// Without queries there is nothing to compute, however many heads there are, and one result to
+// write.
+void ComputeWithoutQueries(const AttentionProblem& problem, const AttentionOutputs& outputs) {
+  if (!outputs.key_mass.present()) return;
+  const int64_t row_count = problem.query.extents[0] * problem.query.extents[1];
+  const std::vector<double> zeros(static_cast<size_t>(problem.key.extents[2]), 0.0);
+  for (int64_t head = 0; head < row_count; ++head) StoreKeyMass(outputs.key_mass, head, zeros);
 }
 
 class UnfusedFloat64Implementation final : public Implementation {
@@ -73,14 +105,17 @@ class UnfusedFloat64Implementation final : public Implementation {
                                       const Execution& execution) const override {
     AttentionReport report = {.implementation = name(), .precision = "f64", .thread_count = 1};
     const Extents& query = problem.query.extents;
-    if (query[0] == 0 || query[2] == 0)
-      return report;  // nothing to write, however many heads there are
+    if (query[0] == 0 || query[2] == 0) {
+      ComputeWithoutQueries(problem, outputs);
+      return report;
+    }
     const ScoreFunction score_function(problem, options);
     const RelativeBias relative_bias(problem.alibi, problem.bucketed_bias, query[1]);
     const UnfusedTask task = {problem, options, outputs, execution, score_function, relative_bias};
-    const Progress progress = options.normalization == Normalization::kSoftmaxOverQueries
-                                  ? ComputeWithSoftmaxOverQueries(task)
-                                  : ComputeHeads(task, 0, query[0] * query[1], nullptr);
+    const bool sums_over_queries =
+        options.normalization == Normalization::kSoftmaxOverQueries || outputs.key_mass.present();
+    const Progress progress = sums_over_queries ? ComputeHeadByHead(task)
+                                                : ComputeHeads(task, 0, query[0] * query[1], {});
     if (!progress.complete) return absl::CancelledError("stopped on request");
     report.thread_count = progress.thread_count;
     return report;

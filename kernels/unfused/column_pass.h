@@ -1,0 +1,42 @@
+// A pass over the scores of one query head key by key, for what is summed over queries.
+
+#ifndef ATTENTION_KERNELS_UNFUSED_COLUMN_PASS_H_
+#define ATTENTION_KERNELS_UNFUSED_COLUMN_PASS_H_
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "kernels/unfused/score_block.h"
+#include "kernels/unfused/softmax_row.h"
+
+namespace attention::kernels {
+
+// Of the visible scores of one key: weight[i] = exp(score[i] - maximum) / sum.
+struct ColumnStatistics {
+  double maximum = -std::numeric_limits<double>::infinity();
+  double sum = 0.0;  // of exp(score - maximum)
+};
+
+struct ColumnPassReport {
+  int thread_count = 1;   // that took part
+  bool complete = false;  // false if a stop was requested; what was computed is then unusable
+};
+
+// Both run on the task's executor, an item for each range of keys, in one pass over the queries,
+// whose order never depends on the threads.
+
+// What softmax over queries needs to know about each of `columns`, [keys], before any weight can be
+// computed. The sums are rescaled whenever a maximum grows.
+[[nodiscard]] ColumnPassReport ComputeColumnStatistics(const UnfusedTask& task, int64_t batch,
+                                                       int64_t head,
+                                                       std::vector<ColumnStatistics>& columns);
+
+// Sums the weights of each key, [keys], over all queries, whose `rows`, [queries], are known.
+[[nodiscard]] ColumnPassReport ComputeKeyMass(const UnfusedTask& task, int64_t batch, int64_t head,
+                                              const std::vector<RowNormalizer>& rows,
+                                              std::vector<double>& mass);
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_UNFUSED_COLUMN_PASS_H_
