@@ -71,8 +71,9 @@ def question(recipe):
     options = request.options
     if recipe.scale is not None:
         options.scale = recipe.scale
-    options.query_positions.alignment = options_pb2.CAUSAL_ALIGNMENT_OFFSET
-    options.query_positions.offset = recipe.offset
+    if _counts_distances(recipe):
+        options.query_positions.alignment = options_pb2.CAUSAL_ALIGNMENT_OFFSET
+        options.query_positions.offset = recipe.offset
     options.return_log_sum_exp = True
     modify = _score_modifier(recipe, numbers, options, heads)
     sees = _visibility(recipe, numbers, options)
@@ -90,6 +91,11 @@ def question(recipe):
     output = draws.from_heads_first(output.numpy(), recipe.layout)
     return Question("PyTorch", request, {
         "output": Expected(output), "log_sum_exp": Expected(auxiliary.lse.numpy())})
+
+
+def _counts_distances(recipe):
+    windowed = recipe.left is not None or recipe.right is not None
+    return recipe.causal or windowed or recipe.alibi != "none" or recipe.buckets > 0
 
 
 def _score_modifier(recipe, numbers, options, heads):

@@ -50,6 +50,8 @@ def visible_pairs(options, shape):
         visible &= _same_segment(options, shape)
     if options.HasField("boolean_mask"):
         visible &= whole_mask(options.boolean_mask, options, shape, hidden=0) != 0
+    if options.HasField("multiplicative_mask") and options.short_masks:
+        visible &= numpy.arange(key_count) < options.multiplicative_mask.shape[-1]
     if options.HasField("block_mask"):
         visible &= _visible_blocks(options.block_mask, shape)
     return visible
