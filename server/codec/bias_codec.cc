@@ -62,10 +62,8 @@ absl::Status DecodeRotaryEmbedding(const OptionsDecoding& decoding) {
   constexpr absl::string_view kPath = "options.rotary_embedding";
   const v1::RotaryEmbedding& rotary = decoding.options.rotary_embedding();
   if (decoding.options.score_case() != v1::AttentionOptions::SCORE_NOT_SET) {
-    return FieldError(
-        kPath, "a rotary embedding",
-        absl::StrCat("nothing with options.",
-                     decoding.options.has_general_score() ? "general_score" : "additive_score"));
+    return NotOffered(kPath, decoding.options.has_general_score() ? "options.general_score"
+                                                                  : "options.additive_score");
   }
   kernels::RotaryEmbedding result;
   if (rotary.has_base()) result.base = rotary.base();

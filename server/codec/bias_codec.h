@@ -9,7 +9,8 @@
 namespace attention::server {
 
 // Fills in alibi, the bucketed bias and the rotary embedding of the task's problem. Errors:
-// kInvalidArgument for what options.proto refuses.
+// kInvalidArgument for what options.proto refuses; kUnimplemented for a rotary embedding with
+// another score than the dot product.
 [[nodiscard]] absl::Status DecodeBiases(const OptionsDecoding& decoding);
 
 }  // namespace attention::server

@@ -47,8 +47,9 @@ absl::Status DecodeHeadNumbers(const OptionsDecoding& decoding) {
   kernels::AttentionProblem& problem = decoding.task.problem;
   if (options.has_sinks()) {
     if (decoding.task.options.normalization != kernels::Normalization::kSoftmaxOverKeys) {
-      return FieldError("options.normalization", v1::Normalization_Name(options.normalization()),
-                        "NORMALIZATION_SOFTMAX_OVER_KEYS with options.sinks");
+      return NotOffered(
+          "options.sinks",
+          absl::StrCat("options.normalization ", v1::Normalization_Name(options.normalization())));
     }
     const auto is_number = [](double sink) { return !std::isnan(sink); };
     ATTENTION_ASSIGN_OR_RETURN(problem.sinks, ReadHeadNumbers(options.sinks(), "options.sinks",

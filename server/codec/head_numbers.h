@@ -33,7 +33,8 @@ struct NumberRule {
 [[nodiscard]] bool IsFinite(double number);
 
 // Fills in the task's sinks, head factors and temperatures. The normalization must be there
-// already.
+// already. Errors: kInvalidArgument for what options.proto refuses; kUnimplemented for sinks
+// without the softmax over keys.
 [[nodiscard]] absl::Status DecodeHeadNumbers(const OptionsDecoding& decoding);
 
 }  // namespace attention::server

@@ -150,13 +150,16 @@ TEST(DecodeBiasesTest, RefusesToTurnAllOfAnOddWidth) {
   EXPECT_THAT(DecodeOptionsOf(WithRotary(1, 1, 6), task), IsOk());
 }
 
-TEST(DecodeBiasesTest, TurnsOnlyForTheDotProduct) {
-  v1::AttentionOptions options = WithRotary(1, 1, 0);
-  *options.mutable_general_score()->mutable_weight() = Zeros({8, 8});
-  ExpectRefused({{options,
-                  "options.rotary_embedding: got a rotary embedding, want nothing with "
-                  "options.general_score"}},
-                TaskOf(5));
+TEST(DecodeBiasesTest, OffersTheRotaryEmbeddingWithTheDotProductAlone) {
+  v1::AttentionOptions general = WithRotary(1, 1, 0);
+  *general.mutable_general_score()->mutable_weight() = Zeros({8, 8});
+  v1::AttentionOptions additive = WithRotary(1, 1, 0);
+  *additive.mutable_additive_score()->mutable_query_weight() = Zeros({8, 2});
+  *additive.mutable_additive_score()->mutable_key_weight() = Zeros({8, 2});
+  *additive.mutable_additive_score()->mutable_vector() = Zeros({2});
+  const std::string refusal = "options.rotary_embedding: not offered with options.";
+  ExpectRefused({{general, refusal + "general_score"}, {additive, refusal + "additive_score"}},
+                TaskOf(5), absl::StatusCode::kUnimplemented);
 }
 
 }  // namespace

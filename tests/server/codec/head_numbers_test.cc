@@ -92,12 +92,12 @@ TEST(DecodeHeadNumbersTest, RefusesWhatContradictsTheContract) {
   });
 }
 
-TEST(DecodeHeadNumbersTest, RefusesSinksWithoutTheSoftmaxOverKeys) {
+TEST(DecodeHeadNumbersTest, OffersSinksWithTheSoftmaxOverKeysAlone) {
   v1::AttentionOptions options = With(kFields[0], Zeros({4}));
   options.set_normalization(v1::NORMALIZATION_NONE);
-  ExpectRefused({{options,
-                  "options.normalization: got NORMALIZATION_NONE, want "
-                  "NORMALIZATION_SOFTMAX_OVER_KEYS with options.sinks"}});
+  ExpectRefused(
+      {{options, "options.sinks: not offered with options.normalization NORMALIZATION_NONE"}},
+      test::TaskOf(), absl::StatusCode::kUnimplemented);
 }
 
 }  // namespace
