@@ -45,29 +45,7 @@ double EstimateFlops(const AttentionProblem& problem) {
   const Extents& query = problem.query.extents;
   if (query[2] == 0) return 0;  // the batch may then be too large to walk through
   double pairs = 0;
-  for (int64_t batch = 0; batch < query[0]; ++batch) {
-    if (!problem.causal) {
-      pairs +=
-          static_cast<double>(VisibleKeyCount(problem, batch, 0)) * static_cast<double>(query[2]);
-      continue;
-    }
-    // Along the queries the count is 0, then grows by one each, then stays at its limit.
-    const int64_t offset = QueryPosition(problem, batch, 0);
-    AttentionProblem without_causal = problem;
-    without_causal.causal = false;
-    const double limit = static_cast<double>(VisibleKeyCount(without_causal, batch, 0));
-    const auto sum_to =
-        [&](double count) {  // sum over queries [0, count) of min(limit, max(0, i + offset + 1))
-          const double first =
-              std::max(0.0, -static_cast<double>(offset) - 1);  // the last query that sees nothing
-          const double full = std::max(first, limit - static_cast<double>(offset) - 1);
-          const double growing = std::clamp(count, first, full) - first;
-          const double start = first + static_cast<double>(offset) + 1;
-          return growing * start + growing * (growing - 1) / 2 +
-                 std::max(0.0, count - full) * limit;
-        };
-    pairs += sum_to(static_cast<double>(query[2]));
-  }
+  for (int64_t batch = 0; batch < query[0]; ++batch) pairs += CountVisiblePairs(problem, batch);
   const double widths =
       static_cast<double>(query[3]) + static_cast<double>(problem.value.extents[3]);
   return 2 * pairs * static_cast<double>(query[1]) * widths;

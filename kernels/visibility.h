@@ -18,6 +18,12 @@ namespace attention::kernels {
   return b > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
 }
 
+[[nodiscard]] inline int64_t SaturatingSubtract(int64_t a, int64_t b) {
+  int64_t difference;
+  if (!__builtin_sub_overflow(a, b, &difference)) return difference;
+  return b < 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
+}
+
 // The position of a query among the keys.
 [[nodiscard]] inline int64_t QueryPosition(const AttentionProblem& problem, int64_t batch,
                                            int64_t query) {
@@ -51,16 +57,15 @@ struct KeyRange {
     keys.end = std::min(keys.end, std::max<int64_t>(end, 0));
   }
   if (problem.left_window.has_value()) {
-    keys.begin = std::clamp<int64_t>(SaturatingAdd(position, -*problem.left_window), 0, keys.end);
+    const int64_t begin = SaturatingSubtract(position, *problem.left_window);
+    keys.begin = std::clamp<int64_t>(begin, 0, keys.end);
   }
   return keys;
 }
 
-// Keys [0, VisibleKeyCount) are seen where there is no window.
-[[nodiscard]] inline int64_t VisibleKeyCount(const AttentionProblem& problem, int64_t batch,
-                                             int64_t query) {
-  return VisibleKeys(problem, batch, query).end;
-}
+// The sum over the queries of a batch entry of the keys that VisibleKeys lets them see. Takes the
+// same time for any number of queries. A double, since it must not overflow.
+[[nodiscard]] double CountVisiblePairs(const AttentionProblem& problem, int64_t batch);
 
 // Where element (batch, head, query, key) of a mask lies, in elements from its data.
 [[nodiscard]] inline int64_t MaskOffset(const TensorView& mask, int64_t batch, int64_t head,

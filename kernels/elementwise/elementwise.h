@@ -45,27 +45,39 @@ void ScaleFromF32(const float* source, float factor, int64_t count, DataType typ
 
 [[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);
 
-// s = s * scale + additive (if any); -infinity where additive is -infinity or boolean (if any) is
-// 0.
-void MaskScores(float* scores, int64_t count, float scale, const float* additive,
-                const uint8_t* boolean);
-
 // A block of scores of some queries over consecutive keys, and the running softmax of those
-// queries. `exponent_scale` > 0 is what scores are multiplied by to become exponents of 2.
+// queries. Arrays have an element for each row.
 struct SoftmaxBlock {
   float* scores;                  // [row_count, column_count]
   int64_t score_stride_elements;  // >= column_count
   int64_t row_count;
   int64_t column_count;           // a multiple of kColumnMultiple
-  const int32_t* visible_counts;  // [row_count]: columns at and after it are hidden, in [0,
-                                  // column_count]
-  float exponent_scale;
-  float* references;  // [row_count]: what is subtracted from a row's scores; -infinity at first
-  float* sums;        // [row_count]: the running sum of weights; 0 at first
+  const int32_t* visible_begins;  // columns before it are hidden
+  const int32_t* visible_ends;    // columns at and after it are; 0 <= begin <= end <= column_count
+  const int32_t* likely_maxima;   // columns where a large score may be looked for, in [begin, end)
+                                  // unless that is empty; null: the first ones
+  const float* exponent_scales;   // > 0: what scores are multiplied by to become exponents of 2
+  float* references;  // what is subtracted from a row's scores; -infinity at first
+  float* sums;        // the running sum of weights; 0 at first
   float* outputs;     // [row_count, output_count]: the running output, rescaled when a reference
                       // grows
   int64_t output_stride_elements;
   int64_t output_count;
+
+  // Rows [first, first + count) of it.
+  [[nodiscard]] SoftmaxBlock Rows(int64_t first, int64_t count) const {
+    SoftmaxBlock rows = *this;
+    rows.scores += first * score_stride_elements;
+    rows.row_count = count;
+    rows.visible_begins += first;
+    rows.visible_ends += first;
+    if (likely_maxima != nullptr) rows.likely_maxima += first;
+    rows.exponent_scales += first;
+    rows.references += first;
+    rows.sums += first;
+    rows.outputs += first * output_stride_elements;
+    return rows;
+  }
 };
 
 // Takes one block into the running softmax (Milakov and Gimelshein, 2018): weights become
@@ -102,10 +114,35 @@ struct BF16Weights {
 // column_count is a multiple of kPairedColumns; the scores stay, but for -infinity where hidden.
 void SoftmaxToBF16(const SoftmaxBlock& block, const BF16Weights& weights);
 
-// In place: scores[i] = 2^((scores[i] - reference) * exponent_scale) * factor; the softmax, once
-// the reference is final.
-void NormalizeScores(float* scores, int64_t count, float exponent_scale, float reference,
-                     float factor);
+// What a row's scores are normalized with, once its softmax is final.
+struct RowNormalizer {
+  float reference;       // finite
+  float exponent_scale;  // > 0
+  float factor;          // 1 / sum
+};
+
+// Of some weights w = factor * 2^e of a row, hidden ones left out.
+struct WeightSummary {
+  float sum = 0;            // of w
+  float exponent_sum = 0;   // of w * e
+  float maximum = 0;        // of w; NaN if there is one
+};
+
+// weights[i] = 2^((scores[i] - reference) * exponent_scale) * factor, in [0, count). The scores may
+// be overwritten.
+void NormalizeScores(const float* scores, int64_t count, const RowNormalizer& normalizer,
+                     float* weights);
+
+// The same, and what they sum up to. The scores stay.
+[[nodiscard]] WeightSummary NormalizeAndSummarize(const float* scores, int64_t count,
+                                                  const RowNormalizer& normalizer, float* weights);
+
+// sums[i] += weights[i].
+void AddToSums(const float* weights, int64_t count, double* sums);
+
+// The first i in [begin, count) with weights[i] > threshold, or count.
+[[nodiscard]] int64_t FindAbove(const float* weights, int64_t begin, int64_t count,
+                                float threshold);
 
 }  // namespace attention::kernels
 

@@ -154,30 +154,6 @@ bool AllFiniteHere(DataType type, const void* values, int64_t count) {
   return true;
 }
 
-void MaskScoresHere(float* scores, int64_t count, float scale, const float* additive,
-                    const uint8_t* boolean) {
-  const FloatTag d;
-  const hn::Rebind<uint8_t, FloatTag> bytes;
-  const hn::RebindToSigned<FloatTag> words;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto scales = hn::Set(d, scale);
-  const auto hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (int64_t i = 0; i < count; i += lanes) {
-    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
-    auto score = hn::Mul(hn::LoadN(d, scores + i, rest), scales);
-    if (additive != nullptr) {
-      const auto bias = hn::LoadN(d, additive + i, rest);
-      // Selected, not added: a NaN score plus -infinity would still be NaN.
-      score = hn::IfThenElse(hn::Eq(bias, hidden), hidden, hn::Add(score, bias));
-    }
-    if (boolean != nullptr) {
-      const auto attend = hn::PromoteTo(words, hn::LoadN(bytes, boolean + i, rest));
-      score = hn::IfThenElse(hn::RebindMask(d, hn::Ne(attend, hn::Zero(words))), score, hidden);
-    }
-    hn::StoreN(score, d, scores + i, rest);
-  }
-}
-
 }  // namespace attention::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -189,7 +165,6 @@ HWY_EXPORT(SplitToBF16Here);
 HWY_EXPORT(AllSplittableHere);
 HWY_EXPORT(ScaleFromF32Here);
 HWY_EXPORT(AllFiniteHere);
-HWY_EXPORT(MaskScoresHere);
 
 void ConvertToF32(DataType type, const void* source, int64_t count, float* destination) {
   HWY_DYNAMIC_DISPATCH(ConvertToF32Here)(type, source, count, destination);
@@ -210,11 +185,6 @@ void ScaleFromF32(const float* source, float factor, int64_t count, DataType typ
 
 bool AllFinite(DataType type, const void* values, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(AllFiniteHere)(type, values, count);
-}
-
-void MaskScores(float* scores, int64_t count, float scale, const float* additive,
-                const uint8_t* boolean) {
-  HWY_DYNAMIC_DISPATCH(MaskScoresHere)(scores, count, scale, additive, boolean);
 }
 
 }  // namespace attention::kernels

@@ -78,7 +78,7 @@ HWY_INLINE void AddWeights(const SoftmaxBlock& block, int64_t row, float referen
     block.sums[row] += sum;
     return;
   }
-  const float rescale = std::exp2((old_reference - reference) * block.exponent_scale);
+  const float rescale = std::exp2((old_reference - reference) * block.exponent_scales[row]);
   block.sums[row] = block.sums[row] * rescale + sum;
   ScaleRow(block.outputs + row * block.output_stride_elements, block.output_count, rescale);
 }

@@ -38,39 +38,36 @@ HWY_INLINE float WeighRow(float* row, int64_t count, const Exponents& exponents)
 
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-  const int64_t visible = block.visible_counts[row];
+  const int64_t begin = block.visible_begins[row];
+  const int64_t end = block.visible_ends[row];
   float* scores = block.scores + row * block.score_stride_elements;
-  const int64_t padded = RoundUp(visible, kColumnMultiple);
-  std::fill(scores + visible, scores + padded, kMinusInfinity);
-  const float maximum =
-      visible == 0 ? kMinusInfinity : std::max(block.references[row], MaximumOfRow(scores, padded));
-  if (maximum == kMinusInfinity) {
-    // Either nothing is visible, or only scores of -infinity (and perhaps NaN, which must not be
-    // lost).
-    if (ContainsNan(scores, visible)) block.sums[row] = std::numeric_limits<float>::quiet_NaN();
+  if (begin == end) {
     std::fill_n(scores, block.column_count, 0.0f);
     return;
   }
-  const float sum = WeighRow(scores, padded, Exponents(maximum, block.exponent_scale));
+  const int64_t first = begin / kColumnMultiple * kColumnMultiple;
+  const int64_t padded = RoundUp(end, kColumnMultiple);
+  std::fill(scores + first, scores + begin, kMinusInfinity);
+  std::fill(scores + end, scores + padded, kMinusInfinity);
+  const float maximum =
+      std::max(block.references[row], MaximumOfRow(scores + first, padded - first));
+  if (maximum == kMinusInfinity) {
+    // Only scores of -infinity are visible, and perhaps NaN, which must not be lost.
+    if (ContainsNan(scores + begin, end - begin)) {
+      block.sums[row] = std::numeric_limits<float>::quiet_NaN();
+    }
+    std::fill_n(scores, block.column_count, 0.0f);
+    return;
+  }
+  const float sum =
+      WeighRow(scores + first, padded - first, Exponents(maximum, block.exponent_scales[row]));
+  std::fill(scores, scores + first, 0.0f);
   std::fill(scores + padded, scores + block.column_count, 0.0f);
   AddWeights(block, row, maximum, sum);
 }
 
 void SoftmaxToF32Here(const SoftmaxBlock& block) {
   for (int64_t row = 0; row < block.row_count; ++row) SoftmaxRow(block, row);
-}
-
-void NormalizeScoresHere(float* scores, int64_t count, float exponent_scale, float reference,
-                         float factor) {
-  const FloatTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const Exponents exponents(reference, exponent_scale);
-  const auto factors = hn::Set(d, factor);
-  for (int64_t column = 0; column < count; column += lanes) {
-    const size_t rest = static_cast<size_t>(std::min(lanes, count - column));
-    const auto weights = Exp2(d, exponents.Of(hn::LoadN(d, scores + column, rest)));
-    hn::StoreN(hn::Mul(weights, factors), d, scores + column, rest);
-  }
 }
 
 }  // namespace attention::kernels::HWY_NAMESPACE
@@ -80,14 +77,8 @@ HWY_AFTER_NAMESPACE();
 namespace attention::kernels {
 
 HWY_EXPORT(SoftmaxToF32Here);
-HWY_EXPORT(NormalizeScoresHere);
 
 void SoftmaxToF32(const SoftmaxBlock& block) { HWY_DYNAMIC_DISPATCH(SoftmaxToF32Here)(block); }
-
-void NormalizeScores(float* scores, int64_t count, float exponent_scale, float reference,
-                     float factor) {
-  HWY_DYNAMIC_DISPATCH(NormalizeScoresHere)(scores, count, exponent_scale, reference, factor);
-}
 
 }  // namespace attention::kernels
 #endif  // HWY_ONCE

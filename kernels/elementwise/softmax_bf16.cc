@@ -34,6 +34,8 @@ struct OnePart {
   uint16_t* row;
   FloatVector sums = hn::Zero(FloatTag());
 
+  HWY_INLINE OnePart From(int64_t column) const { return {row + column}; }
+
   // For sums of what is stored, the half unit is part of the polynomial's constant.
   HWY_INLINE FloatVector Exponential(FloatTag d, FloatVector t) const {
     return kExactSums ? Exp2(d, t) : Exp2RoundedToBF16(d, t);
@@ -68,6 +70,8 @@ struct SplitParts {
   uint16_t* row;
   int64_t part_stride;
   FloatVector sums = hn::Zero(FloatTag());
+
+  HWY_INLINE SplitParts From(int64_t column) const { return {row + column, part_stride}; }
 
   HWY_INLINE FloatVector Exponential(FloatTag d, FloatVector t) const { return Exp2(d, t); }
 
@@ -138,45 +142,74 @@ HWY_INLINE void ZeroWeights(Parts parts, int64_t begin, int64_t end) {
   }
 }
 
+// The columns of a row that are weighed, [first, padded), whole groups of pairs.
+struct WeighedColumns {
+  int64_t first;
+  int64_t padded;
+};
+
 // With the true maximum as the reference, whatever the scores are.
 template <class Parts>
-HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, int64_t padded,
-                                    Parts parts) {
+HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row,
+                                    const WeighedColumns& columns, Parts parts) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-  const float* scores = block.scores + row * block.score_stride_elements;
-  const float maximum = std::max(block.references[row], MaximumOfRow(scores, padded));
+  const float* scores = block.scores + row * block.score_stride_elements + columns.first;
+  const int64_t count = columns.padded - columns.first;
+  const float maximum = std::max(block.references[row], MaximumOfRow(scores, count));
   if (maximum == kMinusInfinity) {
-    if (ContainsNan(scores, padded)) block.sums[row] = std::numeric_limits<float>::quiet_NaN();
+    if (ContainsNan(scores, count)) block.sums[row] = std::numeric_limits<float>::quiet_NaN();
     ZeroWeights(parts, 0, block.column_count);
     return;
   }
-  const auto sums = WeighRow(scores, padded, Exponents(maximum, block.exponent_scale), parts);
-  ZeroWeights(parts, padded, block.column_count);
+  ZeroWeights(parts, 0, columns.first);
+  const auto sums = WeighRow(scores, count, Exponents(maximum, block.exponent_scales[row]),
+                             parts.From(columns.first));
+  ZeroWeights(parts, columns.padded, block.column_count);
   AddWeights(block, row, maximum, hn::ReduceSum(FloatTag(), sums));
+}
+
+// What is likely to lie not far below the maximum: a new row guesses it from a few columns. Later
+// blocks look at those columns only where scores are known to rise.
+HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row, const float* scores) {
+  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  // Far below kMaxLaneSum, as an exponent of 2.
+  constexpr float kMaxExponent = 6;
+  const float old_reference = block.references[row];
+  const bool knows_where = block.likely_maxima != nullptr;
+  if (old_reference != kMinusInfinity && !knows_where) return old_reference;
+  const int64_t likely = knows_where ? block.likely_maxima[row] : block.visible_begins[row];
+  const float guess = MaximumOfRow(scores + likely / kPairedColumns * kPairedColumns,
+                                   kPairedColumns);
+  const bool near = (guess - old_reference) * block.exponent_scales[row] <= kMaxExponent;
+  return near ? old_reference : std::max(guess, old_reference);
 }
 
 template <class Parts>
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
   const FloatTag d;
-  const int64_t visible = block.visible_counts[row];
-  if (visible == 0) return ZeroWeights(parts, 0, block.column_count);
+  const int64_t begin = block.visible_begins[row];
+  const int64_t end = block.visible_ends[row];
+  if (begin == end) return ZeroWeights(parts, 0, block.column_count);
   float* scores = block.scores + row * block.score_stride_elements;
-  const int64_t padded = RoundUp(visible, kPairedColumns);
-  std::fill(scores + visible, scores + padded, kMinusInfinity);
-  // A new row guesses its reference from the first columns.
-  const float reference = block.references[row] == kMinusInfinity
-                              ? MaximumOfRow(scores, kPairedColumns)
-                              : block.references[row];
-  if (!std::isfinite(reference)) return WeighRowCarefully(block, row, padded, parts);
-  const float scale = block.exponent_scale;
-  const auto sums = Parts::kRounds && FusedExponents::Suffices(reference, scale)
-                        ? WeighRow(scores, padded, FusedExponents(reference, scale), parts)
-                        : WeighRow(scores, padded, Exponents(reference, scale), parts);
+  const WeighedColumns columns = {.first = begin / kPairedColumns * kPairedColumns,
+                                  .padded = RoundUp(end, kPairedColumns)};
+  std::fill(scores + columns.first, scores + begin, kMinusInfinity);
+  std::fill(scores + end, scores + columns.padded, kMinusInfinity);
+  const float reference = GuessReference(block, row, scores);
+  if (!std::isfinite(reference)) return WeighRowCarefully(block, row, columns, parts);
+  const float scale = block.exponent_scales[row];
+  const float* first = scores + columns.first;
+  const int64_t count = columns.padded - columns.first;
+  const auto sums =
+      Parts::kRounds && FusedExponents::Suffices(reference, scale)
+          ? WeighRow(first, count, FusedExponents(reference, scale), parts.From(columns.first))
+          : WeighRow(first, count, Exponents(reference, scale), parts.From(columns.first));
   if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
-    return WeighRowCarefully(block, row, padded, parts);
+    return WeighRowCarefully(block, row, columns, parts);
   }
-  if (padded < block.column_count) ZeroWeights(parts, padded, block.column_count);
+  if (columns.first > 0) ZeroWeights(parts, 0, columns.first);
+  if (columns.padded < block.column_count) ZeroWeights(parts, columns.padded, block.column_count);
   AddWeights(block, row, reference, hn::ReduceSum(d, sums));
 }
 

@@ -10,8 +10,8 @@
 #include "kernels/elementwise/stream_rows.h"
 #include "kernels/first_error.h"
 #include "kernels/fused/mask_rows.h"
-#include "kernels/fused/score_scale.h"
-#include "kernels/visibility.h"
+#include "kernels/fused/row_outputs.h"
+#include "kernels/fused/row_statistics.h"
 
 namespace attention::kernels {
 namespace {
@@ -42,16 +42,13 @@ struct Partials {
 // query.
 class DecodeCall {
  public:
-  DecodeCall(const AttentionProblem& problem, float scale, const AttentionOutputs& outputs,
-             const Execution& execution, Partials& partials)
-      : problem_(problem),
-        scale_(problem, scale),
-        outputs_(outputs),
-        execution_(execution),
-        group_size_(problem.query.extents[1] / problem.key.extents[1]),
-        row_count_(group_size_ * problem.query.extents[2]),
-        chunk_count_(std::max<int64_t>((problem.key.extents[2] + kChunkKeys - 1) / kChunkKeys, 1)),
-        output_stride_(RoundUp(problem.value.extents[3], kVectorElements)),
+  DecodeCall(const FusedCall& call, Partials& partials)
+      : call_(call),
+        problem_(call.problem),
+        group_size_(problem_.query.extents[1] / problem_.key.extents[1]),
+        row_count_(group_size_ * problem_.query.extents[2]),
+        chunk_count_(std::max<int64_t>((problem_.key.extents[2] + kChunkKeys - 1) / kChunkKeys, 1)),
+        output_stride_(RoundUp(problem_.value.extents[3], kVectorElements)),
         partials_(partials) {
     const auto partial_rows = static_cast<size_t>(group_count() * chunk_count_ * row_count_);
     partials.maxima.Reserve(partial_rows);
@@ -60,15 +57,15 @@ class DecodeCall {
   }
 
   int Run(FirstError& error) {
-    const int threads = RunItems(execution_, group_count() * chunk_count_, [&](int64_t item) {
+    const int threads = RunItems(call_.execution, group_count() * chunk_count_, [&](int64_t item) {
       try {
         ComputeChunk(item / chunk_count_, item % chunk_count_);
       } catch (const std::bad_alloc&) {
         error.Update(absl::ResourceExhaustedError("no memory for a chunk of keys"));
       }
     });
-    if (!error.Get().ok() || StopRequested(execution_)) return threads;
-    RunItems(execution_, group_count(), [&](int64_t group) { Merge(group); });
+    if (!error.Get().ok() || StopRequested(call_.execution)) return threads;
+    RunItems(call_.execution, group_count(), [&](int64_t group) { Merge(group); });
     return threads;
   }
 
@@ -76,31 +73,43 @@ class DecodeCall {
   [[nodiscard]] int64_t group_count() const {
     return problem_.key.extents[0] * problem_.key.extents[1];
   }
-  [[nodiscard]] int64_t HeadOf(int64_t group, int64_t row) const {
-    return group % problem_.key.extents[1] * group_size_ + row / problem_.query.extents[2];
-  }
   [[nodiscard]] int64_t BatchOf(int64_t group) const { return group / problem_.key.extents[1]; }
-  [[nodiscard]] int64_t QueryOf(int64_t row) const { return row % problem_.query.extents[2]; }
+  [[nodiscard]] int64_t KeyValueHeadOf(int64_t group) const {
+    return group % problem_.key.extents[1];
+  }
+  [[nodiscard]] ScoreRow RowOf(int64_t group, int64_t row) const {
+    return {.head = KeyValueHeadOf(group) * group_size_ + row / problem_.query.extents[2],
+            .query = row % problem_.query.extents[2]};
+  }
 
   // Where a partial result's first row stands.
   [[nodiscard]] int64_t PartialRow(int64_t group, int64_t chunk) const {
     return (group * chunk_count_ + chunk) * row_count_;
   }
 
-  // Keys of the chunk that some query sees.
-  [[nodiscard]] int64_t VisibleInChunk(int64_t batch, int64_t query, int64_t chunk) const {
-    return std::clamp<int64_t>(VisibleKeyCount(problem_, batch, query) - chunk * kChunkKeys, 0,
-                               kChunkKeys);
+  // Keys of the chunk that some query may see.
+  [[nodiscard]] KeySpan SpanOf(int64_t batch, int64_t chunk) const {
+    const KeyRange hull = call_.visibility.Hull(batch);
+    const int64_t first = std::max(hull.begin, chunk * kChunkKeys);
+    const int64_t end = std::min(hull.end, (chunk + 1) * kChunkKeys);
+    return {.first = first, .count = std::max<int64_t>(end - first, 0)};
   }
 
-  [[nodiscard]] StreamedRows Stream(const TensorView& view, int64_t group, int64_t chunk,
-                                    int64_t count) const {
+  // Columns of a span that a row may see.
+  [[nodiscard]] KeyRange VisibleColumns(int64_t batch, const ScoreRow& row,
+                                        const KeySpan& span) const {
+    const KeyRange keys = call_.visibility.Keys(batch, row);
+    const int64_t begin = std::clamp<int64_t>(keys.begin - span.first, 0, span.count);
+    return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
+  }
+
+  [[nodiscard]] StreamedRows Stream(const TensorView& view, int64_t group,
+                                    const KeySpan& span) const {
     StreamedRows rows;
     rows.type = view.type;
-    rows.data =
-        RowAddress(view, BatchOf(group), group % problem_.key.extents[1], chunk * kChunkKeys);
+    rows.data = RowAddress(view, BatchOf(group), KeyValueHeadOf(group), span.first);
     rows.row_stride_bytes = view.strides[2] * static_cast<int64_t>(ElementBytes(view.type));
-    rows.row_count = count;
+    rows.row_count = span.count;
     rows.width = view.extents[3];
     return rows;
   }
@@ -117,30 +126,28 @@ class DecodeCall {
     std::fill_n(partials_.sums.data() + partial, row_count_, 0.0f);
     float* outputs = partials_.outputs.data() + partial * output_stride_;
     std::fill_n(outputs, row_count_ * output_stride_, 0.0f);
-    const int64_t batch = BatchOf(group);
-    const int64_t count = VisibleInChunk(batch, problem_.query.extents[2] - 1, chunk);
-    if (count == 0) return;
+    const KeySpan span = SpanOf(BatchOf(group), chunk);
+    if (span.count == 0) return;
 
     thread_local AlignedArray<float> scores;
-    const int64_t score_stride = RoundUp(count, kColumnMultiple);
+    const int64_t score_stride = RoundUp(span.count, kColumnMultiple);
     scores.Reserve(static_cast<size_t>(row_count_ * score_stride));
     const FewRows weights = {scores.data(), score_stride, row_count_};
-    StreamedRows keys = Stream(problem_.key, group, chunk, count);
-    StreamedRows values = Stream(problem_.value, group, chunk, count);
+    StreamedRows keys = Stream(problem_.key, group, span);
+    StreamedRows values = Stream(problem_.value, group, span);
     FetchAfter(keys, values);
     DotStreamedRows(keys, Queries(group), weights);
-    WeighScores(group, chunk, count, weights);
-    if (VisibleInChunk(batch, problem_.query.extents[2] - 1, chunk + 1) == kChunkKeys) {
-      FetchAfter(values, Stream(problem_.key, group, chunk + 1, count));
-    }
+    WeighScores(group, partial, span, weights);
+    const KeySpan next = SpanOf(BatchOf(group), chunk + 1);
+    if (next.count == span.count) FetchAfter(values, Stream(problem_.key, group, next));
     SumStreamedRows(values, weights, {outputs, output_stride_, row_count_});
-    RepairRows(group, chunk, values, weights, outputs);
+    RepairRows(group, span, weights, outputs);
   }
 
   // The thread's own.
   [[nodiscard]] MaskRows& Masks(int64_t batch) const {
     thread_local MaskRows masks;
-    masks.Begin(problem_, batch);
+    masks.Begin(call_, batch);
     return masks;
   }
 
@@ -150,33 +157,38 @@ class DecodeCall {
     const int64_t width = problem_.query.extents[3];
     queries.Reserve(static_cast<size_t>(row_count_ * width));
     for (int64_t row = 0; row < row_count_; ++row) {
+      const ScoreRow score_row = RowOf(group, row);
       ConvertToF32(problem_.query.type,
-                   RowAddress(problem_.query, BatchOf(group), HeadOf(group, row), QueryOf(row)),
+                   RowAddress(problem_.query, BatchOf(group), score_row.head, score_row.query),
                    width, queries.data() + row * width);
     }
     return {queries.data(), width, row_count_};
   }
 
   // Scores to weights, with each row's maximum and sum. Hidden keys weigh 0.
-  void WeighScores(int64_t group, int64_t chunk, int64_t count, const FewRows& scores) {
+  void WeighScores(int64_t group, int64_t partial, const KeySpan& span, const FewRows& scores) {
     const int64_t batch = BatchOf(group);
     MaskRows& masks = Masks(batch);
     for (int64_t row = 0; row < row_count_; ++row) {
-      const auto visible =
-          static_cast<int32_t>(std::min(count, VisibleInChunk(batch, QueryOf(row), chunk)));
-      float* score_row = scores.data + row * scores.stride_elements;
-      if (scale_.scale_first) {
-        masks.Apply({HeadOf(group, row), QueryOf(row)}, chunk * kChunkKeys, visible, scale_.scale,
-                    score_row);
+      const ScoreRow score_row = RowOf(group, row);
+      const KeyRange visible = VisibleColumns(batch, score_row, span);
+      const auto begin = static_cast<int32_t>(visible.begin);
+      const auto end = static_cast<int32_t>(visible.end);
+      const float exponent_scale = call_.form.ExponentScale(score_row.head);
+      float* numbers = scores.data + row * scores.stride_elements;
+      if (masks.Transform()) {
+        masks.Apply(score_row, {span.first + begin, end - begin}, numbers + begin);
       }
-      SoftmaxToF32({.scores = score_row,
+      SoftmaxToF32({.scores = numbers,
                     .score_stride_elements = scores.stride_elements,
                     .row_count = 1,
                     .column_count = scores.stride_elements,
-                    .visible_counts = &visible,
-                    .exponent_scale = scale_.exponent_scale,
-                    .references = partials_.maxima.data() + PartialRow(group, chunk) + row,
-                    .sums = partials_.sums.data() + PartialRow(group, chunk) + row,
+                    .visible_begins = &begin,
+                    .visible_ends = &end,
+                    .likely_maxima = nullptr,
+                    .exponent_scales = &exponent_scale,
+                    .references = partials_.maxima.data() + partial + row,
+                    .sums = partials_.sums.data() + partial + row,
                     .outputs = nullptr,
                     .output_stride_elements = 0,
                     .output_count = 0});
@@ -185,20 +197,21 @@ class DecodeCall {
 
   // A hidden value that is not finite has spoilt the rows' sums, as 0 * NaN: those rows are summed
   // again without what is hidden from them.
-  void RepairRows(int64_t group, int64_t chunk, const StreamedRows& values, const FewRows& weights,
+  void RepairRows(int64_t group, const KeySpan& span, const FewRows& weights,
                   float* outputs) const {
     constexpr float kHidden = -1;  // no weight is negative
-    const MaskRows& masks = Masks(BatchOf(group));
+    const int64_t batch = BatchOf(group);
+    const StreamedRows values = Stream(problem_.value, group, span);
+    const MaskRows& masks = Masks(batch);
     for (int64_t row = 0; row < row_count_; ++row) {
       float* output = outputs + row * output_stride_;
       if (AllFinite(DataType::kF32, output, values.width)) continue;
-      const int64_t visible = VisibleInChunk(BatchOf(group), QueryOf(row), chunk);
+      const ScoreRow score_row = RowOf(group, row);
+      const KeyRange visible = VisibleColumns(batch, score_row, span);
       float* weight_row = weights.data + row * weights.stride_elements;
-      for (int64_t key = 0; key < values.row_count; ++key) {
-        if (key >= visible ||
-            !masks.Visible({HeadOf(group, row), QueryOf(row)}, chunk * kChunkKeys + key)) {
-          weight_row[key] = kHidden;
-        }
+      for (int64_t i = 0; i < span.count; ++i) {
+        const bool in_range = i >= visible.begin && i < visible.end;
+        if (!in_range || !masks.Visible(score_row, span.first + i)) weight_row[i] = kHidden;
       }
       SumStreamedRowsExcept(values, weight_row, kHidden, output);
     }
@@ -209,7 +222,10 @@ class DecodeCall {
     thread_local AlignedArray<float> merged;
     const int64_t width = problem_.value.extents[3];
     merged.Reserve(static_cast<size_t>(width));
+    RowOutputs outputs(call_, BatchOf(group), KeyValueHeadOf(group));
     for (int64_t row = 0; row < row_count_; ++row) {
+      const ScoreRow score_row = RowOf(group, row);
+      const float exponent_scale = call_.form.ExponentScale(score_row.head);
       float maximum = kMinusInfinity;
       for (int64_t chunk = 0; chunk < chunk_count_; ++chunk) {
         maximum = std::max(maximum, partials_.maxima.data()[PartialRow(group, chunk) + row]);
@@ -222,21 +238,18 @@ class DecodeCall {
         // A chunk that saw nothing counts 0, but a NaN in its sum is kept.
         const float factor = chunk_maximum == kMinusInfinity
                                  ? 0.0f
-                                 : std::exp2((chunk_maximum - maximum) * scale_.exponent_scale);
+                                 : std::exp2((chunk_maximum - maximum) * exponent_scale);
         sum += partials_.sums.data()[partial] * factor;
         const float* output = partials_.outputs.data() + partial * output_stride_;
         for (int64_t column = 0; column < width; ++column)
           merged.data()[column] += output[column] * factor;
       }
-      ScaleFromF32(merged.data(), sum == 0 ? 0.0f : 1.0f / sum, width, problem_.query.type,
-                   RowAddress(outputs_.output, BatchOf(group), HeadOf(group, row), QueryOf(row)));
+      outputs.Write(score_row, SoftmaxState(call_, score_row.head, maximum, sum), merged.data());
     }
   }
 
+  const FusedCall& call_;
   const AttentionProblem& problem_;
-  const ScoreScale scale_;
-  const AttentionOutputs& outputs_;
-  const Execution& execution_;
   const int64_t group_size_;
   const int64_t row_count_;
   const int64_t chunk_count_;
@@ -251,15 +264,15 @@ bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
   const int64_t query_count = problem.query.extents[2];
   const int64_t group_size = problem.query.extents[1] / problem.key.extents[1];
   return query_count <= kMaxQueries && query_count * group_size <= kMaxRows &&
-         options.scores == ScoresOutput::kNone && !outputs.weights.present();
+         options.scores == ScoresOutput::kNone && !outputs.weights.present() &&
+         !RowStatistics::NeedWeights(outputs);
 }
 
-absl::StatusOr<int> ComputeDecode(const AttentionProblem& problem, float scale,
-                                  const AttentionOutputs& outputs, const Execution& execution) {
+absl::StatusOr<int> ComputeDecode(const FusedCall& call) {
   thread_local Partials partials;
   FirstError error;
-  DecodeCall call(problem, scale, outputs, execution, partials);
-  const int threads = call.Run(error);
+  DecodeCall decode(call, partials);
+  const int threads = decode.Run(error);
   if (partials.outputs.size() > kKeptElements) partials = Partials();
   if (absl::Status status = error.Get(); !status.ok()) return status;
   return threads;

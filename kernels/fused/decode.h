@@ -6,7 +6,7 @@
 #define ATTENTION_KERNELS_FUSED_DECODE_H_
 
 #include "absl/status/statusor.h"
-#include "kernels/attend.h"
+#include "kernels/fused/fused_call.h"
 
 namespace attention::kernels {
 
@@ -17,10 +17,8 @@ namespace attention::kernels {
                             const AttentionOutputs& outputs);
 
 // Computes it; returns the number of threads that took part. The chunks depend on the key count
-// alone. kResourceExhausted without memory. Stops between chunks.
-[[nodiscard]] absl::StatusOr<int> ComputeDecode(const AttentionProblem& problem, float scale,
-                                                const AttentionOutputs& outputs,
-                                                const Execution& execution);
+// and on what is visible alone. kResourceExhausted without memory. Stops between chunks.
+[[nodiscard]] absl::StatusOr<int> ComputeDecode(const FusedCall& call);
 
 }  // namespace attention::kernels
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "kernels/fused/decode.h"
 #include "kernels/fused/head_schedule.h"
@@ -12,20 +13,6 @@
 
 namespace attention::kernels {
 namespace {
-
-// Whether anything is asked for that is computed unfused, though it would fit a fused evaluation.
-bool AsksForMore(const AttentionProblem& problem, const AttentionOptions& options,
-                 const AttentionOutputs& outputs) {
-  const bool hides_more = !problem.query_offsets.empty() || !problem.prefix_lengths.empty() ||
-                          problem.left_window.has_value() || problem.right_window.has_value() ||
-                          !problem.query_segments.empty() || problem.block_mask.mask.present();
-  const bool changes_scores = options.softcap.has_value() || !problem.alibi.slopes.empty() ||
-                              !problem.bucketed_bias.table.empty() || !problem.temperatures.empty();
-  const bool changes_weights = !problem.sinks.empty() || !problem.head_factors.empty() ||
-                               options.fully_masked != FullyMasked::kZeros;
-  return hides_more || changes_scores || changes_weights ||
-         options.scores == ScoresOutput::kCapped || outputs.AsksForStatistics();
-}
 
 class FusedImplementation final : public Implementation {
  public:
@@ -39,33 +26,70 @@ class FusedImplementation final : public Implementation {
   }
 
   bool Offers(const AttentionProblem& problem, const AttentionOptions& options,
-              const AttentionOutputs& outputs) const override {
+              const AttentionOutputs&) const override {
     return problem.query.type != DataType::kF64 && !options.float64 &&
            options.score == ScoreKind::kDotProduct &&
-           options.normalization == Normalization::kSoftmaxOverKeys &&
-           !AsksForMore(problem, options, outputs);
+           options.normalization == Normalization::kSoftmaxOverKeys;
   }
 
   absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,
                                       const AttentionOptions& options,
                                       const AttentionOutputs& outputs,
                                       const Execution& execution) const override {
-    AttentionReport report = {.implementation = name_, .precision = "f32", .thread_count = 1};
-    const double default_scale = 1.0 / std::sqrt(static_cast<double>(problem.query.extents[3]));
-    const auto scale = static_cast<float>(options.scale.value_or(default_scale));
-    if (ElementCount(problem.query.extents) == 0) return report;
-    if (IsDecode(problem, options, outputs)) {
-      const absl::StatusOr<int> thread_count = ComputeDecode(problem, scale, outputs, execution);
-      if (!thread_count.ok()) return thread_count.status();
-      report.thread_count = *thread_count;
-      return report;
+    thread_local Workspace workspace;
+    const bool empty = ElementCount(problem.query.extents) == 0;
+    try {
+      workspace.key_mass.Begin(problem, outputs);
+      if (empty) {
+        workspace.key_mass.Write(outputs);  // no query gave anything
+        return AttentionReport{.implementation = name_, .precision = "f32", .thread_count = 1};
+      }
+      workspace.visibility.Begin(problem, options, outputs);
+      workspace.relative_bias.Begin(problem);
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError("no memory for biases and sums");
     }
-    const Products& products = ChooseProducts(problem.query.type, options.precision);
+    const double default_scale = 1.0 / std::sqrt(static_cast<double>(problem.query.extents[3]));
+    const bool masks = problem.boolean_mask.present() || problem.additive_mask.present() ||
+                       problem.block_mask.mask.present();
     const FusedCall call = {.problem = problem,
                             .options = options,
                             .outputs = outputs,
                             .execution = execution,
-                            .scale = ScoreScale(problem, scale)};
+                            .form = ScoreForm(problem, options.scale.value_or(default_scale),
+                                              options.softcap.value_or(0), masks),
+                            .visibility = workspace.visibility,
+                            .relative_bias = workspace.relative_bias,
+                            .key_mass = workspace.key_mass};
+    absl::StatusOr<AttentionReport> report = Run(call);
+    if (report.ok() && !StopRequested(execution)) workspace.key_mass.Write(outputs);
+    workspace.ReleaseAbove(kKeptPackedBytes);
+    return report;
+  }
+
+ private:
+  // Of the calling thread, kept for its next call.
+  struct Workspace {
+    RowVisibility visibility;
+    RelativeBiasTable relative_bias;
+    KeyMass key_mass;
+
+    void ReleaseAbove(size_t byte_count) {
+      relative_bias.ReleaseAbove(byte_count);
+      key_mass.ReleaseAbove(byte_count);
+    }
+  };
+
+  absl::StatusOr<AttentionReport> Run(const FusedCall& call) const {
+    const AttentionProblem& problem = call.problem;
+    AttentionReport report = {.implementation = name_, .precision = "f32", .thread_count = 1};
+    if (IsDecode(problem, call.options, call.outputs)) {
+      const absl::StatusOr<int> thread_count = ComputeDecode(call);
+      if (!thread_count.ok()) return thread_count.status();
+      report.thread_count = *thread_count;
+      return report;
+    }
+    const Products& products = ChooseProducts(problem.query.type, call.options.precision);
     const absl::StatusOr<ScheduleOutcome> outcome =
         ComputeHeads(call, PlanTiles(problem, products));
     if (!outcome.ok()) return outcome.status();
@@ -75,7 +99,6 @@ class FusedImplementation final : public Implementation {
     return report;
   }
 
- private:
   const std::string_view name_;
   const std::string_view description_;
   const InstructionLevel level_;

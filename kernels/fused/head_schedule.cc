@@ -45,19 +45,21 @@ class HeadSchedule {
 
   [[nodiscard]] int64_t GroupCount() const { return batch_count_ * head_count_; }
 
-  // The costliest batch entries first; entries differ by their lengths only.
+  // The costliest batch entries first.
   void OrderBatch() {
     thread_local std::vector<int64_t> order;
+    thread_local std::vector<double> pairs;
     order.resize(static_cast<size_t>(batch_count_));
+    pairs.resize(static_cast<size_t>(batch_count_));
     std::iota(order.begin(), order.end(), 0);
-    const auto lengths = call_.problem.key_lengths;
-    if (!lengths.empty()) {
-      std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-        const int64_t length_a = lengths[static_cast<size_t>(a)];
-        const int64_t length_b = lengths[static_cast<size_t>(b)];
-        return length_a != length_b ? length_a > length_b : a < b;
-      });
+    for (const int64_t batch : order) {
+      pairs[static_cast<size_t>(batch)] = CountVisiblePairs(call_.problem, batch);
     }
+    std::sort(order.begin(), order.end(), [](int64_t a, int64_t b) {
+      const double pairs_a = pairs[static_cast<size_t>(a)];
+      const double pairs_b = pairs[static_cast<size_t>(b)];
+      return pairs_a != pairs_b ? pairs_a > pairs_b : a < b;
+    });
     batch_order_ = order.data();
   }
 
@@ -73,9 +75,9 @@ class HeadSchedule {
   }
 
   // Keys that some query of a batch entry reads: all of them for raw scores, else the visible ones.
-  [[nodiscard]] int64_t ReadKeyCount(int64_t batch) const {
-    if (call_.options.scores == ScoresOutput::kRaw) return call_.problem.key.extents[2];
-    return VisibleKeyCount(call_.problem, batch, call_.problem.query.extents[2] - 1);
+  [[nodiscard]] KeyRange ReadKeys(int64_t batch) const {
+    if (call_.ScoresHiddenKeys()) return {.begin = 0, .end = call_.problem.key.extents[2]};
+    return call_.visibility.Hull(batch);
   }
 
   int RunHeads() {
@@ -83,7 +85,7 @@ class HeadSchedule {
       thread_local PackedHead packed;
       const Head head = HeadAt(item);
       Guarded([&] {
-        packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeyCount(head.batch));
+        packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end);
         const ProductScope scope(*plan_.products);
         for (int64_t tile = 0; tile < plan_.tile_count; ++tile) {
           if (StopRequested(call_.execution)) break;
@@ -103,14 +105,17 @@ class HeadSchedule {
     int64_t packed_bytes = 0;
     for (int64_t group = 0; group < GroupCount(); ++group) {
       const Head head = HeadAt(group);
-      packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeyCount(head.batch));
+      packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end);
       packed_bytes += PackedHead::PackedBytes(plan_);
     }
     const int64_t blocks = plan_.key_block_count;
     const int packing = RunItems(call_.execution, GroupCount() * blocks, [&](int64_t item) {
       PackedHead& head = packed[item / blocks];
       const int64_t block = item % blocks;
-      if (block * plan_.key_columns >= ReadKeyCount(head.batch())) return;
+      const KeyRange keys = ReadKeys(head.batch());
+      if (block * plan_.key_columns >= keys.end || (block + 1) * plan_.key_columns <= keys.begin) {
+        return;
+      }
       Guarded([&] { head.Require(block); });
     });
     if (!error_.Get().ok()) return packing;

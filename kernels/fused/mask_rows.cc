@@ -1,8 +1,11 @@
 #include "kernels/fused/mask_rows.h"
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/score_rows.h"
 #include "kernels/visibility.h"
 
 namespace attention::kernels {
@@ -17,65 +20,153 @@ const std::byte* ElementAddress(const TensorView& mask, int64_t offset) {
 
 }  // namespace
 
-const float* MaskRows::AdditiveRow(const ScoreRow& row, int64_t first_key, int64_t count) {
-  const TensorView& mask = problem_->additive_mask;
+bool MaskRows::MadeRow::Is(const void* new_source, int64_t new_value, const KeySpan& new_keys) {
+  if (source == new_source && value == new_value && keys == new_keys) return true;
+  source = new_source;
+  value = new_value;
+  keys = new_keys;
+  visible.resize(static_cast<size_t>(new_keys.count));
+  return false;
+}
+
+void MaskRows::Begin(const FusedCall& call, int64_t batch) {
+  call_ = &call;
+  batch_ = batch;
+  segments_hide_ = call.visibility.SegmentsAreMask(batch);
+  hides_ = segments_hide_ || problem().boolean_mask.present() ||
+           problem().additive_mask.present() || problem().block_mask.mask.present();
+  blocks_.source = nullptr;
+  segments_.source = nullptr;
+}
+
+const float* MaskRows::AdditiveRow(const ScoreRow& row, const KeySpan& keys) {
+  const TensorView& mask = problem().additive_mask;
   if (!mask.present()) return nullptr;
   const auto address = [&](int64_t key) {
     return ElementAddress(mask, MaskOffset(mask, batch_, row.head, row.query, key));
   };
-  const bool dense = mask.strides[3] == 1 || count == 1;
+  const bool dense = mask.strides[3] == 1 || keys.count == 1;
   if (dense && mask.type == DataType::kF32)
-    return reinterpret_cast<const float*>(address(first_key));
-  additive_.resize(static_cast<size_t>(count));
+    return reinterpret_cast<const float*>(address(keys.first));
+  additive_.resize(static_cast<size_t>(keys.count));
   if (dense) {
-    ConvertToF32(mask.type, address(first_key), count, additive_.data());
+    ConvertToF32(mask.type, address(keys.first), keys.count, additive_.data());
     return additive_.data();
   }
-  for (int64_t key = 0; key < count; ++key) {
-    ConvertToF32(mask.type, address(first_key + key), 1, &additive_[static_cast<size_t>(key)]);
+  for (int64_t i = 0; i < keys.count; ++i) {
+    ConvertToF32(mask.type, address(keys.first + i), 1, &additive_[static_cast<size_t>(i)]);
   }
   return additive_.data();
 }
 
-const uint8_t* MaskRows::BooleanRow(const ScoreRow& row, int64_t first_key, int64_t count) {
-  const TensorView& mask = problem_->boolean_mask;
+const uint8_t* MaskRows::BooleanRow(const ScoreRow& row, const KeySpan& keys) {
+  const TensorView& mask = problem().boolean_mask;
   if (!mask.present()) return nullptr;
   const auto* elements = static_cast<const uint8_t*>(mask.data);
-  if (mask.strides[3] == 1 || count == 1) {
-    return elements + MaskOffset(mask, batch_, row.head, row.query, first_key);
+  if (mask.strides[3] == 1 || keys.count == 1) {
+    return elements + MaskOffset(mask, batch_, row.head, row.query, keys.first);
   }
-  boolean_.resize(static_cast<size_t>(count));
-  for (int64_t key = 0; key < count; ++key) {
-    boolean_[static_cast<size_t>(key)] =
-        elements[MaskOffset(mask, batch_, row.head, row.query, first_key + key)];
+  boolean_.resize(static_cast<size_t>(keys.count));
+  for (int64_t i = 0; i < keys.count; ++i) {
+    boolean_[static_cast<size_t>(i)] =
+        elements[MaskOffset(mask, batch_, row.head, row.query, keys.first + i)];
   }
   return boolean_.data();
 }
 
-void MaskRows::Apply(const ScoreRow& row, int64_t first_key, int64_t count, float scale,
-                     float* scores) {
-  MaskScores(scores, count, scale, AdditiveRow(row, first_key, count),
-             BooleanRow(row, first_key, count));
+const uint8_t* MaskRows::BlockRow(const ScoreRow& row, const KeySpan& keys) {
+  const BlockMask& blocks = problem().block_mask;
+  if (!blocks.mask.present()) return nullptr;
+  const auto* elements = static_cast<const uint8_t*>(blocks.mask.data) +
+                         MaskOffset(blocks.mask, batch_, row.head,
+                                    row.query / blocks.query_block_size, 0);
+  if (blocks_.Is(elements, 0, keys)) return blocks_.visible.data();
+  const int64_t size = blocks.key_block_size;
+  uint8_t* visible = blocks_.visible.data();
+  for (int64_t key = keys.first; key < keys.end();) {
+    const int64_t block = key / size;
+    // No overflow: the rest of a block is counted from the key.
+    const int64_t count = std::min(size - key % size, keys.end() - key);
+    std::memset(visible + (key - keys.first), elements[block * blocks.mask.strides[3]],
+                static_cast<size_t>(count));
+    key += count;
+  }
+  return visible;
 }
 
-bool MaskRows::AnyVisible(const ScoreRow& row, int64_t first_key, int64_t count) {
-  const uint8_t* boolean = BooleanRow(row, first_key, count);
-  const float* additive = AdditiveRow(row, first_key, count);
-  for (int64_t i = 0; i < count; ++i) {
-    if (boolean != nullptr && boolean[i] == 0) continue;
+const uint8_t* MaskRows::SegmentRow(const ScoreRow& row, const KeySpan& keys) {
+  if (!segments_hide_) return nullptr;
+  const int32_t* key_segments =
+      problem().key_segments.data() + batch_ * problem().key.extents[2] + keys.first;
+  const int32_t segment = problem().query_segments[static_cast<size_t>(
+      batch_ * problem().query.extents[2] + row.query)];
+  if (!segments_.Is(key_segments, segment, keys)) {
+    CompareEqual(key_segments, segment, keys.count, segments_.visible.data());
+  }
+  return segments_.visible.data();
+}
+
+const uint8_t* MaskRows::VisibleRow(const ScoreRow& row, const KeySpan& keys) {
+  const uint8_t* visible = nullptr;
+  for (const uint8_t* kind : {BooleanRow(row, keys), BlockRow(row, keys), SegmentRow(row, keys)}) {
+    if (kind == nullptr) continue;
+    if (visible == nullptr) {
+      visible = kind;
+      continue;
+    }
+    combined_.resize(static_cast<size_t>(keys.count));
+    for (int64_t i = 0; i < keys.count; ++i) {
+      combined_[static_cast<size_t>(i)] = visible[i] != 0 && kind[i] != 0 ? 1 : 0;
+    }
+    visible = combined_.data();
+  }
+  return visible;
+}
+
+void MaskRows::Apply(const ScoreRow& row, const KeySpan& keys, float* scores) {
+  if (keys.count == 0) return;
+  const RelativeBiasTable& relative_bias = call_->relative_bias;
+  const ScoreTransform transform = {
+      .multiplier = call_->form.multiplier(),
+      .softcap = call_->form.softcap(),
+      .relative_bias = relative_bias.present()
+                           ? relative_bias.Row(batch_, row.head, row.query, keys.first)
+                           : nullptr,
+      .additive = AdditiveRow(row, keys),
+      .visible = VisibleRow(row, keys)};
+  TransformScores(transform, keys.count, scores);
+}
+
+bool MaskRows::AnyVisible(const ScoreRow& row, const KeySpan& keys) {
+  if (keys.count == 0) return false;
+  const uint8_t* visible = VisibleRow(row, keys);
+  const float* additive = AdditiveRow(row, keys);
+  for (int64_t i = 0; i < keys.count; ++i) {
+    if (visible != nullptr && visible[i] == 0) continue;
     if (additive == nullptr || additive[i] != kHidden) return true;
   }
   return false;
 }
 
 bool MaskRows::Visible(const ScoreRow& row, int64_t key) const {
-  const TensorView& boolean = problem_->boolean_mask;
-  if (boolean.present() &&
-      static_cast<const uint8_t*>(
-          boolean.data)[MaskOffset(boolean, batch_, row.head, row.query, key)] == 0) {
+  const AttentionProblem& problem = call_->problem;
+  const auto sees = [&](const TensorView& mask, int64_t query, int64_t column) {
+    return static_cast<const uint8_t*>(
+               mask.data)[MaskOffset(mask, batch_, row.head, query, column)] != 0;
+  };
+  const TensorView& boolean = problem.boolean_mask;
+  if (boolean.present() && !sees(boolean, row.query, key)) return false;
+  const BlockMask& blocks = problem.block_mask;
+  if (blocks.mask.present() &&
+      !sees(blocks.mask, row.query / blocks.query_block_size, key / blocks.key_block_size)) {
     return false;
   }
-  const TensorView& additive = problem_->additive_mask;
+  if (segments_hide_ &&
+      problem.query_segments[static_cast<size_t>(batch_ * problem.query.extents[2] + row.query)] !=
+          problem.key_segments[static_cast<size_t>(batch_ * problem.key.extents[2] + key)]) {
+    return false;
+  }
+  const TensorView& additive = problem.additive_mask;
   if (!additive.present()) return true;
   float bias = 0;
   ConvertToF32(additive.type,

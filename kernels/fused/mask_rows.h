@@ -1,48 +1,76 @@
-// Masks applied to rows of scores.
+// Masks and biases applied to rows of scores.
 
 #ifndef ATTENTION_KERNELS_FUSED_MASK_ROWS_H_
 #define ATTENTION_KERNELS_FUSED_MASK_ROWS_H_
 
+#include <compare>
 #include <cstdint>
 #include <vector>
 
 #include "kernels/attend.h"
+#include "kernels/fused/fused_call.h"
 
 namespace attention::kernels {
 
-// One row of the score matrix: a query of a head.
-struct ScoreRow {
-  int64_t head = 0;
-  int64_t query = 0;
+// Keys [first, first + count).
+struct KeySpan {
+  int64_t first = 0;
+  int64_t count = 0;
+
+  [[nodiscard]] int64_t end() const { return first + count; }
+  auto operator<=>(const KeySpan&) const = default;
 };
 
-// Reads the masks of one batch entry row by row, whatever their types and strides. One thread's;
-// its memory is kept for the next use.
+// Reads the masks of one batch entry row by row, whatever their kinds, types and strides. One
+// thread's; its memory is kept for the next use.
 class MaskRows {
  public:
-  void Begin(const AttentionProblem& problem, int64_t batch) {
-    problem_ = &problem;
-    batch_ = batch;
-  }
+  void Begin(const FusedCall& call, int64_t batch);
 
-  // scores[i] = scale * scores[i] + additive, or -infinity where hidden, for keys [first_key,
-  // first_key + count).
-  void Apply(const ScoreRow& row, int64_t first_key, int64_t count, float scale, float* scores);
+  // Whether any mask hides keys.
+  [[nodiscard]] bool Hide() const { return hides_; }
 
-  // Whether the masks let the row see one of the keys [first_key, first_key + count).
-  [[nodiscard]] bool AnyVisible(const ScoreRow& row, int64_t first_key, int64_t count);
+  // Whether Apply does anything.
+  [[nodiscard]] bool Transform() const { return segments_hide_ || call_->form.transforms(); }
+
+  // What the softmax reads of `keys`, in the place of their products.
+  void Apply(const ScoreRow& row, const KeySpan& keys, float* scores);
+
+  // Whether the masks let the row see one of the keys.
+  [[nodiscard]] bool AnyVisible(const ScoreRow& row, const KeySpan& keys);
 
   // Whether the masks let the row see `key`.
   [[nodiscard]] bool Visible(const ScoreRow& row, int64_t key) const;
 
  private:
-  const float* AdditiveRow(const ScoreRow& row, int64_t first_key, int64_t count);
-  const uint8_t* BooleanRow(const ScoreRow& row, int64_t first_key, int64_t count);
+  // A row of bytes, 1 = visible, that was made for `keys` from what `source` and `value` say.
+  struct MadeRow {
+    const void* source = nullptr;
+    int64_t value = 0;
+    KeySpan keys;
+    std::vector<uint8_t> visible;
 
-  const AttentionProblem* problem_ = nullptr;
+    // Whether it is made already; if not, it is taken to be from now on.
+    bool Is(const void* new_source, int64_t new_value, const KeySpan& new_keys);
+  };
+
+  [[nodiscard]] const AttentionProblem& problem() const { return call_->problem; }
+  const float* AdditiveRow(const ScoreRow& row, const KeySpan& keys);
+  // Null where nothing of the kind hides.
+  const uint8_t* VisibleRow(const ScoreRow& row, const KeySpan& keys);
+  const uint8_t* BooleanRow(const ScoreRow& row, const KeySpan& keys);
+  const uint8_t* BlockRow(const ScoreRow& row, const KeySpan& keys);
+  const uint8_t* SegmentRow(const ScoreRow& row, const KeySpan& keys);
+
+  const FusedCall* call_ = nullptr;
   int64_t batch_ = 0;
+  bool hides_ = false;
+  bool segments_hide_ = false;
   std::vector<float> additive_;
   std::vector<uint8_t> boolean_;
+  std::vector<uint8_t> combined_;
+  MadeRow blocks_;
+  MadeRow segments_;
 };
 
 }  // namespace attention::kernels

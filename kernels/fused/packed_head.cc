@@ -53,12 +53,23 @@ void PackedHead::ReleaseAbove(int64_t byte_count) {
   if (static_cast<int64_t>(keys_.size() + values_.size()) > byte_count) *this = PackedHead();
 }
 
-const std::byte* PackedHead::Keys(int64_t block) const {
+std::byte* PackedHead::KeysOfBlock(int64_t block) const {
   return keys_.data() + block * plan_->products->part_count * key_part_bytes_;
 }
 
-const std::byte* PackedHead::Values(int64_t block) const {
+std::byte* PackedHead::ValuesOfBlock(int64_t block) const {
   return values_.data() + block * plan_->products->part_count * value_part_bytes_;
+}
+
+const std::byte* PackedHead::Keys(int64_t key) const {
+  // A packed column is one of 32-bit words in every type.
+  return KeysOfBlock(key / plan_->key_columns) +
+         key % plan_->key_columns * static_cast<int64_t>(sizeof(uint32_t));
+}
+
+const std::byte* PackedHead::Values(int64_t key) const {
+  return ValuesOfBlock(key / plan_->key_columns) +
+         key % plan_->key_columns * plan_->value_stride * plan_->ElementBytes();
 }
 
 bool PackedHead::HasNonFiniteValues(int64_t block) const {
@@ -80,8 +91,8 @@ void PackedHead::Require(int64_t block_index) {
   rows.first = block_index * plan_->key_columns;
   rows.count = std::min(plan_->key_columns, read_key_count_ - rows.first);
   rows.padded_count = plan_->PaddedColumns(rows.count);
-  auto* keys = const_cast<std::byte*>(Keys(block_index));
-  auto* values = const_cast<std::byte*>(Values(block_index));
+  std::byte* keys = KeysOfBlock(block_index);
+  std::byte* values = ValuesOfBlock(block_index);
   if (SplitsF32()) {
     FindUnsplittableKeys(rows, block);
     PackKeys(rows, block, keys);

@@ -34,9 +34,9 @@ class PackedHead {
   // Packs a block unless it is packed. Different blocks from any threads.
   void Require(int64_t block);
 
-  // Of blocks that were required.
-  [[nodiscard]] const std::byte* Keys(int64_t block) const;
-  [[nodiscard]] const std::byte* Values(int64_t block) const;
+  // From a key of a block that was required, a multiple of the plan's column multiple, on.
+  [[nodiscard]] const std::byte* Keys(int64_t key) const;
+  [[nodiscard]] const std::byte* Values(int64_t key) const;
   [[nodiscard]] bool HasNonFiniteValues(int64_t block) const;
 
   // Keys of a block that no split can hold, in a key or in its value; in ascending order.
@@ -68,6 +68,8 @@ class PackedHead {
   };
 
   [[nodiscard]] bool SplitsF32() const;
+  [[nodiscard]] std::byte* KeysOfBlock(int64_t block) const;
+  [[nodiscard]] std::byte* ValuesOfBlock(int64_t block) const;
   void FindUnsplittableKeys(const Rows& rows, Block& block) const;
   void PackKeys(const Rows& rows, const Block& block, std::byte* destination) const;
   [[nodiscard]] bool PackF32Values(const Rows& rows, std::byte* destination) const;

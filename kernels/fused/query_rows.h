@@ -8,7 +8,7 @@
 
 #include "kernels/aligned_array.h"
 #include "kernels/attend.h"
-#include "kernels/fused/mask_rows.h"
+#include "kernels/fused/row_visibility.h"
 #include "kernels/fused/tile_plan.h"
 
 namespace attention::kernels {

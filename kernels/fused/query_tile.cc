@@ -6,190 +6,178 @@
 #include <vector>
 
 #include "kernels/elementwise/elementwise.h"
-#include "kernels/fused/mask_rows.h"
-#include "kernels/fused/query_rows.h"
-#include "kernels/fused/tile_products.h"
-#include "kernels/visibility.h"
+#include "kernels/fused/row_outputs.h"
+#include "kernels/fused/tile_results.h"
+#include "kernels/fused/tile_state.h"
 
 namespace attention::kernels {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-// A thread's working memory, kept between tiles.
-struct Scratch {
-  AlignedArray<std::byte> queries;       // parts of [rows, inner width]
-  AlignedArray<float> scores;            // [rows, score stride]
-  AlignedArray<uint16_t> weights;        // parts of [rows, weight stride], BF16 only
-  AlignedArray<float> outputs;           // [rows, output stride]
-  AlignedArray<float> references;        // [rows]
-  AlignedArray<float> sums;              // [rows]
-  AlignedArray<int64_t> visible_ends;    // [rows]: keys before it are seen, but for masks
-  AlignedArray<int32_t> visible_counts;  // [rows]: the same within a block
-  std::vector<float> value_row;
-  MaskRows masks;
-};
-
 class QueryTile {
  public:
-  QueryTile(const QueryTileTask& task, Scratch& scratch)
+  QueryTile(const QueryTileTask& task, TileScratch& scratch)
       : call_(task.call),
         plan_(task.plan),
         problem_(task.call.problem),
         head_(task.head),
-        group_rows_{.batch = task.head.batch(),
-                    .key_value_head = task.head.head(),
-                    .group_size = task.plan.group_size,
-                    .first_row = task.first_row,
-                    .row_count = task.row_count},
-        row_count_(task.row_count),
         bf16_(plan_.products->bf16),
-        padded_row_count_(PaddedRowCount(task.row_count, *plan_.products)),
         scratch_(scratch),
-        products_(plan_, padded_row_count_, problem_.value.extents[3]) {
-    scratch_.masks.Begin(problem_, head_.batch());
-  }
+        tile_(task, scratch) {}
 
-  // Writes the rows that are `selected`, or all if that is null.
-  absl::Status Compute(const uint8_t* selected) {
+  // The first pass over the keys. Ends early, if a stop is requested.
+  absl::Status Compute() {
     Prepare();
-    const int64_t end = VisibleEnd(row_count_ - 1);
-    for (int64_t first_key = 0; first_key < end; first_key += plan_.key_columns) {
+    const KeyRange& hull = tile_.hull();
+    for (int64_t block = hull.begin / plan_.key_columns; block * plan_.key_columns < hull.end;
+         ++block) {
       if (StopRequested(call_.execution)) return absl::OkStatus();
-      const int64_t count = std::min(plan_.key_columns, end - first_key);
-      if (HiddenByMasks(first_key, count)) continue;
-      if (absl::Status status = TakeBlock(first_key, count); !status.ok()) return status;
+      const KeySpan span = tile_.SpanOf(block, hull);
+      if (tile_.HiddenByMasks(span)) continue;
+      if (absl::Status status = TakeSpan(span); !status.ok()) return status;
     }
-    for (int64_t row = 0; row < row_count_; ++row) {
-      if (selected == nullptr || selected[row] != 0) WriteOutput(row);
+    for (int64_t row = 0; row < tile_.row_count(); ++row) {
+      scratch_.softmax[static_cast<size_t>(row)] =
+          SoftmaxState(call_, tile_.RowAt(row).head, scratch_.references.data()[row],
+                       scratch_.sums.data()[row]);
     }
-    if (!call_.outputs.weights.present() && call_.options.scores == ScoresOutput::kNone) {
-      return absl::OkStatus();
-    }
-    return WriteScoreMatrices(selected);
+    return absl::OkStatus();
   }
 
   // Sets marks[row] for rows that see numbers which their split products cannot hold; returns how
   // many there are. After Compute.
-  int64_t MarkUnsplittableRows(uint8_t* marks) const {
-    const bool sees_all = call_.options.scores == ScoresOutput::kRaw;
-    int64_t marked_count = 0;
-    for (int64_t row = 0; row < row_count_; ++row) {
-      const auto* query = reinterpret_cast<const float*>(group_rows_.Address(problem_.query, row));
+  int64_t MarkUnsplittableRows(uint8_t* marks) {
+    const int64_t row_count = tile_.row_count();
+    const bool sees_all = call_.ScoresHiddenKeys();
+    for (int64_t row = 0; row < row_count; ++row) {
+      const auto* query = reinterpret_cast<const float*>(tile_.Query(row));
       marks[row] = AllSplittable(query, problem_.query.extents[3]) ? 0 : 1;
     }
     for (int64_t block = 0; block < plan_.key_block_count; ++block) {
+      if (sees_all) head_.Require(block);
       for (const int64_t key : head_.UnsplittableKeys(block)) {
-        for (int64_t row = 0; row < row_count_; ++row) {
-          const bool sees = key < VisibleEnd(row) && scratch_.masks.Visible(ScoreRowOf(row), key);
-          if (sees || sees_all) marks[row] = 1;
+        for (int64_t row = 0; row < row_count; ++row) {
+          if (sees_all || Sees(row, key)) marks[row] = 1;
         }
       }
     }
-    for (int64_t row = 0; row < row_count_; ++row) marked_count += marks[row];
-    return marked_count;
+    return std::count(marks, marks + row_count, 1);
+  }
+
+  // Writes the rows that are `selected`, or all if that is null. After Compute.
+  absl::Status Write(const uint8_t* selected) {
+    RowOutputs outputs(call_, head_.batch(), head_.head());
+    for (int64_t row = 0; row < tile_.row_count(); ++row) {
+      if (selected != nullptr && selected[row] == 0) continue;
+      outputs.Write(tile_.RowAt(row), scratch_.softmax[static_cast<size_t>(row)],
+                    scratch_.outputs.data() + row * plan_.output_stride);
+    }
+    return TileResults(tile_, selected).Write();
   }
 
  private:
-  [[nodiscard]] ScoreRow ScoreRowOf(int64_t row) const { return group_rows_.At(row); }
-
-  [[nodiscard]] int64_t VisibleEnd(int64_t row) const { return scratch_.visible_ends.data()[row]; }
-
   void Prepare() {
-    const auto rows = static_cast<size_t>(padded_row_count_);
+    const auto rows = static_cast<size_t>(tile_.padded_row_count());
     const auto parts = static_cast<size_t>(plan_.products->part_count);
-    weight_part_elements_ = padded_row_count_ * plan_.weight_stride;
-    scratch_.scores.Reserve(rows * static_cast<size_t>(plan_.score_stride));
+    weight_part_elements_ = tile_.padded_row_count() * plan_.weight_stride;
     if (bf16_) scratch_.weights.Reserve(parts * static_cast<size_t>(weight_part_elements_));
     scratch_.outputs.Reserve(rows * static_cast<size_t>(plan_.output_stride));
     scratch_.references.Reserve(rows);
     scratch_.sums.Reserve(rows);
+    scratch_.visible_begins.Reserve(rows);
     scratch_.visible_ends.Reserve(rows);
-    scratch_.visible_counts.Reserve(rows);
+    scratch_.likely_maxima.Reserve(rows);
+    scratch_.softmax.resize(static_cast<size_t>(tile_.row_count()));
     std::fill_n(scratch_.outputs.data(), rows * static_cast<size_t>(plan_.output_stride), 0.0f);
     std::fill_n(scratch_.references.data(), rows, kMinusInfinity);
     std::fill_n(scratch_.sums.data(), rows, 0.0f);
-    for (int64_t row = 0; row < row_count_; ++row) {
-      scratch_.visible_ends.data()[row] =
-          VisibleKeyCount(problem_, head_.batch(), ScoreRowOf(row).query);
-    }
-    queries_ = PackQueryRows(problem_, plan_, group_rows_, padded_row_count_, scratch_.queries);
   }
 
-  [[nodiscard]] bool HiddenByMasks(int64_t first_key, int64_t count) {
-    if (!problem_.boolean_mask.present() && !problem_.additive_mask.present()) return false;
-    for (int64_t row = 0; row < row_count_; ++row) {
-      const int64_t visible = VisibleInBlock(row, first_key, count);
-      if (scratch_.masks.AnyVisible(ScoreRowOf(row), first_key, visible)) return false;
-    }
-    return true;
+  [[nodiscard]] bool Sees(int64_t row, int64_t key) const {
+    const KeyRange& keys = tile_.VisibleKeysOf(row);
+    return key >= keys.begin && key < keys.end && scratch_.masks.Visible(tile_.RowAt(row), key);
   }
 
-  absl::Status ComputeScores(int64_t first_key, int64_t count) {
-    const int64_t block = first_key / plan_.key_columns;
-    head_.Require(block);
-    return products_.ComputeScores(queries_, head_.Keys(block), plan_.PaddedColumns(count),
-                                   scratch_.scores.data());
-  }
-
-  absl::Status AccumulateOutput(int64_t first_key, int64_t count) {
+  absl::Status AccumulateOutput(const KeySpan& span) {
     const void* weights =
         bf16_ ? static_cast<const void*>(scratch_.weights.data()) : scratch_.scores.data();
-    return products_.AccumulateOutput(weights, head_.Values(first_key / plan_.key_columns),
-                                      plan_.PaddedColumns(count), scratch_.outputs.data());
+    return tile_.products().AccumulateOutput(weights, head_.Values(span.first),
+                                             plan_.PaddedColumns(span.count),
+                                             scratch_.outputs.data());
   }
 
-  // How many of the `count` keys from first_key on a row may see, as far as causality and lengths
-  // say.
-  [[nodiscard]] int64_t VisibleInBlock(int64_t row, int64_t first_key, int64_t count) const {
-    return std::clamp<int64_t>(VisibleEnd(row) - first_key, 0, count);
-  }
-
-  absl::Status TakeBlock(int64_t first_key, int64_t count) {
-    if (absl::Status status = ComputeScores(first_key, count); !status.ok()) return status;
-    for (int64_t row = 0; row < row_count_; ++row) {
-      const int64_t visible = VisibleInBlock(row, first_key, count);
-      scratch_.visible_counts.data()[row] = static_cast<int32_t>(visible);
-      if (call_.scale.scale_first) {
-        scratch_.masks.Apply(ScoreRowOf(row), first_key, visible, call_.scale.scale,
-                             RowOfScores(row));
-      }
+  absl::Status TakeSpan(const KeySpan& span) {
+    if (absl::Status status = tile_.ComputeScores(span); !status.ok()) return status;
+    for (int64_t row = 0; row < tile_.padded_row_count(); ++row) {
+      const Columns visible = tile_.VisibleColumns(row, span);
+      scratch_.visible_begins.data()[row] = static_cast<int32_t>(visible.begin);
+      scratch_.visible_ends.data()[row] = static_cast<int32_t>(visible.end);
     }
-    std::fill(scratch_.visible_counts.data() + row_count_,
-              scratch_.visible_counts.data() + padded_row_count_, 0);
+    Weigh(span);
+    if (absl::Status status = AccumulateOutput(span); !status.ok()) return status;
+    if (head_.HasNonFiniteValues(span.first / plan_.key_columns)) AddNonFiniteValues(span);
+    return absl::OkStatus();
+  }
+
+  // Scores to weights.
+  void Weigh(const KeySpan& span) {
+    const bool rises = bf16_ && FindLikelyMaxima(span);
     const SoftmaxBlock block = {.scores = scratch_.scores.data(),
                                 .score_stride_elements = plan_.score_stride,
-                                .row_count = padded_row_count_,
-                                .column_count = plan_.PaddedColumns(count),
-                                .visible_counts = scratch_.visible_counts.data(),
-                                .exponent_scale = call_.scale.exponent_scale,
+                                .row_count = tile_.padded_row_count(),
+                                .column_count = plan_.PaddedColumns(span.count),
+                                .visible_begins = scratch_.visible_begins.data(),
+                                .visible_ends = scratch_.visible_ends.data(),
+                                .likely_maxima = rises ? scratch_.likely_maxima.data() : nullptr,
+                                .exponent_scales = scratch_.exponent_scales.data(),
                                 .references = scratch_.references.data(),
                                 .sums = scratch_.sums.data(),
                                 .outputs = scratch_.outputs.data(),
                                 .output_stride_elements = plan_.output_stride,
                                 .output_count = problem_.value.extents[3]};
-    if (bf16_) {
-      SoftmaxToBF16(block, {.parts = scratch_.weights.data(),
-                            .row_stride_elements = plan_.weight_stride,
-                            .part_stride_elements = weight_part_elements_,
-                            .part_count = plan_.products->part_count,
-                            .exact_sums = call_.outputs.weights.present()});
-    } else {
-      SoftmaxToF32(block);
+    if (!scratch_.masks.Transform()) return Weigh(block, 0, block.row_count);
+    // Row by row, so that the softmax finds a transformed row in the first-level cache.
+    for (int64_t row = 0; row < tile_.row_count(); ++row) {
+      tile_.Transform(row, span, tile_.VisibleColumns(row, span));
+      Weigh(block, row, 1);
     }
-    if (absl::Status status = AccumulateOutput(first_key, count); !status.ok()) return status;
-    if (head_.HasNonFiniteValues(first_key / plan_.key_columns)) {
-      AddNonFiniteValues(first_key, count);
-    }
-    return absl::OkStatus();
+    Weigh(block, tile_.row_count(), block.row_count - tile_.row_count());
   }
 
-  [[nodiscard]] float* RowOfScores(int64_t row) const {
-    return scratch_.scores.data() + row * plan_.score_stride;
+  void Weigh(const SoftmaxBlock& block, int64_t first_row, int64_t row_count) {
+    const SoftmaxBlock rows = block.Rows(first_row, row_count);
+    if (!bf16_) return SoftmaxToF32(rows);
+    SoftmaxToBF16(rows, {.parts = scratch_.weights.data() + first_row * plan_.weight_stride,
+                         .row_stride_elements = plan_.weight_stride,
+                         .part_stride_elements = weight_part_elements_,
+                         .part_count = plan_.products->part_count,
+                         .exact_sums = call_.outputs.weights.present() ||
+                                       call_.outputs.AsksForStatistics()});
+  }
+
+  // Where a bias makes scores rise towards a key, the softmax shall look there for the maximum.
+  // False if nothing of the kind is known.
+  bool FindLikelyMaxima(const KeySpan& span) {
+    const Alibi& alibi = problem_.alibi;
+    if (alibi.slopes.empty()) return false;
+    for (int64_t row = 0; row < tile_.padded_row_count(); ++row) {
+      const int64_t begin = scratch_.visible_begins.data()[row];
+      const int64_t end = scratch_.visible_ends.data()[row];
+      const int64_t last = std::max(begin, end - 1);
+      if (row >= tile_.row_count() || !alibi.symmetric) {
+        scratch_.likely_maxima.data()[row] = static_cast<int32_t>(last);
+        continue;
+      }
+      const int64_t position = QueryPosition(problem_, head_.batch(), tile_.RowAt(row).query);
+      scratch_.likely_maxima.data()[row] =
+          static_cast<int32_t>(std::clamp(SaturatingSubtract(position, span.first), begin, last));
+    }
+    return true;
   }
 
   [[nodiscard]] float WeightAt(int64_t row, int64_t column) const {
-    if (!bf16_) return RowOfScores(row)[column];
+    if (!bf16_) return tile_.Scores(row)[column];
     float weight = 0;
     ConvertToF32(DataType::kBF16,
                  scratch_.weights.data() + row * plan_.weight_stride + PairedPosition(column), 1,
@@ -199,20 +187,18 @@ class QueryTile {
 
   // Values that are not finite were left out of the product; here they reach those who attend to
   // them.
-  void AddNonFiniteValues(int64_t first_key, int64_t count) {
+  void AddNonFiniteValues(const KeySpan& span) {
     const int64_t width = problem_.value.extents[3];
     std::vector<float>& values = scratch_.value_row;
     values.resize(static_cast<size_t>(width));
-    for (int64_t column = 0; column < count; ++column) {
-      const std::byte* source =
-          RowAddress(problem_.value, head_.batch(), head_.head(), first_key + column);
+    for (int64_t key = span.first; key < span.end(); ++key) {
+      const std::byte* source = RowAddress(problem_.value, head_.batch(), head_.head(), key);
       if (AllFinite(problem_.value.type, source, width)) continue;
       ConvertToF32(problem_.value.type, source, width, values.data());
-      for (int64_t row = 0; row < row_count_; ++row) {
-        if (column >= VisibleInBlock(row, first_key, count)) continue;
-        if (!scratch_.masks.Visible(ScoreRowOf(row), first_key + column)) continue;
+      for (int64_t row = 0; row < tile_.row_count(); ++row) {
+        if (!Sees(row, key)) continue;
         float* output = scratch_.outputs.data() + row * plan_.output_stride;
-        const float weight = WeightAt(row, column);
+        const float weight = WeightAt(row, key - span.first);
         for (int64_t i = 0; i < width; ++i) {
           const float value = values[static_cast<size_t>(i)];
           if (!std::isfinite(value)) output[i] += weight * value;
@@ -221,86 +207,18 @@ class QueryTile {
     }
   }
 
-  // 1 / sum, or 0 for a row that saw nothing.
-  [[nodiscard]] float Normalizer(int64_t row) const {
-    const float sum = scratch_.sums.data()[row];
-    return sum == 0 ? 0.0f : 1.0f / sum;
-  }
-
-  void WriteOutput(int64_t row) {
-    const ScoreRow score_row = ScoreRowOf(row);
-    ScaleFromF32(scratch_.outputs.data() + row * plan_.output_stride, Normalizer(row),
-                 problem_.value.extents[3], problem_.query.type,
-                 RowAddress(call_.outputs.output, head_.batch(), score_row.head, score_row.query));
-  }
-
-  // A second pass over the keys, now that the softmax is final. Hidden keys are included, for raw
-  // scores.
-  absl::Status WriteScoreMatrices(const uint8_t* selected) {
-    const int64_t key_count = problem_.key.extents[2];
-    const int64_t end =
-        call_.options.scores == ScoresOutput::kRaw ? key_count : VisibleEnd(row_count_ - 1);
-    for (int64_t first_key = 0; first_key < key_count; first_key += plan_.key_columns) {
-      if (StopRequested(call_.execution)) return absl::OkStatus();
-      const int64_t count = std::min(plan_.key_columns, key_count - first_key);
-      const int64_t computed = std::clamp<int64_t>(end - first_key, 0, count);
-      if (computed > 0) {
-        if (absl::Status status = ComputeScores(first_key, computed); !status.ok()) return status;
-      }
-      for (int64_t row = 0; row < row_count_; ++row) {
-        if (selected == nullptr || selected[row] != 0) {
-          WriteScoreRow(row, first_key, count, computed);
-        }
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  void WriteScoreRow(int64_t row, int64_t first_key, int64_t count, int64_t computed) {
-    const ScoreRow score_row = ScoreRowOf(row);
-    const ScoreScale& scale = call_.scale;
-    float* scores = RowOfScores(row);
-    const auto write = [&](const MutableTensorView& target, float factor) {
-      ScaleFromF32(scores, factor, count, target.type,
-                   RowAddress(target, head_.batch(), score_row.head, score_row.query) +
-                       first_key * static_cast<int64_t>(ElementBytes(target.type)));
-    };
-    if (call_.options.scores == ScoresOutput::kRaw) write(call_.outputs.scores, scale.scale);
-    const int64_t visible = VisibleInBlock(row, first_key, computed);
-    if (scale.scale_first) {
-      scratch_.masks.Apply(score_row, first_key, visible, scale.scale, scores);
-    }
-    std::fill(scores + visible, scores + count, kMinusInfinity);
-    if (call_.options.scores == ScoresOutput::kMasked) {
-      write(call_.outputs.scores, scale.scale_first ? 1.0f : scale.scale);
-    }
-    if (!call_.outputs.weights.present()) return;
-    const float reference = scratch_.references.data()[row];
-    if (reference == kMinusInfinity) {  // nothing was visible, or only -infinity and perhaps NaN
-      std::fill_n(scores, visible, Normalizer(row));
-      std::fill(scores + visible, scores + count, 0.0f);
-    } else {
-      NormalizeScores(scores, count, scale.exponent_scale, reference, Normalizer(row));
-    }
-    write(call_.outputs.weights, 1.0f);
-  }
-
   const FusedCall& call_;
   const TilePlan& plan_;
   const AttentionProblem& problem_;
   PackedHead& head_;
-  const GroupRows group_rows_;
-  const int64_t row_count_;
   const bool bf16_;  // what the matrix kernels read
-  const int64_t padded_row_count_;
-  Scratch& scratch_;
-  const std::byte* queries_ = nullptr;
+  TileScratch& scratch_;
+  TileState tile_;
   int64_t weight_part_elements_ = 0;
-  TileProducts products_;
 };
 
-Scratch& ScratchOfThisThread() {
-  thread_local Scratch scratch;
+TileScratch& ScratchOfThisThread() {
+  thread_local TileScratch scratch;
   return scratch;
 }
 
@@ -311,21 +229,37 @@ absl::Status ComputeInF32(const QueryTileTask& task, const uint8_t* marks) {
   head.Begin(task.call.problem, plan, task.head.batch(), task.head.head(),
              task.call.problem.key.extents[2]);
   const QueryTileTask f32_task = {task.call, plan, head, task.first_row, task.row_count};
-  return QueryTile(f32_task, ScratchOfThisThread()).Compute(marks);
+  QueryTile tile(f32_task, ScratchOfThisThread());
+  if (absl::Status status = tile.Compute(); !status.ok()) return status;
+  if (StopRequested(task.call.execution)) return absl::OkStatus();
+  return tile.Write(marks);
 }
 
 }  // namespace
 
 absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task) {
   QueryTile tile(task, ScratchOfThisThread());
-  if (absl::Status status = tile.Compute(nullptr); !status.ok()) return status;
+  if (absl::Status status = tile.Compute(); !status.ok()) return status;
+  if (StopRequested(task.call.execution)) return 0;
   const bool splits_f32 =
       task.plan.products->bf16 && task.call.problem.query.type == DataType::kF32;
-  if (!splits_f32 || StopRequested(task.call.execution)) return 0;
   thread_local std::vector<uint8_t> marks;
-  marks.resize(static_cast<size_t>(task.row_count));
-  const int64_t marked_count = tile.MarkUnsplittableRows(marks.data());
-  if (marked_count == 0) return 0;
+  int64_t marked_count = 0;
+  if (splits_f32) {
+    marks.resize(static_cast<size_t>(task.row_count));
+    marked_count = tile.MarkUnsplittableRows(marks.data());
+  }
+  if (marked_count == 0) {
+    if (absl::Status status = tile.Write(nullptr); !status.ok()) return status;
+    return 0;
+  }
+  // Each row is written, and counted in the mass of the keys, once.
+  const auto turn_marks = [&] {
+    for (uint8_t& mark : marks) mark ^= 1;
+  };
+  turn_marks();
+  if (absl::Status status = tile.Write(marks.data()); !status.ok()) return status;
+  turn_marks();
   if (absl::Status status = ComputeInF32(task, marks.data()); !status.ok()) return status;
   return marked_count;
 }

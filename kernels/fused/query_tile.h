@@ -7,20 +7,11 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/attend.h"
+#include "kernels/fused/fused_call.h"
 #include "kernels/fused/packed_head.h"
-#include "kernels/fused/score_scale.h"
 #include "kernels/fused/tile_plan.h"
 
 namespace attention::kernels {
-
-// What all tiles of one call share. Everything outlives the tiles.
-struct FusedCall {
-  const AttentionProblem& problem;
-  const AttentionOptions& options;
-  const AttentionOutputs& outputs;
-  const Execution& execution;
-  ScoreScale scale;
-};
 
 // Rows [first_row, first_row + row_count) of a group, at most tile_rows of the plan. Keys and
 // values are packed as the plan says.

@@ -10,7 +10,8 @@
 
 namespace attention::kernels {
 
-// Depends on the problem's extents, type and causality and on the products alone, so that the bits
+// Depends on the problem's extents and type, on whether causality or a window hides, and on the
+// products alone, so that the bits
 // of a result do not depend on what else the machine is doing.
 //
 // The rows of a tile are queries of all heads that share a key-value head: row r of a group is

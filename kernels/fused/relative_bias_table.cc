@@ -1,0 +1,117 @@
+#include "kernels/fused/relative_bias_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "kernels/relative_bias.h"
+#include "kernels/visibility.h"
+
+namespace attention::kernels {
+namespace {
+
+int64_t OffsetOf(const AttentionProblem& problem, int64_t batch) {
+  return problem.query_offsets.empty() ? problem.query_offset
+                                       : problem.query_offsets[static_cast<size_t>(batch)];
+}
+
+// a - b for a >= b, or the greatest number if that is less.
+int64_t SaturatingDifference(int64_t a, int64_t b) {
+  const uint64_t difference = static_cast<uint64_t>(a) - static_cast<uint64_t>(b);
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  return difference > static_cast<uint64_t>(kMost) ? kMost : static_cast<int64_t>(difference);
+}
+
+// Finite numbers stay finite.
+float RoundToF32(double number) {
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(number, -kLargest, kLargest));
+}
+
+}  // namespace
+
+double RelativeBiasTable::MaxBytes(const AttentionProblem& problem) {
+  if (problem.alibi.slopes.empty() && problem.bucketed_bias.table.empty()) return 0;
+  const Extents& query = problem.query.extents;
+  const double distances =
+      static_cast<double>(query[2]) + static_cast<double>(problem.key.extents[2]);
+  const double stretches = problem.query_offsets.empty() ? 1.0 : static_cast<double>(query[0]);
+  const double distance_bytes = sizeof(int64_t) + sizeof(float) * static_cast<double>(query[1]);
+  return distances * stretches * distance_bytes;
+}
+
+void RelativeBiasTable::Begin(const AttentionProblem& problem) {
+  present_ = !problem.alibi.slopes.empty() || !problem.bucketed_bias.table.empty();
+  if (!present_) return;
+  FindStretches(problem);
+  const Stretch& last = stretches_.back();
+  head_stride_ = last.first + last.count;
+  biases_.resize(static_cast<size_t>(problem.query.extents[1] * head_stride_));
+  for (const Stretch& stretch : stretches_) Fill(problem, stretch);
+}
+
+void RelativeBiasTable::ReleaseAbove(size_t byte_count) {
+  if (biases_.capacity() * sizeof(float) > byte_count) *this = RelativeBiasTable();
+}
+
+void RelativeBiasTable::FindStretches(const AttentionProblem& problem) {
+  const int64_t batch_count = problem.query.extents[0];
+  const int64_t last_query = problem.query.extents[2] - 1;
+  const int64_t own_count = problem.query.extents[2] + problem.key.extents[2];
+  order_.resize(static_cast<size_t>(batch_count));
+  std::iota(order_.begin(), order_.end(), 0);
+  std::sort(order_.begin(), order_.end(), [&](int64_t a, int64_t b) {
+    return OffsetOf(problem, a) > OffsetOf(problem, b);
+  });
+  bases_.resize(order_.size());
+  stretches_.clear();
+  for (const int64_t batch : order_) {
+    const int64_t offset = OffsetOf(problem, batch);
+    const bool extends =
+        !stretches_.empty() &&
+        SaturatingDifference(stretches_.back().offset, offset) <= stretches_.back().count;
+    if (!extends) {
+      const int64_t first =
+          stretches_.empty() ? 0 : stretches_.back().first + stretches_.back().count;
+      stretches_.push_back({.first = first, .count = 0, .offset = offset});
+    }
+    Stretch& stretch = stretches_.back();
+    const int64_t shift = SaturatingDifference(stretch.offset, offset);
+    stretch.count = shift + own_count;
+    bases_[static_cast<size_t>(batch)] = stretch.first + shift + last_query;
+  }
+}
+
+void RelativeBiasTable::Fill(const AttentionProblem& problem, const Stretch& stretch) {
+  const int64_t last_query = problem.query.extents[2] - 1;
+  const int64_t head_count = problem.query.extents[1];
+  const Alibi& alibi = problem.alibi;
+  const BucketedBias& bucketed = problem.bucketed_bias;
+  const auto distance = [&](int64_t i) {
+    return static_cast<double>(i - last_query) - static_cast<double>(stretch.offset);
+  };
+  if (!bucketed.table.empty()) {
+    const DistanceBuckets buckets(bucketed);
+    buckets_.resize(static_cast<size_t>(stretch.count));
+    for (int64_t i = 0; i < stretch.count; ++i) {
+      const int64_t whole_distance = SaturatingSubtract(i - last_query, stretch.offset);
+      buckets_[static_cast<size_t>(i)] = buckets.Find(whole_distance);
+    }
+  }
+  for (int64_t head = 0; head < head_count; ++head) {
+    const double slope = alibi.slopes.empty() ? 0.0 : alibi.slopes[static_cast<size_t>(head)];
+    float* biases = biases_.data() + head * head_stride_ + stretch.first;
+    for (int64_t i = 0; i < stretch.count; ++i) {
+      const double slope_distance = alibi.symmetric ? -std::abs(distance(i)) : distance(i);
+      double bias = slope == 0.0 ? 0.0 : slope * slope_distance;
+      if (!bucketed.table.empty()) {
+        const int64_t bucket = buckets_[static_cast<size_t>(i)];
+        bias += bucketed.table[static_cast<size_t>(bucket * head_count + head)];
+      }
+      biases[i] = RoundToF32(bias);
+    }
+  }
+}
+
+}  // namespace attention::kernels

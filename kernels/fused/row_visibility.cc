@@ -1,0 +1,44 @@
+#include "kernels/fused/row_visibility.h"
+
+#include <algorithm>
+
+namespace attention::kernels {
+
+void RowVisibility::Begin(const AttentionProblem& problem, const AttentionOptions& options,
+                          const AttentionOutputs& outputs) {
+  problem_ = &problem;
+  skips_heads_ = !problem.head_factors.empty() && options.scores == ScoresOutput::kNone &&
+                 !outputs.AsksForStatistics();
+  segments_.Begin(problem);
+  const int64_t batch_count = problem.query.extents[0];
+  hulls_.resize(static_cast<size_t>(batch_count));
+  for (int64_t batch = 0; batch < batch_count; ++batch) {
+    hulls_[static_cast<size_t>(batch)] = FindHull(batch);
+  }
+}
+
+KeyRange RowVisibility::Keys(int64_t batch, const ScoreRow& row) const {
+  if (skips_heads_ && problem_->head_factors[static_cast<size_t>(row.head)] == 0) return {};
+  return segments_.Intersect(batch, row.query, VisibleKeys(*problem_, batch, row.query));
+}
+
+KeyRange RowVisibility::FindHull(int64_t batch) const {
+  const int64_t last_query = problem_->query.extents[2] - 1;
+  if (problem_->query_segments.empty() || !segments_.Contiguous(batch)) {
+    // Neither end moves back with growing queries.
+    return {.begin = VisibleKeys(*problem_, batch, 0).begin,
+            .end = VisibleKeys(*problem_, batch, last_query).end};
+  }
+  KeyRange hull;
+  for (int64_t query = 0; query <= last_query; ++query) {
+    const KeyRange keys =
+        segments_.Intersect(batch, query, VisibleKeys(*problem_, batch, query));
+    if (keys.begin == keys.end) continue;
+    const bool first = hull.begin == hull.end;
+    hull = {.begin = first ? keys.begin : std::min(hull.begin, keys.begin),
+            .end = std::max(hull.end, keys.end)};
+  }
+  return hull;
+}
+
+}  // namespace attention::kernels

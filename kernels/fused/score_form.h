@@ -1,0 +1,69 @@
+// How products of queries and keys become the scores that the softmax reads.
+
+#ifndef ATTENTION_KERNELS_FUSED_SCORE_FORM_H_
+#define ATTENTION_KERNELS_FUSED_SCORE_FORM_H_
+
+#include <algorithm>
+#include <limits>
+#include <numbers>
+
+#include "kernels/attend.h"
+
+namespace attention::kernels {
+
+// The softmax folds a positive scale, and always the temperature, into its exponents, which costs
+// nothing. A softcap, biases and masks are applied to scaled scores, and a scale that is not
+// positive turns the maximum around: these need the scores themselves transformed first.
+class ScoreForm {
+ public:
+  // `masks`: whether any mask but segments is applied to scores; those leave the scale where it is,
+  // since it depends on the batch entry whether they need a mask. The problem outlives the object.
+  ScoreForm(const AttentionProblem& problem, double scale, double softcap, bool masks)
+      : problem_(problem),
+        scale_(scale),
+        softcap_(softcap),
+        transforms_(masks || softcap > 0 || !problem.alibi.slopes.empty() ||
+                    !problem.bucketed_bias.table.empty() || !(scale > 0)) {}
+
+  // Whether scores are transformed before the softmax reads them.
+  [[nodiscard]] bool transforms() const { return transforms_; }
+
+  [[nodiscard]] float scale() const { return static_cast<float>(scale_); }
+
+  // Of ScoreTransform.
+  [[nodiscard]] float softcap() const { return static_cast<float>(softcap_); }
+  [[nodiscard]] float multiplier() const {
+    if (!transforms_) return 1.0f;
+    return static_cast<float>(softcap_ > 0 ? scale_ / softcap_ : scale_);
+  }
+
+  // Times this, what the softmax reads is a score in the sense of attend.h.
+  [[nodiscard]] double NaturalScale(int64_t head) const {
+    const double scale = transforms_ ? 1.0 : scale_;
+    return problem_.temperatures.empty()
+               ? scale
+               : scale / problem_.temperatures[static_cast<size_t>(head)];
+  }
+
+  // Times this, it is an exponent of 2. Kept among normal numbers, so that 0 and -infinity stay
+  // what they are.
+  [[nodiscard]] float ExponentScale(int64_t head) const {
+    return Normal(NaturalScale(head) * std::numbers::log2e);
+  }
+
+  [[nodiscard]] static float Normal(double positive) {
+    constexpr double kLeast = std::numeric_limits<float>::min();
+    constexpr double kMost = std::numeric_limits<float>::max();
+    return static_cast<float>(std::clamp(positive, kLeast, kMost));
+  }
+
+ private:
+  const AttentionProblem& problem_;
+  double scale_;
+  double softcap_;
+  bool transforms_;
+};
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_FUSED_SCORE_FORM_H_

@@ -1,0 +1,35 @@
+// A row's softmax once all its keys have been taken in.
+
+#ifndef ATTENTION_KERNELS_FUSED_SOFTMAX_STATE_H_
+#define ATTENTION_KERNELS_FUSED_SOFTMAX_STATE_H_
+
+#include "kernels/fused/fused_call.h"
+
+namespace attention::kernels {
+
+// `reference` and `sum` of the running softmax, of what ScoreForm makes.
+class SoftmaxState {
+ public:
+  SoftmaxState() = default;
+
+  // Takes the head's sink into account.
+  SoftmaxState(const FusedCall& call, int64_t head, float reference, float sum);
+
+  // Whether the row saw no key, and no sink greater than -infinity.
+  [[nodiscard]] bool saw_nothing() const { return saw_nothing_; }
+
+  // 1 / denominator relative to the reference; 0 for a row that saw nothing.
+  [[nodiscard]] float normalizer() const { return normalizer_; }
+
+  // -infinity for a row that saw nothing; the sink where there is one.
+  [[nodiscard]] double log_sum_exp() const { return log_sum_exp_; }
+
+ private:
+  bool saw_nothing_ = false;
+  float normalizer_ = 0;
+  double log_sum_exp_ = 0;
+};
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_FUSED_SOFTMAX_STATE_H_

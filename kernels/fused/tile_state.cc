@@ -1,0 +1,80 @@
+#include "kernels/fused/tile_state.h"
+
+#include <algorithm>
+
+namespace attention::kernels {
+
+TileState::TileState(const QueryTileTask& task, TileScratch& scratch)
+    : call_(task.call),
+      plan_(task.plan),
+      head_(task.head),
+      scratch_(scratch),
+      group_rows_{.batch = task.head.batch(),
+                  .key_value_head = task.head.head(),
+                  .group_size = task.plan.group_size,
+                  .first_row = task.first_row,
+                  .row_count = task.row_count},
+      padded_row_count_(PaddedRowCount(task.row_count, *task.plan.products)),
+      products_(plan_, padded_row_count_, call_.problem.value.extents[3]) {
+  scratch_.masks.Begin(call_, head_.batch());
+  scratch_.scores.Reserve(static_cast<size_t>(padded_row_count_ * plan_.score_stride));
+  scratch_.row.Reserve(static_cast<size_t>(plan_.score_stride));
+  PrepareRows();
+  queries_ =
+      PackQueryRows(call_.problem, plan_, group_rows_, padded_row_count_, scratch_.queries);
+}
+
+void TileState::PrepareRows() {
+  const auto rows = static_cast<size_t>(padded_row_count_);
+  scratch_.exponent_scales.Reserve(rows);
+  scratch_.visible_keys.Reserve(rows);
+  for (int64_t row = 0; row < padded_row_count_; ++row) {
+    const bool real = row < row_count();
+    const ScoreRow score_row = RowAt(real ? row : 0);
+    const KeyRange keys = real ? call_.visibility.Keys(head_.batch(), score_row) : KeyRange();
+    scratch_.visible_keys.data()[row] = keys;
+    scratch_.exponent_scales.data()[row] = call_.form.ExponentScale(score_row.head);
+    if (keys.begin == keys.end) continue;
+    const bool first = hull_.begin == hull_.end;
+    hull_ = {.begin = first ? keys.begin : std::min(hull_.begin, keys.begin),
+             .end = std::max(hull_.end, keys.end)};
+  }
+}
+
+KeySpan TileState::SpanOf(int64_t block, const KeyRange& keys) const {
+  const int64_t first_of_block = block * plan_.key_columns;
+  const int64_t end = std::min(keys.end, first_of_block + plan_.key_columns);
+  const int64_t begin = keys.begin / plan_.column_multiple * plan_.column_multiple;
+  const int64_t first = std::max(begin, first_of_block);
+  return {.first = first, .count = std::max<int64_t>(end - first, 0)};
+}
+
+Columns TileState::VisibleColumns(int64_t row, const KeySpan& span) const {
+  const KeyRange& keys = VisibleKeysOf(row);
+  const int64_t begin = std::clamp<int64_t>(keys.begin - span.first, 0, span.count);
+  return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
+}
+
+bool TileState::HiddenByMasks(const KeySpan& span) const {
+  MaskRows& masks = scratch_.masks;
+  if (!masks.Hide()) return false;
+  for (int64_t row = 0; row < row_count(); ++row) {
+    const Columns columns = VisibleColumns(row, span);
+    if (masks.AnyVisible(RowAt(row), {span.first + columns.begin, columns.count()})) return false;
+  }
+  return true;
+}
+
+absl::Status TileState::ComputeScores(const KeySpan& span) {
+  head_.Require(span.first / plan_.key_columns);
+  return products_.ComputeScores(queries_, head_.Keys(span.first),
+                                 plan_.PaddedColumns(span.count), scratch_.scores.data());
+}
+
+void TileState::Transform(int64_t row, const KeySpan& span, const Columns& columns) const {
+  if (!scratch_.masks.Transform()) return;
+  scratch_.masks.Apply(RowAt(row), {span.first + columns.begin, columns.count()},
+                       Scores(row) + columns.begin);
+}
+
+}  // namespace attention::kernels

@@ -1,0 +1,108 @@
+// What the passes over the keys of a tile have in common.
+
+#ifndef ATTENTION_KERNELS_FUSED_TILE_STATE_H_
+#define ATTENTION_KERNELS_FUSED_TILE_STATE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "kernels/aligned_array.h"
+#include "kernels/fused/mask_rows.h"
+#include "kernels/fused/query_rows.h"
+#include "kernels/fused/query_tile.h"
+#include "kernels/fused/row_statistics.h"
+#include "kernels/fused/softmax_state.h"
+#include "kernels/fused/tile_products.h"
+
+namespace attention::kernels {
+
+// A thread's working memory, kept between tiles. Arrays of rows have an element for each padded
+// row.
+struct TileScratch {
+  AlignedArray<std::byte> queries;   // parts of [rows, inner width]
+  AlignedArray<float> scores;        // [rows, score stride]
+  AlignedArray<uint16_t> weights;    // parts of [rows, weight stride], BF16 only
+  AlignedArray<float> outputs;       // [rows, output stride]
+  AlignedArray<float> references;    // of the running softmax
+  AlignedArray<float> sums;
+  AlignedArray<float> exponent_scales;
+  AlignedArray<KeyRange> visible_keys;    // what a row sees, but for masks
+  AlignedArray<int32_t> visible_begins;   // the same, as columns of a span
+  AlignedArray<int32_t> visible_ends;
+  AlignedArray<int32_t> likely_maxima;
+  AlignedArray<float> row;            // one of scores or weights
+  std::vector<SoftmaxState> softmax;  // once it is final, of each real row
+  std::vector<float> value_row;
+  MaskRows masks;
+  RowStatistics statistics;
+};
+
+// Columns [begin, end) of a span of keys.
+struct Columns {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  [[nodiscard]] int64_t count() const { return end - begin; }
+};
+
+// Spans of keys lie within one block and begin at a multiple of the plan's column multiple. Throws
+// std::bad_alloc.
+class TileState {
+ public:
+  // Both outlive it.
+  TileState(const QueryTileTask& task, TileScratch& scratch);
+
+  [[nodiscard]] const FusedCall& call() const { return call_; }
+  [[nodiscard]] const TilePlan& plan() const { return plan_; }
+  [[nodiscard]] PackedHead& head() const { return head_; }
+  [[nodiscard]] TileScratch& scratch() const { return scratch_; }
+  [[nodiscard]] int64_t row_count() const { return group_rows_.row_count; }
+  [[nodiscard]] int64_t padded_row_count() const { return padded_row_count_; }
+  [[nodiscard]] ScoreRow RowAt(int64_t row) const { return group_rows_.At(row); }
+  [[nodiscard]] const std::byte* Query(int64_t row) const {
+    return group_rows_.Address(call_.problem.query, row);
+  }
+  [[nodiscard]] float* Scores(int64_t row) const {
+    return scratch_.scores.data() + row * plan_.score_stride;
+  }
+  [[nodiscard]] const KeyRange& VisibleKeysOf(int64_t row) const {
+    return scratch_.visible_keys.data()[row];
+  }
+
+  // Contains what every row of the tile sees.
+  [[nodiscard]] const KeyRange& hull() const { return hull_; }
+
+  // The keys of a block within `keys`, from a column multiple on. Empty if there are none.
+  [[nodiscard]] KeySpan SpanOf(int64_t block, const KeyRange& keys) const;
+
+  [[nodiscard]] Columns VisibleColumns(int64_t row, const KeySpan& span) const;
+
+  // Whether no row of the tile sees one of the keys.
+  [[nodiscard]] bool HiddenByMasks(const KeySpan& span) const;
+
+  // Products of queries and keys. kInternal if the matrix library failed.
+  [[nodiscard]] absl::Status ComputeScores(const KeySpan& span);
+
+  // Of the first keys of a span that was computed: what the softmax reads.
+  void Transform(int64_t row, const KeySpan& span, const Columns& columns) const;
+
+  TileProducts& products() { return products_; }
+
+ private:
+  void PrepareRows();
+
+  const FusedCall& call_;
+  const TilePlan& plan_;
+  PackedHead& head_;
+  TileScratch& scratch_;
+  const GroupRows group_rows_;
+  const int64_t padded_row_count_;
+  TileProducts products_;
+  const std::byte* queries_ = nullptr;
+  KeyRange hull_;
+};
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_FUSED_TILE_STATE_H_
