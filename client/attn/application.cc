@@ -6,6 +6,7 @@
 #include "CLI/CLI.hpp"
 #include "client/attn/attention_commands.h"
 #include "client/attn/example_commands.h"
+#include "client/attn/operator_commands.h"
 #include "client/attn/server_commands.h"
 #include "client/terminal/display_width.h"
 
@@ -22,6 +23,7 @@ constexpr const char* kFooter =
     "Examples:\n"
     "  attn example friends\n"
     "  echo '[[1,0],[0,1],[1,1]]' | attn self --embeddings - --labels red,green,yellow --heatmap\n"
+    "  attn self --embeddings words.json --labels The,cat,sat --top 2 --entropy --temperature 0.5\n"
     "  attn sdpa --query q.npy --key k.npy --value v.npy --causal bottom-right --output npy > "
     "out.npy\n"
     "  attn health && attn info\n"
@@ -51,6 +53,7 @@ ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& conso
   app.set_help_flag("-h,--help", "Show this and exit");
   Command chosen;
   AddAttentionCommands(&app, console, &chosen);
+  AddOperatorCommands(&app, console, &chosen);
   AddExampleCommands(&app, console, &chosen);
   AddServerCommands(&app, console, &chosen);
   if (!arguments.empty() && !arguments[0].starts_with('-') && !HasCommand(app, arguments[0])) {

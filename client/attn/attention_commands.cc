@@ -1,6 +1,5 @@
 #include "client/attn/attention_commands.h"
 
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,7 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "client/attn/attention_flags.h"
 #include "client/attn/attention_request.h"
-#include "client/attn/result_text.h"
+#include "client/attn/result_flags.h"
 
 namespace attention::client {
 namespace {
@@ -25,6 +24,7 @@ constexpr CommandText kCommands[] = {
      "Examples:\n"
      "  echo '[[1,0],[0,1]]' | attn self --embeddings - --weights\n"
      "  attn self --embeddings words.csv --labels The,cat,sat --heatmap\n"
+     "  attn self --embeddings words.csv --labels The,cat,sat --top 2 --entropy --key-mass\n"
      "  attn self --embeddings x.npy --query-weight wq.npy --key-weight wk.npy --value-weight "
      "wv.npy --heads 8 \\\n"
      "    --output npy > y.npy"},
@@ -32,6 +32,8 @@ constexpr CommandText kCommands[] = {
      "Examples:\n"
      "  attn masked --embeddings words.json --causal --weights\n"
      "  attn masked --embeddings batch.npy --key-lengths 5,3,7\n"
+     "  attn masked --embeddings words.json --window-left 1 --window-right 1\n"
+     "  attn masked --embeddings words.json --segments 0,0,1,1 --causal\n"
      "  attn masked --embeddings words.json --boolean-mask mask.csv --type f64"},
     {Method::kMultiHead, "multi-head", "Several heads over query, key and value embeddings",
      "Examples:\n"
@@ -48,7 +50,12 @@ constexpr CommandText kCommands[] = {
      "Examples:\n"
      "  attn sdpa --query q.csv --key k.csv --value v.csv --scale 1 --weights --scores raw\n"
      "  attn sdpa --query q.npy --key k.npy --value v.npy --layout packed --heads 8 --kv-heads 2 "
-     "--causal bottom-right"},
+     "--causal bottom-right\n"
+     "  attn sdpa --query q.npy --key k.npy --value v.npy --past-key pk.npy --past-value pv.npy "
+     "--causal bottom-right \\\n"
+     "    --save present-key=pk.npy --save present-value=pv.npy\n"
+     "  attn sdpa --query q.npy --key k.npy --value v.npy --causal --rotary halves --softcap 50 "
+     "--sinks 0,0,-1,-1"},
 };
 
 // Where a layout's rows are not queries, labels of queries have no place beside them.
@@ -58,60 +65,18 @@ bool OutputRowsAreQueries(Method method, const AttentionFlags& flags,
          request.added_head_axis >= 0;
 }
 
-std::string FormatTables(Method method, const AttentionFlags& flags,
-                         const AttentionRequest& request, const AttentionResult& result,
-                         bool out_is_terminal) {
-  const ResultNames names = {
-      .query_labels = request.query_labels,
-      .key_labels = request.key_labels,
-      .output_rows_are_queries = OutputRowsAreQueries(method, flags, request)};
-  MatrixStyle style;
-  style.decimals = flags.result.decimals;
-  style.heat_map_style =
-      ChooseHeatMapStyle(flags.result.colour, out_is_terminal, TerminalEnvironment::FromProcess());
-  if (flags.result.full) style.shown = {.rows = kOmitted, .columns = kOmitted};
-  return FormatResult(result, names, flags.result.heat_map, style);
-}
-
-absl::Status Write(const std::string& bytes, const std::string& path,
-                   std::ostream& standard_output) {
-  if (path.empty()) {
-    standard_output << bytes << std::flush;
-    return standard_output ? absl::OkStatus()
-                           : absl::InvalidArgumentError("standard output cannot be written");
-  }
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << bytes << std::flush;
-  return file ? absl::OkStatus() : absl::InvalidArgumentError(path + ": it cannot be written");
-}
-
 Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& console) {
-  const bool to_terminal = flags.result.file.empty() && console.out_is_terminal;
-  if (flags.result.format == OutputFormat::kNpy && to_terminal) {
-    return {ExitCode::kUsage,
-            "--output npy writes bytes that a terminal cannot show; name an --output-file"};
-  }
+  if (Outcome refused = CheckResultFlags(flags.result, console); refused.code != ExitCode::kOk)
+    return refused;
   const absl::StatusOr<AttentionRequest> request = LoadRequest(method, flags, console.in);
   if (!request.ok()) return UsageError(request.status());
   const absl::StatusOr<AttentionResult> result = Send(*request, MakeClient(flags.server).get());
   if (!result.ok()) return ServerError(result.status());
-  absl::StatusOr<std::string> text;
-  switch (flags.result.format) {
-    case OutputFormat::kTable:
-      text = FormatTables(method, flags, *request, *result, to_terminal);
-      break;
-    case OutputFormat::kJson:
-      text = ResultJson(*result);
-      break;
-    case OutputFormat::kNpy:
-      text = ResultNpy(*result, flags.result.tensor);
-      break;
-  }
-  if (!text.ok()) return ServerError(text.status());
-  if (const absl::Status status = Write(*text, flags.result.file, console.out); !status.ok()) {
-    return UsageError(status);
-  }
-  return {};
+  const ResultNames names = {
+      .query_labels = request->query_labels,
+      .key_labels = request->key_labels,
+      .output_rows_are_queries = OutputRowsAreQueries(method, flags, *request)};
+  return WriteResult(*result, names, flags.result, console);
 }
 
 }  // namespace

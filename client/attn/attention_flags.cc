@@ -1,6 +1,5 @@
 #include "client/attn/attention_flags.h"
 
-#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +11,6 @@ namespace attention::client {
 namespace {
 
 constexpr int32_t kMaxHeadCount = 1024;
-constexpr int kMaxDecimals = 17;
 
 CLI::Option* AddFile(CLI::App* command, const std::string& name, std::string* file,
                      const std::string& help) {
@@ -98,112 +96,42 @@ void AddInputFlags(Method method, CLI::App* command, InputFlags* flags) {
       ->group("Inputs");
 }
 
-void AddScoreFlags(CLI::App* command, OptionFlags* flags) {
-  command
-      ->add_option("--scale", flags->scale,
-                   "Factor of the scores; 1/sqrt(key width), or 1 for another score, by default")
-      ->check(CLI::Validator(
-          [](const std::string& text) {
-            double scale = 0;
-            const bool finite = CLI::detail::lexical_cast(text, scale) && std::isfinite(scale);
-            return finite ? std::string() : text + " is not a finite number";
-          },
-          "", "finite"))
-      ->group("Attention");
-  AddWordFlag<Normalization>(command, "--normalization", &flags->normalization,
-                             {{"softmax-over-keys", Normalization::kSoftmaxOverKeys},
-                              {"softmax-over-queries", Normalization::kSoftmaxOverQueries},
-                              {"none", Normalization::kNone}},
-                             "How scores become weights (default softmax-over-keys)")
-      ->group("Attention");
-  CLI::Option* general = AddFile(command, "--general-score", &flags->general_score,
-                                 "W of the score q W k, [query width, key width]")
-                             ->group("Attention");
-  CLI::Option* query_weight =
-      AddFile(command, "--additive-score-query-weight", &flags->additive_score_query_weight,
-              "W of the score v . tanh(q W + k U), [query width, hidden width]")
-          ->excludes(general)
-          ->group("Attention");
-  CLI::Option* key_weight =
-      AddFile(command, "--additive-score-key-weight", &flags->additive_score_key_weight,
-              "U of that score, [key width, hidden width]")
-          ->group("Attention");
-  CLI::Option* vector = AddFile(command, "--additive-score-vector", &flags->additive_score_vector,
-                                "v of that score, [hidden width]")
-                            ->group("Attention");
-  query_weight->needs(key_weight)->needs(vector);
-  key_weight->needs(query_weight);
-  vector->needs(query_weight);
+// Keys of earlier steps and ragged batches.
+void AddReadyFlags(CLI::App* command, InputFlags* flags) {
+  AddFile(command, "--past-key", &flags->past_key,
+          "Keys of earlier steps, [past, width] for one head or [batch?, heads, past, width]")
+      ->group("Inputs");
+  AddFile(command, "--past-value", &flags->past_value, "Values of earlier steps")
+      ->needs("--past-key")
+      ->group("Inputs");
+  command->get_option("--past-key")->needs("--past-value");
+  const auto add_starts = [&](const std::string& name, std::vector<int64_t>* starts,
+                              const std::string& help) {
+    command->add_option(name, *starts, help)
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("0,N,N")
+        ->group("Inputs");
+  };
+  add_starts("--query-starts", &flags->query_starts,
+             "Sequences of different lengths one after the other: where each begins, and the end");
+  add_starts("--key-starts", &flags->key_starts, "The same for keys and values");
+  command->get_option("--query-starts")->needs("--key-starts");
+  command->get_option("--key-starts")->needs("--query-starts");
 }
 
-void AddPrecisionFlag(CLI::App* command, OptionFlags* flags) {
-  std::vector<std::pair<std::string, Precision>> words;
-  for (const Precision precision : kPrecisions) words.emplace_back(Name(precision), precision);
-  AddWordFlag<Precision>(command, "--precision", &flags->precision, words,
-                         "How matrix products over f32 are computed; as the server is set up if "
-                         "not given")
-      ->group("Attention");
+// Present keys and values are those of sdpa alone.
+std::vector<ResultTensor> TensorsOf(Method method) {
+  std::vector<ResultTensor> tensors;
+  for (const NamedResultTensor& named : kResultTensors) {
+    const bool is_present =
+        named.tensor == ResultTensor::kPresentKey || named.tensor == ResultTensor::kPresentValue;
+    if (!is_present || method == Method::kScaledDotProduct) tensors.push_back(named.tensor);
+  }
+  return tensors;
 }
 
-void AddMaskFlags(CLI::App* command, OptionFlags* flags) {
-  const std::string extents = "[batch, heads, queries, keys], aligned at the right";
-  AddFile(command, "--boolean-mask", &flags->boolean_mask, "1 or true: attend; " + extents)
-      ->group("Masks");
-  AddFile(command, "--additive-mask", &flags->additive_mask,
-          "Added to the scores, -inf hides; " + extents)
-      ->group("Masks");
-  AddFile(command, "--multiplicative-mask", &flags->multiplicative_mask,
-          "Factors of the scores, with --normalization none; " + extents)
-      ->group("Masks");
-  command
-      ->add_option_function<std::string>(
-          "--causal",
-          [flags](const std::string& alignment) {
-            flags->causal_given = true;
-            flags->causal = alignment;
-          },
-          "Hide what lies ahead: query i sees key j if j <= i + offset. The alignment is top-left "
-          "(offset 0), "
-          "bottom-right (offset keys - queries) or a number, as in --causal=-1; without one, "
-          "queries and keys must be "
-          "equally many")
-      ->expected(0, 1)
-      ->type_name("[ALIGNMENT]")
-      ->group("Masks");
-  command
-      ->add_option("--key-lengths", flags->key_lengths,
-                   "Number of real keys of each sequence of the batch, as 5,3,7")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("N,N,N")
-      ->group("Masks");
-}
-
-void AddResultFlags(CLI::App* command, AttentionFlags* flags) {
-  ResultFlags* result = &flags->result;
-  command->add_flag("--weights", flags->options.return_weights, "Also show the weights")
-      ->group("Results");
-  AddWordFlag<ScoresKind>(command, "--scores", &flags->options.return_scores,
-                          {{"raw", ScoresKind::kRaw}, {"masked", ScoresKind::kMasked}},
-                          "Also show the scores, before or after masks")
-      ->group("Results");
-  AddWordFlag<OutputFormat>(
-      command, "--output", &result->format,
-      {{"table", OutputFormat::kTable}, {"json", OutputFormat::kJson}, {"npy", OutputFormat::kNpy}},
-      "How results are written (default table)")
-      ->group("Results");
-  AddWordFlag<ResultTensor>(command, "--tensor", &result->tensor,
-                            {{"output", ResultTensor::kOutput},
-                             {"weights", ResultTensor::kWeights},
-                             {"scores", ResultTensor::kScores}},
-                            "Which tensor --output npy writes (default output)")
-      ->group("Results");
-  AddFile(command, "--output-file", &result->file,
-          "Write results there instead of to standard output")
-      ->group("Results");
-}
-
-void AddDisplayFlags(CLI::App* command, ResultFlags* flags) {
+void AddDisplayFlags(CLI::App* command, LabelFlags* label_flags, ResultFlags* flags) {
   const auto add_labels = [&](const std::string& name, std::vector<std::string>* labels,
                               const std::string& help) {
     command->add_option(name, *labels, help)
@@ -212,29 +140,29 @@ void AddDisplayFlags(CLI::App* command, ResultFlags* flags) {
         ->type_name("A,B,C")
         ->group("Display");
   };
-  add_labels("--labels", &flags->labels, "Names of the words, for rows and columns");
-  add_labels("--query-labels", &flags->query_labels, "Names of the queries");
-  add_labels("--key-labels", &flags->key_labels, "Names of the keys");
+  add_labels("--labels", &label_flags->both, "Names of the words, for rows and columns");
+  add_labels("--query-labels", &label_flags->queries, "Names of the queries");
+  add_labels("--key-labels", &label_flags->keys, "Names of the keys");
   command->add_flag("--heatmap", flags->heat_map, "Also show the weights as a picture")
       ->group("Display");
   AddColourFlag(command, &flags->colour);
-  command->add_option("--precision-digits", flags->decimals, "Decimals in tables")
-      ->check(CLI::Range(0, kMaxDecimals).description(""))
-      ->type_name("N")
-      ->capture_default_str()
-      ->group("Display");
-  command->add_flag("--full", flags->full, "Show large matrices whole")->group("Display");
+  AddTableFlags(command, flags);
 }
 
 }  // namespace
 
 void AddAttentionFlags(Method method, CLI::App* command, AttentionFlags* flags) {
   AddInputFlags(method, command, &flags->input);
-  AddScoreFlags(command, &flags->options);
-  AddPrecisionFlag(command, &flags->options);
-  AddMaskFlags(command, &flags->options);
-  AddResultFlags(command, flags);
-  AddDisplayFlags(command, &flags->result);
+  if (method == Method::kScaledDotProduct) AddReadyFlags(command, &flags->input);
+  AddOptionFlags(command, &flags->options);
+  if (method == Method::kScaledDotProduct) {
+    command
+        ->add_flag("--present", flags->input.return_present,
+                   "Also show past and new keys and values together")
+        ->group("Results");
+  }
+  AddResultFlags(command, TensorsOf(method), &flags->result);
+  AddDisplayFlags(command, &flags->labels, &flags->result);
   AddServerFlags(command, &flags->server);
 }
 

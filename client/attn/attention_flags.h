@@ -4,12 +4,12 @@
 #define ATTENTION_CLIENT_ATTN_ATTENTION_FLAGS_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "client/array/array_file.h"
-#include "client/attn/display_flags.h"
+#include "client/attn/option_flags.h"
+#include "client/attn/result_flags.h"
 #include "client/attn/server_flags.h"
 #include "client/method.h"
 #include "client/requests.h"
@@ -19,9 +19,6 @@ class App;
 }
 
 namespace attention::client {
-
-enum class OutputFormat : uint8_t { kTable, kJson, kNpy };
-enum class ResultTensor : uint8_t { kOutput, kWeights, kScores };
 
 // Files are paths, "-" for standard input, empty where not given.
 struct ProjectionFiles {
@@ -42,43 +39,26 @@ struct InputFlags {
   int32_t head_count = 0;  // 0: not given
   int32_t key_value_head_count = 0;
   Layout layout = Layout::kHeadsFirst;
+
+  // Of sdpa alone.
+  std::string past_key;
+  std::string past_value;
+  bool return_present = false;
+  std::vector<int64_t> query_starts;
+  std::vector<int64_t> key_starts;
 };
 
-struct OptionFlags {
-  std::optional<double> scale;
-  Normalization normalization = Normalization::kSoftmaxOverKeys;
-  std::string general_score;
-  std::string additive_score_query_weight;
-  std::string additive_score_key_weight;
-  std::string additive_score_vector;
-  std::string boolean_mask;
-  std::string additive_mask;
-  std::string multiplicative_mask;
-  bool causal_given = false;
-  std::string causal;  // "", "top-left", "bottom-right" or a number
-  std::vector<int64_t> key_lengths;
-  bool return_weights = false;
-  std::optional<ScoresKind> return_scores;
-  std::optional<Precision> precision;
-};
-
-struct ResultFlags {
-  OutputFormat format = OutputFormat::kTable;
-  ResultTensor tensor = ResultTensor::kOutput;
-  std::string file;  // empty: standard output
-  std::vector<std::string> labels;
-  std::vector<std::string> query_labels;
-  std::vector<std::string> key_labels;
-  bool heat_map = false;
-  ColourMode colour = ColourMode::kAuto;
-  int decimals = 6;
-  bool full = false;
+struct LabelFlags {
+  std::vector<std::string> both;
+  std::vector<std::string> queries;
+  std::vector<std::string> keys;
 };
 
 struct AttentionFlags {
   InputFlags input;
   OptionFlags options;
   ResultFlags result;
+  LabelFlags labels;
   ServerFlags server;
 };
 

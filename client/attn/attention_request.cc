@@ -1,22 +1,14 @@
 #include "client/attn/attention_request.h"
 
-#include <charconv>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/attn/load_options.h"
 #include "client/attn/tensor_files.h"
 #include "client/terminal/labelled_matrix.h"
 
 namespace attention::client {
 namespace {
-
-// The vector arguments of the service have one axis; a file of one row or column is meant as one.
-TensorRef AsVector(const TensorRef& tensor) {
-  const bool one_row =
-      tensor.shape().size() == 2 && (tensor.shape()[0] == 1 || tensor.shape()[1] == 1);
-  return one_row ? TensorRef(tensor.type(), {tensor.shape()[0] * tensor.shape()[1]}, tensor.bytes())
-                 : tensor;
-}
 
 class RequestLoader {
  public:
@@ -27,8 +19,8 @@ class RequestLoader {
     AttentionRequest loaded{.request = Request(method)};
     if (!files_.status().ok()) return files_.status();
     loaded.added_head_axis = added_head_axis_;
-    loaded.query_labels = Labels("query", flags_.result.query_labels, query_count_);
-    loaded.key_labels = Labels("key", flags_.result.key_labels, key_count_);
+    loaded.query_labels = Labels("query", flags_.labels.queries, query_count_);
+    loaded.key_labels = Labels("key", flags_.labels.keys, key_count_);
     if (!files_.status().ok()) return files_.status();
     loaded.tensors = std::move(files_).TakeTensors();
     return loaded;
@@ -103,13 +95,34 @@ class RequestLoader {
     int64_t value_count = 0;
     request.value =
         Ready("--value", files_.Read("--value", input_.value, input_.type), &value_count);
+    LoadPast(&request);
+    request.query_starts = files_.KeepCounts(input_.query_starts);
+    request.key_starts = files_.KeepCounts(input_.key_starts);
     request.layout = input_.layout;
     if (input_.head_count > 0) request.head_count = input_.head_count;
     if (input_.key_value_head_count > 0) request.key_value_head_count = input_.key_value_head_count;
     if (input_.layout == Layout::kPacked && input_.head_count == 0)
       files_.Fail("--layout packed needs --heads");
-    request.options = Options();
+    request.options = LoadOptions(flags_, &files_);
     return request;
+  }
+
+  void LoadPast(ScaledDotProductAttentionRequest* request) {
+    request->return_present = input_.return_present ||
+                              flags_.result.Wants(ResultTensor::kPresentKey) ||
+                              flags_.result.Wants(ResultTensor::kPresentValue);
+    if (input_.past_key.empty()) return;
+    request->past_key = Past("--past-key", input_.past_key);
+    request->past_value = Past("--past-value", input_.past_value);
+    const Shape& shape = request->past_key->shape();
+    if (shape.size() >= 2) key_count_ += shape[shape.size() - 2];
+  }
+
+  // Past keys and values have their heads first in every layout.
+  TensorRef Past(const std::string& flag, const std::string& path) {
+    const TensorRef tensor = files_.Read(flag, path, input_.type);
+    if (added_head_axis_ < 0 || tensor.shape().size() != 2) return tensor;
+    return {tensor.type(), {1, tensor.shape()[0], tensor.shape()[1]}, tensor.bytes()};
   }
 
   // Ready queries, keys or values in the request's layout, and how many rows they have.
@@ -138,7 +151,7 @@ class RequestLoader {
         .output = ReadProjection("--output", input_.output_projection),
     };
     request.head_count = input_.head_count > 0 ? input_.head_count : 1;
-    request.options = Options();
+    request.options = LoadOptions(flags_, &files_);
     return request;
   }
 
@@ -150,83 +163,17 @@ class RequestLoader {
     return projection;
   }
 
-  AttentionOptions Options() {
-    const OptionFlags& flags = flags_.options;
-    AttentionOptions options;
-    options.scale = flags.scale;
-    options.normalization = flags.normalization;
-    if (!flags.general_score.empty()) {
-      options.score =
-          GeneralScore{files_.Read("--general-score", flags.general_score, input_.type)};
-    } else if (!flags.additive_score_vector.empty()) {
-      options.score = AdditiveScore{
-          .query_weight = files_.Read("--additive-score-query-weight",
-                                      flags.additive_score_query_weight, input_.type),
-          .key_weight = files_.Read("--additive-score-key-weight", flags.additive_score_key_weight,
-                                    input_.type),
-          .vector = AsVector(
-              files_.Read("--additive-score-vector", flags.additive_score_vector, input_.type)),
-      };
-    }
-    options.boolean_mask =
-        files_.ReadOptional("--boolean-mask", flags.boolean_mask, DataType::kBool);
-    options.additive_mask =
-        files_.ReadOptional("--additive-mask", flags.additive_mask, input_.type);
-    options.multiplicative_mask =
-        files_.ReadOptional("--multiplicative-mask", flags.multiplicative_mask, input_.type);
-    if (flags.causal_given) options.causal = ParseCausal(flags.causal);
-    if (!flags.key_lengths.empty()) options.key_lengths = KeyLengths(flags.key_lengths);
-    options.return_weights = flags.return_weights || NeedsWeights();
-    options.return_scores = flags.return_scores;
-    if (WritesOnly(ResultTensor::kScores) && !options.return_scores)
-      options.return_scores = ScoresKind::kMasked;
-    options.precision = flags.precision;
-    return options;
-  }
-
-  Causal ParseCausal(const std::string& text) {
-    if (text.empty()) return {.alignment = Causal::Alignment::kEqualCounts};
-    if (text == "top-left") return {.alignment = Causal::Alignment::kTopLeft};
-    if (text == "bottom-right") return {.alignment = Causal::Alignment::kBottomRight};
-    Causal causal{.alignment = Causal::Alignment::kOffset};
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), causal.offset);
-    if (error != std::errc() || end != text.data() + text.size()) {
-      files_.Fail("--causal: the alignment is none of top-left, bottom-right and a whole number");
-    }
-    return causal;
-  }
-
-  TensorRef KeyLengths(const std::vector<int64_t>& lengths) {
-    const TensorRef borrowed(lengths, {std::ssize(lengths)});
-    std::string bytes(reinterpret_cast<const char*>(borrowed.bytes().data()),
-                      borrowed.bytes().size());
-    return files_.Keep(*TensorValue::Create(borrowed.type(), borrowed.shape(), std::move(bytes)));
-  }
-
-  [[nodiscard]] bool WritesOnly(ResultTensor tensor) const {
-    return flags_.result.format == OutputFormat::kNpy && flags_.result.tensor == tensor;
-  }
-
-  [[nodiscard]] bool NeedsWeights() const {
-    return flags_.result.heat_map || WritesOnly(ResultTensor::kWeights);
-  }
-
   void CheckThatSomethingMasks() {
-    const OptionFlags& flags = flags_.options;
-    if (flags.boolean_mask.empty() && flags.additive_mask.empty() &&
-        flags.multiplicative_mask.empty() && !flags.causal_given && flags.key_lengths.empty()) {
-      files_.Fail(
-          "masked needs at least one of --boolean-mask, --additive-mask, --multiplicative-mask, "
-          "--causal and "
-          "--key-lengths");
-    }
+    if (flags_.options.mask.Hides()) return;
+    files_.Fail(
+        "masked needs at least one of --boolean-mask, --additive-mask, --multiplicative-mask, "
+        "--block-mask, --causal, --window-left, --window-right, --segments and --key-lengths");
   }
 
   std::vector<std::string> Labels(const std::string& kind, const std::vector<std::string>& own,
                                   int64_t count) {
     const bool is_own = !own.empty();
-    const std::vector<std::string>& labels = is_own ? own : flags_.result.labels;
+    const std::vector<std::string>& labels = is_own ? own : flags_.labels.both;
     if (labels.empty()) return NumberedLabels("", static_cast<size_t>(count));
     if (std::ssize(labels) != count) {
       files_.Fail(absl::StrCat(is_own ? "--" + kind + "-labels" : "--labels", " names ",
@@ -281,9 +228,13 @@ absl::StatusOr<AttentionResult> Send(const AttentionRequest& request, AttentionC
   absl::StatusOr<AttentionResult> result = std::visit(Sender{client}, request.request);
   if (!result.ok() || request.added_head_axis < 0) return result;
   result->output = WithoutAxis(std::move(result->output), request.added_head_axis);
-  // Weights and scores have their heads first in every layout.
-  if (result->weights) result->weights = WithoutAxis(*std::move(result->weights), 0);
-  if (result->scores) result->scores = WithoutAxis(*std::move(result->scores), 0);
+  // All others have their heads first in every layout.
+  for (std::optional<TensorValue>* tensor :
+       {&result->weights, &result->scores, &result->log_sum_exp, &result->top_weights,
+        &result->top_keys, &result->entropy, &result->key_mass, &result->maximum_weight,
+        &result->present_key, &result->present_value}) {
+    if (*tensor) *tensor = WithoutAxis(*std::move(*tensor), 0);
+  }
   return result;
 }
 

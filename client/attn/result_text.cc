@@ -5,27 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "client/array/json_array.h"
 #include "client/array/npy_array.h"
+#include "client/attn/statistics_text.h"
+#include "client/attn/tensor_text.h"
 #include "client/terminal/display_width.h"
 #include "client/terminal/table.h"
 #include "nlohmann/json.hpp"
 
 namespace attention::client {
 namespace {
-
-// "weights[0][1]": the matrix at `index` of those that the leading axes number.
-std::string MatrixTitle(std::string title, const Shape& shape, size_t index) {
-  std::string place;
-  for (size_t axis = shape.size() - 2; axis-- > 0;) {
-    const auto extent = static_cast<size_t>(shape[axis]);
-    place = absl::StrCat("[", index % extent, "]", place);
-    index /= extent;
-  }
-  return title + place;
-}
-
-std::vector<std::string> FittingLabels(const std::vector<std::string>& labels, int64_t count) {
-  return std::ssize(labels) == count ? labels : NumberedLabels("", static_cast<size_t>(count));
-}
 
 // One tensor with the labels of its last two axes; empty labels are numbered.
 struct NamedTensor {
@@ -91,22 +78,31 @@ std::string FormatResult(const AttentionResult& result, const ResultNames& names
           {"heat map of weights", *result.weights, names.query_labels, names.key_labels}, picture);
     }
   }
+  if (result.present_key) {
+    text +=
+        FormatMatrices({"present keys", *result.present_key, names.key_labels, numbered}, table);
+  }
+  if (result.present_value) {
+    text += FormatMatrices({"present values", *result.present_value, names.key_labels, numbered},
+                           table);
+  }
+  text += FormatStatistics(result, names, style);
   return text + ExecutionText(result.execution) + "\n";
 }
 
 std::string ResultJson(const AttentionResult& result) {
-  nlohmann::ordered_json json = {{"output", TensorJson(result.output)}};
-  if (result.weights) json["weights"] = TensorJson(*result.weights);
-  if (result.scores) json["scores"] = TensorJson(*result.scores);
+  nlohmann::ordered_json json;
+  for (const NamedResultTensor& named : kResultTensors) {
+    if (const TensorValue* tensor = Find(result, named.tensor))
+      json[std::string(named.field_name)] = TensorJson(*tensor);
+  }
   json["execution"] = ExecutionJson(result.execution);
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 absl::StatusOr<std::string> ResultNpy(const AttentionResult& result, ResultTensor tensor) {
-  if (tensor == ResultTensor::kOutput) return ToNpy(result.output);
-  const std::optional<TensorValue>& wanted =
-      tensor == ResultTensor::kWeights ? result.weights : result.scores;
-  if (!wanted)
+  const TensorValue* wanted = Find(result, tensor);
+  if (wanted == nullptr)
     return absl::InternalError("the server answered without the tensor it was asked for");
   return ToNpy(*wanted);
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/attn/attention_flags.h"
+#include "client/attn/result_tensor.h"
 #include "client/results.h"
 #include "client/terminal/heat_map.h"
 
@@ -26,11 +26,11 @@ struct MatrixStyle {
 };
 
 // Every tensor as one titled table for each of its matrices, pictures of the weights if asked for,
-// and a line about the execution.
+// statistics, and a line about the execution.
 [[nodiscard]] std::string FormatResult(const AttentionResult& result, const ResultNames& names,
                                        bool heat_map, const MatrixStyle& style);
 
-// {"output": [...], "weights": [...], "scores": [...], "execution": {...}} on one line.
+// {"output": [...], "weights": [...], ..., "execution": {...}} on one line.
 [[nodiscard]] std::string ResultJson(const AttentionResult& result);
 
 // The bytes of one tensor. INTERNAL if the result lacks it.

@@ -1,10 +1,37 @@
 #include "client/attn/tensor_files.h"
 
+#include <charconv>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace attention::client {
+namespace {
+
+// Empty if the text is anything else than numbers with commas between them.
+std::vector<double> ParseNumbers(const std::string& text) {
+  std::vector<double> numbers;
+  const char* position = text.data();
+  const char* const end = position + text.size();
+  while (true) {
+    double number = 0;
+    const auto [next, error] = std::from_chars(position, end, number);
+    if (error != std::errc()) return {};
+    numbers.push_back(number);
+    if (next == end) return numbers;
+    if (*next != ',') return {};
+    position = next + 1;
+  }
+}
+
+}  // namespace
+
+TensorRef AsVector(const TensorRef& tensor) {
+  const bool one_row =
+      tensor.shape().size() == 2 && (tensor.shape()[0] == 1 || tensor.shape()[1] == 1);
+  return one_row ? TensorRef(tensor.type(), {tensor.shape()[0] * tensor.shape()[1]}, tensor.bytes())
+                 : tensor;
+}
 
 TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, DataType type) {
   if (!status_.ok()) return {};
@@ -29,6 +56,27 @@ TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, Da
 std::optional<TensorRef> TensorFiles::ReadOptional(const std::string& flag, const std::string& path,
                                                    DataType type) {
   return path.empty() ? std::nullopt : std::optional<TensorRef>(Read(flag, path, type));
+}
+
+std::optional<TensorRef> TensorFiles::ReadNumbers(const std::string& flag, const std::string& text,
+                                                  DataType type) {
+  if (text.empty()) return std::nullopt;
+  const std::vector<double> numbers = ParseNumbers(text);
+  // A matrix of one row may be meant as one: sequences without a batch have vectors of numbers.
+  if (numbers.empty()) return AsVector(Read(flag, text, type));
+  absl::StatusOr<TensorValue> tensor =
+      TensorValue::FromDoubles(type, {std::ssize(numbers)}, numbers);
+  if (tensor.ok()) return Keep(*std::move(tensor));
+  Fail(absl::StrCat(flag, ": ", tensor.status().message()));
+  return std::nullopt;
+}
+
+std::optional<TensorRef> TensorFiles::KeepCounts(const std::vector<int64_t>& counts) {
+  if (counts.empty()) return std::nullopt;
+  const TensorRef borrowed(counts, {std::ssize(counts)});
+  std::string bytes(reinterpret_cast<const char*>(borrowed.bytes().data()),
+                    borrowed.bytes().size());
+  return Keep(*TensorValue::Create(borrowed.type(), borrowed.shape(), std::move(bytes)));
 }
 
 TensorRef TensorFiles::Keep(TensorValue tensor) {

@@ -3,16 +3,21 @@
 #ifndef ATTENTION_CLIENT_ATTN_TENSOR_FILES_H_
 #define ATTENTION_CLIENT_ATTN_TENSOR_FILES_H_
 
+#include <cstdint>
 #include <istream>
 #include <list>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "client/array/array_file.h"
 #include "client/requests.h"
 
 namespace attention::client {
+
+// The vector arguments of the service have one axis; a file of one row or column is meant as one.
+[[nodiscard]] TensorRef AsVector(const TensorRef& tensor);
 
 // Reads tensors, keeps them, and remembers the first problem; after one, all further reads do
 // nothing.
@@ -28,6 +33,14 @@ class TensorFiles {
   // The same where the path is not empty.
   [[nodiscard]] std::optional<TensorRef> ReadOptional(const std::string& flag,
                                                       const std::string& path, DataType type);
+
+  // Numbers for each head or word: the text itself where it is numbers with commas between them,
+  // otherwise the file of that name, a row or column of which is a vector. Empty for an empty text.
+  [[nodiscard]] std::optional<TensorRef> ReadNumbers(const std::string& flag,
+                                                     const std::string& text, DataType type);
+
+  // Counts as a vector of kInt64. Empty for none.
+  [[nodiscard]] std::optional<TensorRef> KeepCounts(const std::vector<int64_t>& counts);
 
   // Keeps a tensor that came from elsewhere.
   [[nodiscard]] TensorRef Keep(TensorValue tensor);

@@ -1,0 +1,311 @@
+#include "client/attn/operator_commands.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "client/attn/result_flags.h"
+#include "client/attn/rotary_tables.h"
+#include "client/attn/server_flags.h"
+#include "client/attn/tensor_files.h"
+#include "client/attn/word_flag.h"
+
+namespace attention::client {
+namespace {
+
+constexpr int32_t kMaxHeadCount = 1024;
+
+// What both commands have.
+struct OperatorFlags {
+  ArrayFormat format = ArrayFormat::kSniffed;
+  DataType type = DataType::kF32;
+  ResultFlags result;
+  ServerFlags server;
+};
+
+struct RotaryFlags {
+  OperatorFlags common;
+  std::string input;
+  int32_t head_count = 0;  // 0: not given
+  std::string cos;
+  std::string sin;
+  double base = 10000;
+  std::string position_ids;
+  std::optional<int64_t> width;
+  bool interleaved = false;
+};
+
+struct MergeFlags {
+  OperatorFlags common;
+  std::vector<std::string> states;  // "OUTPUT,LSE"
+};
+
+void AddOperatorFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
+                      OperatorFlags* flags) {
+  AddWordFlag<ArrayFormat>(
+      command, "--format", &flags->format,
+      {{"json", ArrayFormat::kJson}, {"csv", ArrayFormat::kCsv}, {"npy", ArrayFormat::kNpy}},
+      "What the input files are; told by their first bytes if not given")
+      ->group("Inputs");
+  AddWordFlag<DataType>(command, "--type", &flags->type,
+                        {{"f32", DataType::kF32},
+                         {"f64", DataType::kF64},
+                         {"f16", DataType::kF16},
+                         {"bf16", DataType::kBF16}},
+                        "Data type to send and compute in (default f32)")
+      ->group("Inputs");
+  AddResultFlags(command, tensors, &flags->result);
+  AddTableFlags(command, &flags->result);
+  AddServerFlags(command, &flags->server);
+}
+
+// The tensor with axes of extent 1 in front until it has this many.
+TensorRef WithAxes(const TensorRef& tensor, size_t axis_count) {
+  Shape shape = tensor.shape();
+  if (shape.size() < axis_count) shape.insert(shape.begin(), axis_count - shape.size(), 1);
+  return {tensor.type(), std::move(shape), tensor.bytes()};
+}
+
+// The result with the tensors' leading axes of extent 1 taken away, `axis_count` of them.
+TensorValue WithoutAxes(TensorValue tensor, size_t axis_count) {
+  Shape shape = tensor.shape();
+  if (axis_count >= shape.size()) return tensor;
+  shape.erase(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(axis_count));
+  return std::move(tensor).Reshaped(std::move(shape));
+}
+
+class RotaryLoader {
+ public:
+  RotaryLoader(const RotaryFlags& flags, TensorFiles* files) : flags_(flags), files_(*files) {}
+
+  ApplyRotaryEmbeddingRequest Load() {
+    ApplyRotaryEmbeddingRequest request;
+    const TensorRef input = files_.Read("--input", flags_.input, flags_.common.type);
+    if (!files_.status().ok()) return request;
+    const bool packed = flags_.head_count > 0;
+    const size_t axis_count = packed ? 3 : 4;
+    if (input.shape().size() > axis_count || input.shape().size() < 2) {
+      files_.Fail(absl::StrCat("--input: shape ", ToString(input.shape()), " has ",
+                               input.shape().size(), " axes, want 2 to ", axis_count));
+      return request;
+    }
+    added_axis_count_ = axis_count - input.shape().size();
+    request.input = WithAxes(input, axis_count);
+    if (packed) request.head_count = flags_.head_count;
+    request.rotary_width = flags_.width;
+    request.interleaved = flags_.interleaved;
+    if (const auto ids =
+            files_.ReadNumbers("--position-ids", flags_.position_ids, DataType::kInt64)) {
+      request.position_ids = WithAxes(*ids, 2);
+    }
+    LoadTables(&request);
+    return request;
+  }
+
+  // Of the input, for the answer to lose again.
+  [[nodiscard]] size_t added_axis_count() const { return added_axis_count_; }
+
+ private:
+  void LoadTables(ApplyRotaryEmbeddingRequest* request) {
+    const size_t axis_count = request->position_ids ? 2 : 3;
+    if (!flags_.cos.empty()) {
+      request->cos = WithAxes(files_.Read("--cos", flags_.cos, flags_.common.type), axis_count);
+      request->sin = WithAxes(files_.Read("--sin", flags_.sin, flags_.common.type), axis_count);
+      return;
+    }
+    const Shape& shape = request->input.shape();
+    const bool packed = request->head_count.has_value();
+    const int64_t head_width = shape.back() / (packed ? *request->head_count : 1);
+    const int64_t width = flags_.width.value_or(head_width);
+    const int64_t batch = shape[0];
+    const int64_t rows =
+        request->position_ids ? PositionCount(*request->position_ids) : shape[packed ? 1 : 2];
+    RotaryTables tables = MakeRotaryTables(rows, width, flags_.base);
+    Shape table_shape = {rows, width / 2};
+    if (!request->position_ids) {
+      table_shape.insert(table_shape.begin(), batch);
+      Repeat(batch, &tables.cos);
+      Repeat(batch, &tables.sin);
+    }
+    request->cos = Keep(table_shape, tables.cos);
+    request->sin = Keep(table_shape, tables.sin);
+  }
+
+  // Up to the largest position; a negative one is the server's to refuse.
+  int64_t PositionCount(const TensorRef& ids) {
+    int64_t count = 1;
+    const std::span bytes = ids.bytes();
+    for (size_t at = 0; at + sizeof(int64_t) <= bytes.size(); at += sizeof(int64_t)) {
+      int64_t id = 0;
+      std::copy_n(bytes.data() + at, sizeof(id), reinterpret_cast<std::byte*>(&id));
+      count = std::max(count, id + 1);
+    }
+    constexpr int64_t kMaxPositionCount = 1 << 20;
+    if (count > kMaxPositionCount) {
+      files_.Fail(
+          absl::StrCat("--position-ids: ", count - 1,
+                       " is too large a position to make tables for; give --cos and --sin"));
+      return 0;
+    }
+    return count;
+  }
+
+  static void Repeat(int64_t times, std::vector<double>* numbers) {
+    const std::vector<double> once = *numbers;
+    numbers->clear();
+    for (int64_t i = 0; i < times; ++i) numbers->insert(numbers->end(), once.begin(), once.end());
+  }
+
+  TensorRef Keep(const Shape& shape, const std::vector<double>& numbers) {
+    return files_.Keep(*TensorValue::FromDoubles(flags_.common.type, shape, numbers));
+  }
+
+  const RotaryFlags& flags_;
+  TensorFiles& files_;
+  size_t added_axis_count_ = 0;
+};
+
+Outcome RunRotary(const RotaryFlags& flags, const Console& console) {
+  if (Outcome refused = CheckResultFlags(flags.common.result, console);
+      refused.code != ExitCode::kOk) {
+    return refused;
+  }
+  TensorFiles files(flags.common.format, console.in);
+  RotaryLoader loader(flags, &files);
+  const ApplyRotaryEmbeddingRequest request = loader.Load();
+  if (!files.status().ok()) return UsageError(files.status());
+  absl::StatusOr<RotaryEmbeddingResult> answer =
+      MakeClient(flags.common.server)->ApplyRotaryEmbedding(request);
+  if (!answer.ok()) return ServerError(answer.status());
+  AttentionResult result;
+  result.output = WithoutAxes(std::move(answer->output), loader.added_axis_count());
+  result.execution = answer->execution;
+  return WriteResult(result, {}, flags.common.result, console);
+}
+
+Outcome RunMerge(const MergeFlags& flags, const Console& console) {
+  if (Outcome refused = CheckResultFlags(flags.common.result, console);
+      refused.code != ExitCode::kOk) {
+    return refused;
+  }
+  TensorFiles files(flags.common.format, console.in);
+  MergeAttentionStatesRequest request;
+  bool added_head_axis = false;
+  const DataType log_type = flags.common.type == DataType::kF64 ? DataType::kF64 : DataType::kF32;
+  for (const std::string& state : flags.states) {
+    const size_t comma = state.find(',');
+    if (comma == std::string::npos) {
+      return {ExitCode::kUsage, "--state: " + state + " is not OUTPUT,LSE, two files"};
+    }
+    const TensorRef output = files.Read("--state", state.substr(0, comma), flags.common.type);
+    const TensorRef log_sum_exp = files.Read("--state", state.substr(comma + 1), log_type);
+    if (!files.status().ok()) return UsageError(files.status());
+    // sdpa's answer to matrices: one head without its axis.
+    added_head_axis = output.shape().size() == 2;
+    request.states.push_back(
+        {.output = WithAxes(output, 3),
+         .log_sum_exp = added_head_axis ? WithAxes(AsVector(log_sum_exp), 2) : log_sum_exp});
+  }
+  absl::StatusOr<MergedStateResult> answer =
+      MakeClient(flags.common.server)->MergeAttentionStates(request);
+  if (!answer.ok()) return ServerError(answer.status());
+  const size_t axis_count = added_head_axis ? 1 : 0;
+  AttentionResult result;
+  result.output = WithoutAxes(std::move(answer->output), axis_count);
+  result.log_sum_exp = WithoutAxes(std::move(answer->log_sum_exp), axis_count);
+  result.execution = answer->execution;
+  return WriteResult(result, {}, flags.common.result, console);
+}
+
+void AddRotary(CLI::App* app, const Console& console, Command* chosen) {
+  CLI::App* command =
+      app->add_subcommand("rotary", "Turn queries or keys by their positions (RoPE)");
+  command->group("Around attention");
+  const auto flags = std::make_shared<RotaryFlags>();
+  const auto add_file = [&](const std::string& name, std::string* file, const std::string& help) {
+    return command->add_option(name, *file, help)->type_name("FILE")->group("Inputs");
+  };
+  add_file("--input", &flags->input,
+           "[sequence, width], [batch, heads, sequence, width], or with --heads [batch, sequence, "
+           "heads * width]")
+      ->required();
+  command->add_option("--heads", flags->head_count, "Heads that share the last axis")
+      ->check(CLI::Range(1, kMaxHeadCount).description(""))
+      ->type_name("N")
+      ->group("Inputs");
+  CLI::Option* cos = add_file("--cos", &flags->cos,
+                              "Cosines, [sequence, turned width / 2], or [positions, ...] with "
+                              "--position-ids; made from --base if not given");
+  CLI::Option* sin = add_file("--sin", &flags->sin, "Sines, in the form of the cosines");
+  cos->needs(sin);
+  sin->needs(cos);
+  command->add_option("--base", flags->base, "Base of the angles where no tables are given")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("N")
+      ->capture_default_str()
+      ->excludes(cos)
+      ->group("Inputs");
+  command
+      ->add_option("--position-ids", flags->position_ids,
+                   "Position of each row, as 4,5,6 or a file [batch, sequence]; 0, 1, ... if not "
+                   "given")
+      ->type_name("N,N|FILE")
+      ->group("Inputs");
+  command
+      ->add_option("--rotary-width", flags->width,
+                   "How many numbers of each head are turned; all if not given")
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 16).description(""))
+      ->type_name("N")
+      ->group("Inputs");
+  command
+      ->add_flag("--interleaved", flags->interleaved,
+                 "Pairs (2 k, 2 k + 1) instead of (k, k + width / 2)")
+      ->group("Inputs");
+  AddOperatorFlags(command, {ResultTensor::kOutput}, &flags->common);
+  command->footer(
+      "Examples:\n"
+      "  echo '[[1,0],[1,0],[1,0]]' | attn rotary --input - --base 100\n"
+      "  attn rotary --input q.npy --cos cos.npy --sin sin.npy --position-ids 7,8,9 --output npy > "
+      "turned.npy");
+  command->callback([&console, chosen, flags] {
+    *chosen = [&console, flags] { return RunRotary(*flags, console); };
+  });
+}
+
+void AddMerge(CLI::App* app, const Console& console, Command* chosen) {
+  CLI::App* command = app->add_subcommand(
+      "merge", "Join what attention over parts of the keys returned into the whole");
+  command->group("Around attention");
+  const auto flags = std::make_shared<MergeFlags>();
+  command
+      ->add_option("--state", flags->states,
+                   "Output and log-sum-exp over some of the keys, two files; once for each part")
+      ->required()
+      ->allow_extra_args(false)
+      ->type_name("OUTPUT,LSE")
+      ->group("Inputs");
+  AddOperatorFlags(command, {ResultTensor::kOutput, ResultTensor::kLogSumExp}, &flags->common);
+  command->footer(
+      "Example:\n"
+      "  attn sdpa --query q.npy --key k1.npy --value v1.npy --save output=o1.npy --save "
+      "log-sum-exp=l1.npy\n"
+      "  attn sdpa --query q.npy --key k2.npy --value v2.npy --save output=o2.npy --save "
+      "log-sum-exp=l2.npy\n"
+      "  attn merge --state o1.npy,l1.npy --state o2.npy,l2.npy");
+  command->callback([&console, chosen, flags] {
+    *chosen = [&console, flags] { return RunMerge(*flags, console); };
+  });
+}
+
+}  // namespace
+
+void AddOperatorCommands(CLI::App* app, const Console& console, Command* chosen) {
+  AddRotary(app, console, chosen);
+  AddMerge(app, console, chosen);
+}
+
+}  // namespace attention::client
