@@ -1,6 +1,6 @@
-"""Rotary embeddings inside attention, as models written with PyTorch turn queries and keys: in pairs
-of neighbours by complex numbers (the first Llama), or in halves by rotate_half (Hugging Face). With
-keys of earlier steps."""
+"""Rotary embeddings inside attention, as models written with PyTorch turn queries and keys: in
+pairs of neighbours by complex numbers (the first Llama), or in halves by rotate_half (Hugging
+Face). With keys of earlier steps."""
 
 import dataclasses
 

@@ -85,6 +85,7 @@ def question(recipe):
     log_sum_exp = torch.logsumexp(with_sink, -1)
     weights = torch.exp(scores - log_sum_exp[..., None]).nan_to_num(0.0)
     final = head_mask * _answer_the_blind(recipe, weights, log_sum_exp)
+    final = torch.where(head_mask == 0, 0.0, final)  # a head that is off is not even NaN
     output = draws.from_heads_first((final @ value).numpy(), recipe.layout)
     expected = {"output": Expected(output)}
     if recipe.return_weights:

@@ -204,7 +204,9 @@ def _final_weights(options, probabilities, visible, roundoff):
             value = numpy.where(sees_nothing, stead, value)
     weights = Bounded(value, error + roundoff.summed * numpy.abs(numpy.nan_to_num(value)))
     if options.HasField("head_mask"):
-        weights = roundoff.multiply(weights, to_array(options.head_mask)[:, None, None])
+        factor = to_array(options.head_mask)[:, None, None]
+        weights = roundoff.multiply(weights, factor)
+        weights.value = numpy.where(factor == 0, 0, weights.value)  # switched off, be it NaN
     return weights
 
 
