@@ -7,13 +7,12 @@
                            between processors. Exit code 0: the same; 1: they differ; 77: there is
                            no numpy.
 
-It knows the formula of kernels/attend.h and shares no code with any implementation. All inputs are
+The formula stands in formula.py, which shares no code with any implementation. All inputs are
 multiples of 1/8 of small magnitude, which every element type holds exactly, so the results are
-right for all of them.
+right for all of them; but the rotary embedding rounds to the type, so its cases are for F64.
 """
 
 import json
-import math
 import pathlib
 import platform
 import sys
@@ -24,85 +23,19 @@ except ImportError:
     print("numpy is not installed: the golden vectors cannot be generated here")
     sys.exit(77)
 
+from formula import attention
+
 FOLDER = pathlib.Path(__file__).resolve().parent
 RESULTS = ("output", "weights", "raw_scores", "masked_scores")
+ALL_RESULTS = RESULTS + (
+    "capped_scores",  # left out where there is no softcap
+    "softmax",  # left out where it is the weights
+    "log_sum_exp",
+    "entropy",
+    "maximum_weight",
+    "key_mass",
+)
 RELATIVE_TOLERANCE = 1e-13  # a few hundred roundings of float64
-
-
-def softmax(scores, hidden, axis):
-    """Softmax along an axis over what is not hidden; zeros where nothing is left."""
-    visible = np.where(hidden, -np.inf, scores)
-    maximum = np.max(visible, axis=axis, keepdims=True, initial=-np.inf)
-    maximum = np.where(np.isfinite(maximum), maximum, 0.0)
-    exponentials = np.where(hidden, 0.0, np.exp(visible - maximum))
-    total = np.sum(exponentials, axis=axis, keepdims=True)
-    return exponentials / np.where(total == 0.0, 1.0, total)
-
-
-def raw_scores(case, query, key):
-    if case["score"] == "dot":
-        scores = np.einsum("bhid,bhjd->bhij", query, key)
-    elif case["score"] == "general":
-        weight = np.array(case["first_weight"])
-        scores = np.einsum("bhid,de,bhje->bhij", query, weight, key)
-    else:
-        first = query @ np.array(case["first_weight"])
-        second = key @ np.array(case["second_weight"])
-        together = np.tanh(first[:, :, :, None, :] + second[:, :, None, :, :])
-        scores = together @ np.array(case["vector"])
-    scale = case["scale"]
-    if scale is None:
-        scale = 1.0 / math.sqrt(query.shape[3]) if case["score"] == "dot" else 1.0
-    return scale * scores
-
-
-def hidden_pairs(case, shape):
-    batch, _, queries, keys = shape
-    hidden = np.zeros(shape, dtype=bool)
-    if case["causal_offset"] is not None:
-        hidden |= np.arange(keys)[None, :] > np.arange(queries)[:, None] + case["causal_offset"]
-    if case["key_lengths"] is not None:
-        lengths = np.array(case["key_lengths"])
-        hidden |= np.arange(keys)[None, None, None, :] >= lengths.reshape(batch, 1, 1, 1)
-    if case["boolean_mask"] is not None:
-        hidden |= ~mask(case["boolean_mask"], shape).astype(bool)
-    if case["additive_mask"] is not None:
-        hidden |= np.isneginf(mask(case["additive_mask"], shape))
-    return hidden
-
-
-def mask(stored, shape):
-    """A mask with its axes of extent 1 spread out; "hide" stands for minus infinity."""
-    numbers = [-np.inf if number == "hide" else float(number) for number in stored["values"]]
-    return np.broadcast_to(np.array(numbers).reshape(stored["extents"]), shape)
-
-
-def attention(case):
-    heads, groups = case["query"]["extents"][1], case["key"]["extents"][1]
-    query, key, value = (
-        np.array(case[name]["values"], dtype=np.float64).reshape(case[name]["extents"])
-        for name in ("query", "key", "value")
-    )
-    key = np.repeat(key, heads // groups, axis=1)
-    value = np.repeat(value, heads // groups, axis=1)
-    raw = raw_scores(case, query, key)
-    hidden = hidden_pairs(case, raw.shape)
-    scores = raw
-    if case["multiplicative_mask"] is not None:
-        scores = scores * mask(case["multiplicative_mask"], raw.shape)
-    if case["additive_mask"] is not None:
-        scores = scores + mask(case["additive_mask"], raw.shape)
-    if case["normalization"] == "none":
-        weights = masked = np.where(hidden, 0.0, scores)
-    else:
-        masked = np.where(hidden, -np.inf, scores)
-        weights = softmax(scores, hidden, axis=3 if case["normalization"] == "keys" else 2)
-    return {
-        "output": weights @ value,
-        "weights": weights,
-        "raw_scores": raw,
-        "masked_scores": masked,
-    }
 
 
 class Maker:
@@ -264,19 +197,121 @@ def other_cases():
     ]
 
 
+def option_cases():
+    maker = Maker(20251125)
+    make = maker.case
+    rotary = {"width": 0, "base": 10000.0, "position_scale": 1.0, "interleaved": False}
+    small = (2, 2, 1, 4, 5, 4, 3)
+
+    def blocks(extents, query_block_size, key_block_size):
+        sizes = {"query_block_size": query_block_size, "key_block_size": key_block_size}
+        return maker.mask(extents, "boolean") | sizes
+
+    def table(bucket_count, maximum_distance, bidirectional, heads=2):
+        return {
+            "table": maker.eighths(bucket_count, heads),
+            "maximum_distance": maximum_distance,
+            "bidirectional": bidirectional,
+        }
+
+    everything = dict(
+        causal_offset=0,
+        query_offsets=[3, 1],
+        prefix_lengths=[2, 5],
+        left_window=4,
+        right_window=3,
+        key_lengths=[8, 6],
+        softcap=2.0,
+        alibi_slopes=[0.5, 0.125],
+        sinks=[0.5, -1.0],
+        temperatures=[0.5, 2.0],
+        head_factors=[1.5, -0.5],
+    )
+    return [
+        make("an offset of each sequence", small, causal_offset=0, query_offsets=[2, -2]),
+        make("a prefix seen by all", small, causal_offset=0, prefix_lengths=[0, 4]),
+        make("a left window", small, query_offset=2, left_window=2),
+        make("a right window", small, query_offset=-1, right_window=1),
+        make("both windows", small, query_offset=1, left_window=1, right_window=2),
+        make(
+            "documents",
+            small,
+            query_segments=[0, 0, 1, 3, 5, 5, 5, 6],
+            key_segments=[0, 0, 0, 1, 2, 6, 5, 6, 5, 4],
+        ),
+        make("blocks", small, block_mask=blocks((2, 1, 2, 2), 2, 3)),
+        make("blocks of every head", small, block_mask=blocks((1, 2, 1, 5), 100, 1)),
+        make("a bias by distance", small, query_offset=2, alibi_slopes=[0.5, 0.125]),
+        make(
+            "a symmetric bias by distance",
+            small,
+            query_offset=2,
+            alibi_slopes=[0.5, 0.125],
+            symmetric_alibi=True,
+        ),
+        make("T5's buckets", (1, 2, 2, 1, 140, 1, 1), bucketed_bias=table(32, 128, True)),
+        make(
+            "T5's buckets of a decoder",
+            (1, 2, 2, 1, 140, 1, 1),
+            query_offset=139,
+            bucketed_bias=table(32, 128, False),
+        ),
+        make("few buckets", (1, 1, 1, 4, 30, 1, 1), bucketed_bias=table(8, 20, True, 1)),
+        make(
+            "buckets at odd borders",
+            (1, 1, 1, 2, 60, 1, 1),
+            query_offset=40,
+            bucketed_bias=table(10, 50, False, 1),
+        ),
+        make("a softcap", small, scale=3.0, softcap=1.5),
+        make("sinks", small, sinks=[0.5, -2.0]),
+        make("sinks where nothing is seen", small, sinks=[0.5, -2.0], key_lengths=[0, 3]),
+        make("temperatures", small, temperatures=[0.5, 2.0], masks={"additive": (1, 2, 4, 5)}),
+        make("heads switched off", small, head_factors=[0.0, -1.5]),
+        make("nothing seen: zeros", small, key_lengths=[0, 5], causal_offset=-2),
+        make("nothing seen: NaN", small, key_lengths=[0, 5], fully_masked="nan"),
+        make("nothing seen: uniform", small, causal_offset=-3, fully_masked="uniform"),
+        make("turned", small, rotary=rotary, query_offset=3),
+        make("turned in part", small, rotary=rotary | {"width": 2, "position_scale": 0.5}),
+        make("turned, interleaved", small, rotary=rotary | {"base": 7.0, "interleaved": True}),
+        make("together", (2, 2, 1, 6, 9, 4, 3), masks={"boolean": (2, 1, 6, 9)}, **everything),
+        make(
+            "together, over queries",
+            small,
+            normalization="queries",
+            softcap=2.0,
+            temperatures=[0.5, 2.0],
+            head_factors=[0.5, 0.0],
+            left_window=2,
+        ),
+    ]
+
+
 def flat(array):
-    """Numbers in the order of indices; "hide" for minus infinity, which JSON does not have."""
-    return ["hide" if np.isneginf(number) else float(number) for number in array.reshape(-1)]
+    """Numbers in the order of indices; "hide" for minus infinity and "nan", which JSON lacks."""
+
+    def text(number):
+        if np.isnan(number):
+            return "nan"
+        return "hide" if np.isneginf(number) else float(number)
+
+    return [text(number) for number in array.reshape(-1)]
 
 
 def documents():
-    for file_name, cases in (
-        ("softmax.json", softmax_cases()),
-        ("masks.json", mask_cases()),
-        ("other.json", other_cases()),
+    for file_name, cases, results in (
+        ("softmax.json", softmax_cases(), RESULTS),
+        ("masks.json", mask_cases(), RESULTS),
+        ("other.json", other_cases(), RESULTS),
+        ("options.json", option_cases(), ALL_RESULTS),
     ):
         for case in cases:
-            case["expected"] = {name: flat(array) for name, array in attention(case).items()}
+            computed = attention(case)
+            if "softcap" not in case:
+                computed.pop("capped_scores")
+            if np.array_equal(computed.get("softmax"), computed["weights"]):
+                computed.pop("softmax")
+            case["expected"] = {name: flat(computed[name]) for name in results if name in computed}
         yield FOLDER / file_name, {
             "generator": {"python": platform.python_version(), "numpy": np.__version__},
             "cases": cases,
@@ -303,8 +338,8 @@ def difference(stored, made):
     """The first field of a case that differs, or None."""
     for name in made:
         if name == "expected":
-            for result in RESULTS:
-                got, want = stored["expected"][result], made["expected"][result]
+            for result in made[name]:
+                got, want = stored["expected"].get(result, []), made["expected"][result]
                 if len(got) != len(want) or not all(map(close, got, want)):
                     return f"expected.{result}"
         elif stored.get(name) != made[name]:

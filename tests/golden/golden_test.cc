@@ -17,23 +17,16 @@ class GoldenTest : public testing::TestWithParam<DataType> {};
 
 TEST_P(GoldenTest, AttendGivesTheGoldenNumbers) {
   const std::vector<GoldenCase> cases = ReadGoldenCases(GetParam());
-  ASSERT_GE(cases.size(), 40u);
+  ASSERT_GE(cases.size(), 70u);
   for (const GoldenCase& golden : cases) {
     SCOPED_TRACE(golden.name);
-    const Tolerance tolerance =
-        DeriveTolerance(golden.problem.View(), golden.problem.recipe.options, golden.expected);
     for (const ScoresOutput scores :
-         {ScoresOutput::kNone, ScoresOutput::kRaw, ScoresOutput::kMasked}) {
+         {ScoresOutput::kNone, ScoresOutput::kRaw, ScoresOutput::kCapped, ScoresOutput::kMasked}) {
       TestProblem problem = golden.problem;
       problem.recipe.options.scores = scores;
-      const TestOutputs outputs = MustAttend(problem);
-      EXPECT_TRUE(IsWithin(outputs.output.Values(), golden.expected.output, tolerance.output));
-      EXPECT_TRUE(IsWithin(outputs.weights.Values(), golden.expected.weights, tolerance.weights));
-      if (scores == ScoresOutput::kNone) continue;
-      EXPECT_TRUE(IsWithin(
-          outputs.scores.Values(),
-          scores == ScoresOutput::kRaw ? golden.expected.raw_scores : golden.expected.masked_scores,
-          tolerance.scores));
+      if (!golden.expected.log_sum_exp.empty())
+        problem.recipe.statistics = StatisticsRecipe::All(3);
+      EXPECT_TRUE(MatchesReference(problem, MustAttend(problem), golden.expected));
     }
   }
 }
@@ -54,7 +47,14 @@ TEST_P(GoldenTest, TheOracleGivesTheGoldenNumbers) {
     EXPECT_TRUE(matches(oracle.output, golden.expected.output));
     EXPECT_TRUE(matches(oracle.weights, golden.expected.weights));
     EXPECT_TRUE(matches(oracle.raw_scores, golden.expected.raw_scores));
+    EXPECT_TRUE(matches(oracle.capped_scores, golden.expected.capped_scores));
     EXPECT_TRUE(matches(oracle.masked_scores, golden.expected.masked_scores));
+    if (golden.expected.log_sum_exp.empty()) continue;
+    EXPECT_TRUE(matches(oracle.softmax, golden.expected.softmax));
+    EXPECT_TRUE(matches(oracle.log_sum_exp, golden.expected.log_sum_exp));
+    EXPECT_TRUE(matches(oracle.entropy, golden.expected.entropy));
+    EXPECT_TRUE(matches(oracle.maximum_weight, golden.expected.maximum_weight));
+    EXPECT_TRUE(matches(oracle.key_mass, golden.expected.key_mass));
   }
 }
 

@@ -103,8 +103,7 @@ class Derivation {
       tolerance_.weights.push_back(2.0 * naive_weight + roundings_ * error +
                                    2.0 * precision_.result * weight + precision_.underflow);
     }
-    if (options_.normalization == Normalization::kSoftmaxOverKeys && !reference_.log_sum_exp.empty())
-      DeriveStatistics(relative_errors);
+    if (!reference_.log_sum_exp.empty()) DeriveStatistics(relative_errors);
     naive_output_ =
         LargestError(naive_.output, reference_.output, first_output_, query_count_ * value_width_);
     values_.clear();
