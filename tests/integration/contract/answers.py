@@ -116,7 +116,7 @@ def _attend(options, operands, roundoff):
     softmax = options.normalization != options_pb2.NORMALIZATION_NONE
     probabilities, log_sum_exp = _normalize(options, scores, roundoff)
     weights = _final_weights(options, probabilities, scores.visible, roundoff)
-    if options.softmax_type:
+    if options.softmax_type == F64:
         rounded = weights
     else:
         # Fused kernels round the weights to the type of the values before the second product.
@@ -206,7 +206,9 @@ def _final_weights(options, probabilities, visible, roundoff):
     if options.HasField("head_mask"):
         factor = to_array(options.head_mask)[:, None, None]
         weights = roundoff.multiply(weights, factor)
-        weights.value = numpy.where(factor == 0, 0, weights.value)  # switched off, be it NaN
+        # A head that is switched off is 0, be it NaN otherwise.
+        weights = Bounded(*(
+            numpy.where(factor == 0, 0, each) for each in (weights.value, weights.error)))
     return weights
 
 
