@@ -99,7 +99,10 @@ def _unknown_enumerators():
         ("MaskedAttention", "options", "normalization"),
         ("MaskedAttention", "options", "return_scores"),
         ("MaskedAttention", "options", "precision"),
+        ("MaskedAttention", "options", "fully_masked"),
+        ("MaskedAttention", "options", "softmax_type"),
         ("MaskedAttention", "options.causal", "alignment"),
+        ("MaskedAttention", "options.query_positions", "alignment"),
         ("ScaledDotProductAttention", "", "layout"),
         ("ScaledDotProductAttention", "options", "normalization"),
     )

@@ -7,6 +7,7 @@ import grpc
 import numpy
 
 import malformed_bytes
+import malformed_options
 import malformed_values
 import request_changes
 from server_process import ServerProcess
@@ -24,7 +25,8 @@ class MalformedTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = ServerProcess()
-        cls.cases = [*malformed_bytes.cases(), *malformed_values.cases()]
+        cls.cases = [
+            *malformed_bytes.cases(), *malformed_values.cases(), *malformed_options.cases()]
 
     @classmethod
     def tearDownClass(cls):

@@ -29,11 +29,20 @@ def projection(inputs, outputs):
     return service.Projection(weight=tensor(inputs, outputs), bias=tensor(outputs))
 
 
-def _options(**options):
+def _options(query_count):
+    """Every option of two heads of width 3 and three keys that goes with the others."""
+    bottom_right = {"alignment": options_pb2.CAUSAL_ALIGNMENT_BOTTOM_RIGHT}
     return options_pb2.AttentionOptions(
-        causal={"alignment": options_pb2.CAUSAL_ALIGNMENT_BOTTOM_RIGHT},
+        causal=bottom_right, query_positions=bottom_right, window={"left": 2, "right": 2},
         boolean_mask=tensor(1, 3, data_type=BOOL), additive_mask=tensor(3),
-        key_lengths=to_tensor([3], INT32), **options)
+        key_lengths=to_tensor([3], INT32), prefix_lengths=to_tensor([1], INT32),
+        query_segments=tensor(1, query_count, data_type=INT32),
+        key_segments=tensor(1, 3, data_type=INT32),
+        block_mask={"mask": tensor(1, 2, data_type=BOOL), "query_block_size": 3,
+                    "key_block_size": 2},
+        alibi={"slopes": tensor(2)}, relative_position_bias={"table": tensor(8, 2)},
+        rotary_embedding={"width": 2}, sinks=tensor(2), head_mask=tensor(2),
+        temperature=tensor(2), return_top_weights=1)
 
 
 def valid_requests():
@@ -46,10 +55,11 @@ def valid_requests():
             embeddings=tensor(1, 3, 4), projections=projections, head_count=2,
             options={"general_score": {"weight": tensor(3, 3)}}),
         "MaskedAttention": service.MaskedAttentionRequest(
-            embeddings=tensor(1, 3, 4), projections=projections, head_count=2, options=_options()),
+            embeddings=tensor(1, 3, 4), projections=projections, head_count=2,
+            options=_options(query_count=3)),
         "MultiHeadAttention": service.MultiHeadAttentionRequest(
             query=tensor(1, 2, 4), key=tensor(1, 3, 4), value=tensor(1, 3, 4),
-            projections=projections, head_count=2, options=_options()),
+            projections=projections, head_count=2, options=_options(query_count=2)),
         "CrossAttention": service.CrossAttentionRequest(
             query_embeddings=tensor(1, 2, 4), memory_embeddings=tensor(1, 3, 4),
             projections=projections, head_count=2,
