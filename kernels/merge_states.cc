@@ -107,7 +107,9 @@ absl::Status CheckState(absl::string_view name, const AttentionState& state,
   return absl::OkStatus();
 }
 
-absl::Status CheckStates(std::span<const AttentionState> states, const MergedState& merged) {
+}  // namespace
+
+absl::Status ValidateAttentionStates(std::span<const AttentionState> states) {
   if (states.empty()) return Invalid("states", "none", "at least one");
   const AttentionState& first = states.front();
   if (!IsFloating(first.output.type)) {
@@ -118,14 +120,16 @@ absl::Status CheckStates(std::span<const AttentionState> states, const MergedSta
     absl::Status status = CheckState(absl::StrCat("states[", i, "]."), states[i], first);
     if (!status.ok()) return status;
   }
-  return CheckState("", {merged.output, merged.log_sum_exp}, first);
+  return absl::OkStatus();
 }
-
-}  // namespace
 
 absl::StatusOr<int> MergeAttentionStates(std::span<const AttentionState> states,
                                          const MergedState& merged, const Execution& execution) {
-  if (absl::Status status = CheckStates(states, merged); !status.ok()) return status;
+  absl::Status status = ValidateAttentionStates(states);
+  if (status.ok()) {
+    status = CheckState("", {merged.output, merged.log_sum_exp}, states.front());
+  }
+  if (!status.ok()) return status;
   const Extents& extents = merged.output.extents;
   const int64_t row_count = extents[0] * extents[1] * extents[2];
   FirstError error;
@@ -143,7 +147,7 @@ absl::StatusOr<int> MergeAttentionStates(std::span<const AttentionState> states,
     }
   };
   const int threads = RunItems(execution, (row_count + kItemRows - 1) / kItemRows, merge_item);
-  if (absl::Status status = error.Get(); !status.ok()) return status;
+  if (status = error.Get(); !status.ok()) return status;
   if (StopRequested(execution)) return absl::CancelledError("stopped on request");
   return threads;
 }

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <span>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/execution.h"
 #include "kernels/tensor_view.h"
@@ -49,6 +50,9 @@ struct MergedState {
 [[nodiscard]] absl::StatusOr<int> MergeAttentionStates(std::span<const AttentionState> states,
                                                        const MergedState& merged,
                                                        const Execution& execution = {});
+
+// The checks that MergeAttentionStates makes of the states.
+[[nodiscard]] absl::Status ValidateAttentionStates(std::span<const AttentionState> states);
 
 }  // namespace attention::kernels
 

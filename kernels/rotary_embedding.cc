@@ -170,15 +170,23 @@ absl::StatusOr<int> RotateByTables(const Rotation& rotation, const RotaryTables&
   });
 }
 
-absl::Status CheckRows(const TensorView& input, const MutableTensorView& output) {
+absl::Status CheckInput(const TensorView& input) {
   if (!IsFloating(input.type)) {
     return Invalid("input.type", ToAbsl(Name(input.type)), "a floating point type");
   }
-  if (absl::Status status = CheckOperand("input", input, input.type); !status.ok()) return status;
+  return CheckOperand("input", input, input.type);
+}
+
+absl::Status CheckRows(const TensorView& input, const MutableTensorView& output) {
+  if (absl::Status status = CheckInput(input); !status.ok()) return status;
   if (output.extents != input.extents) {
     return Invalid("output.extents", ShapeText(output.extents), ShapeText(input.extents));
   }
   return CheckOperand("output", output, input.type, "the input");
+}
+
+int64_t WidthOf(int64_t stated, const TensorView& input) {
+  return stated == 0 ? input.extents[3] : stated;
 }
 
 absl::Status CheckWidth(absl::string_view field, int64_t width, int64_t row_width) {
@@ -238,7 +246,7 @@ absl::StatusOr<int> ApplyRotaryEmbedding(const RotaryEmbedding& rotary,
                      absl::StrCat(input.extents[0], " as input.extents[0]"));
   }
   if (!status.ok()) return status;
-  const int64_t width = rotary.width == 0 ? input.extents[3] : rotary.width;
+  const int64_t width = WidthOf(rotary.width, input);
   const Rotation rotation = {input, output, width / 2, rotary.interleaved};
   try {
     const TurnRates rates = RatesOf(rotary, width);
@@ -250,14 +258,19 @@ absl::StatusOr<int> ApplyRotaryEmbedding(const RotaryEmbedding& rotary,
   }
 }
 
+absl::Status ValidateRotaryTables(const RotaryTables& tables, const TensorView& input) {
+  absl::Status status = CheckInput(input);
+  if (status.ok()) status = CheckWidth("width", tables.width, input.extents[3]);
+  if (!status.ok()) return status;
+  return CheckTables(tables, input, WidthOf(tables.width, input) / 2);
+}
+
 absl::StatusOr<int> ApplyRotaryTables(const RotaryTables& tables, const TensorView& input,
                                       const MutableTensorView& output, const Execution& execution) {
   absl::Status status = CheckRows(input, output);
-  if (status.ok()) status = CheckWidth("width", tables.width, input.extents[3]);
+  if (status.ok()) status = ValidateRotaryTables(tables, input);
   if (!status.ok()) return status;
-  const int64_t width = tables.width == 0 ? input.extents[3] : tables.width;
-  if (status = CheckTables(tables, input, width / 2); !status.ok()) return status;
-  const Rotation rotation = {input, output, width / 2, tables.interleaved};
+  const Rotation rotation = {input, output, WidthOf(tables.width, input) / 2, tables.interleaved};
   return input.type == DataType::kF64 ? RotateByTables<double>(rotation, tables, execution)
                                       : RotateByTables<float>(rotation, tables, execution);
 }

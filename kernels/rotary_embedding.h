@@ -62,6 +62,11 @@ struct RotaryTables {
                                                     const MutableTensorView& output,
                                                     const Execution& execution = {});
 
+// The checks that ApplyRotaryTables makes of everything but the output. A floating point input that
+// they accept has fewer than 2^63 bytes.
+[[nodiscard]] absl::Status ValidateRotaryTables(const RotaryTables& tables,
+                                                const TensorView& input);
+
 // kInvalidArgument unless rows of `row_width` numbers can be turned like this; names the fields of
 // RotaryEmbedding with `rotary.` in front.
 [[nodiscard]] absl::Status ValidateRotaryEmbedding(const RotaryEmbedding& rotary,

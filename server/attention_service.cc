@@ -57,6 +57,18 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::ScaledDotProductAttention(
   return StartCall(Method::kScaledDotProductAttention, {context, request, response});
 }
 
+grpc::ServerUnaryReactor* AttentionServiceImpl::ApplyRotaryEmbedding(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return StartCall(Method::kApplyRotaryEmbedding, {context, request, response});
+}
+
+grpc::ServerUnaryReactor* AttentionServiceImpl::MergeAttentionStates(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return StartCall(Method::kMergeAttentionStates, {context, request, response});
+}
+
 grpc::ServerUnaryReactor* AttentionServiceImpl::GetServerInfo(grpc::CallbackServerContext* context,
                                                               const grpc::ByteBuffer* request,
                                                               grpc::ByteBuffer* response) {

@@ -17,8 +17,10 @@ using RawAttentionService = v1::AttentionService::WithRawCallbackMethod_SelfAtte
         v1::AttentionService::WithRawCallbackMethod_MultiHeadAttention<
             v1::AttentionService::WithRawCallbackMethod_CrossAttention<
                 v1::AttentionService::WithRawCallbackMethod_ScaledDotProductAttention<
-                    v1::AttentionService::WithRawCallbackMethod_GetServerInfo<
-                        v1::AttentionService::Service>>>>>>;
+                    v1::AttentionService::WithRawCallbackMethod_ApplyRotaryEmbedding<
+                        v1::AttentionService::WithRawCallbackMethod_MergeAttentionStates<
+                            v1::AttentionService::WithRawCallbackMethod_GetServerInfo<
+                                v1::AttentionService::Service>>>>>>>>;
 
 class AttentionServiceImpl final : public RawAttentionService {
  public:
@@ -40,6 +42,12 @@ class AttentionServiceImpl final : public RawAttentionService {
   grpc::ServerUnaryReactor* ScaledDotProductAttention(grpc::CallbackServerContext* context,
                                                       const grpc::ByteBuffer* request,
                                                       grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ApplyRotaryEmbedding(grpc::CallbackServerContext* context,
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* MergeAttentionStates(grpc::CallbackServerContext* context,
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
                                           const grpc::ByteBuffer* request,
                                           grpc::ByteBuffer* response) override;

@@ -51,7 +51,8 @@ Buckets LengthBuckets() { return PowersOfFour(1, 1024.0 * 1024); }
 
 constexpr std::array<Method, kMethodCount> kMethods = {
     Method::kSelfAttention, Method::kMaskedAttention, Method::kMultiHeadAttention,
-    Method::kCrossAttention, Method::kScaledDotProductAttention};
+    Method::kCrossAttention, Method::kScaledDotProductAttention, Method::kApplyRotaryEmbedding,
+    Method::kMergeAttentionStates};
 
 constexpr std::array<Rejection, kRejectionCount> kRejections = {
     Rejection::kMalformed, Rejection::kInvalid,       Rejection::kUnknownField,

@@ -10,12 +10,6 @@
 namespace attention::server {
 namespace {
 
-// Element `index` of an INT32 or INT64 tensor.
-int64_t IntegerAt(const WireTensor& tensor, int64_t index) {
-  if (tensor.type == v1::DATA_TYPE_INT64) return static_cast<const int64_t*>(tensor.data)[index];
-  return static_cast<const int32_t*>(tensor.data)[index];
-}
-
 // INT32 [batch, count], or [count] where the request has no batch axis.
 absl::StatusOr<std::span<const int32_t>> ReadTokenSegments(const v1::Tensor& tensor,
                                                            absl::string_view path, int64_t count,
@@ -39,13 +33,23 @@ absl::StatusOr<std::span<const int32_t>> ReadTokenSegments(const v1::Tensor& ten
 
 }  // namespace
 
+absl::Status CheckIntegerType(const WireTensor& tensor, absl::string_view path) {
+  if (tensor.type == v1::DATA_TYPE_INT32 || tensor.type == v1::DATA_TYPE_INT64) {
+    return absl::OkStatus();
+  }
+  return FieldError(absl::StrCat(path, ".data_type"), TypeName(tensor.type),
+                    "DATA_TYPE_INT32 or DATA_TYPE_INT64");
+}
+
+int64_t IntegerAt(const WireTensor& tensor, int64_t index) {
+  if (tensor.type == v1::DATA_TYPE_INT64) return static_cast<const int64_t*>(tensor.data)[index];
+  return static_cast<const int32_t*>(tensor.data)[index];
+}
+
 absl::StatusOr<std::span<int64_t>> ReadLengths(const v1::Tensor& tensor, absl::string_view path,
                                                const OptionsDecoding& decoding) {
   ATTENTION_ASSIGN_OR_RETURN(const WireTensor lengths, decoding.reader.Read(tensor, path));
-  if (lengths.type != v1::DATA_TYPE_INT32 && lengths.type != v1::DATA_TYPE_INT64) {
-    return FieldError(absl::StrCat(path, ".data_type"), TypeName(lengths.type),
-                      "DATA_TYPE_INT32 or DATA_TYPE_INT64");
-  }
+  ATTENTION_RETURN_IF_ERROR(CheckIntegerType(lengths, path));
   ATTENTION_RETURN_IF_ERROR(CheckRank(lengths, path, 1));
   ATTENTION_RETURN_IF_ERROR(
       CheckSame(ShapePath(path, 0), lengths.shape[0], decoding.batch(), "the batch"));

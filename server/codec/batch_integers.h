@@ -13,6 +13,12 @@
 
 namespace attention::server {
 
+// "key_starts.data_type: got DATA_TYPE_F32, want DATA_TYPE_INT32 or DATA_TYPE_INT64"
+[[nodiscard]] absl::Status CheckIntegerType(const WireTensor& tensor, absl::string_view path);
+
+// Element `index` of an INT32 or INT64 tensor.
+[[nodiscard]] int64_t IntegerAt(const WireTensor& tensor, int64_t index);
+
 // INT32 or INT64 [batch], each between 0 and the number of keys. The caller may change them.
 [[nodiscard]] absl::StatusOr<std::span<int64_t>> ReadLengths(const v1::Tensor& tensor,
                                                              absl::string_view path,

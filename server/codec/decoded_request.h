@@ -9,6 +9,7 @@
 
 #include "server/core/attention_task.h"
 #include "server/core/buffer.h"
+#include "server/core/operator_tasks.h"
 #include "server/core/task.h"
 
 namespace attention::server {
@@ -34,9 +35,11 @@ struct Decoded {
 };
 
 using DecodedRequest = Decoded<AttentionTask>;  // of all methods that attend
+using DecodedRotaryEmbedding = Decoded<RotaryTask>;
+using DecodedMerge = Decoded<MergeTask>;
 
 // A request of any method.
-using DecodedCall = std::variant<DecodedRequest>;
+using DecodedCall = std::variant<DecodedRequest, DecodedRotaryEmbedding, DecodedMerge>;
 
 // Its task, where it stands now: moving the request moves the task.
 [[nodiscard]] inline AnyTask TaskOf(const DecodedCall& decoded) {

@@ -22,6 +22,11 @@ absl::StatusOr<HeadCounts> ResolveHeadCounts(int32_t head_count, int32_t key_val
   return counts;
 }
 
+absl::Status CheckStatedCount(absl::string_view path, int32_t stated, int64_t actual) {
+  if (stated == 0 || stated == actual) return absl::OkStatus();
+  return FieldError(path, stated, absl::StrCat("0 or ", actual, " as in the shapes"));
+}
+
 absl::StatusOr<int64_t> SplitWidth(int64_t packed_width, absl::string_view width_path,
                                    int64_t head_count, absl::string_view head_count_path) {
   if (packed_width % head_count != 0) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -20,6 +21,9 @@ struct HeadCounts {
 // must divide). Errors: kInvalidArgument.
 [[nodiscard]] absl::StatusOr<HeadCounts> ResolveHeadCounts(int32_t head_count,
                                                            int32_t key_value_head_count);
+
+// Where the shapes say how many heads there are, the field may repeat it: 0 or `actual`.
+[[nodiscard]] absl::Status CheckStatedCount(absl::string_view path, int32_t stated, int64_t actual);
 
 // The width of one of `head_count` heads that lie side by side in `packed_width`. kInvalidArgument
 // if they do not divide it or are too wide.

@@ -22,6 +22,7 @@ inline constexpr int64_t kMaxWindow = int64_t{1} << 31;
 inline constexpr int64_t kMaxBlockSize = int64_t{1} << 20;
 inline constexpr int64_t kMaxBuckets = 4'096;
 inline constexpr int64_t kMaxBucketDistance = int64_t{1} << 31;
+inline constexpr int64_t kMaxStates = 1'024;  // of MergeAttentionStates
 
 }  // namespace attention::server
 

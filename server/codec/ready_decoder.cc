@@ -14,12 +14,6 @@
 namespace attention::server {
 namespace {
 
-// Outside LAYOUT_PACKED the shapes say how many heads there are; the fields may repeat it.
-absl::Status CheckStated(absl::string_view path, int32_t stated, int64_t actual) {
-  if (stated == 0 || stated == actual) return absl::OkStatus();
-  return FieldError(path, stated, absl::StrCat("0 or ", actual, " as in the shapes"));
-}
-
 ResponseForm FormOf(const Operand& query, const AttentionTask& task, v1::Layout layout) {
   const kernels::Extents& key = task.key.view.extents;
   const kernels::Extents& value = task.value.view.extents;
@@ -74,9 +68,9 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
                                          layout, reader));
   ATTENTION_RETURN_IF_ERROR(CheckTogether(query, key, value));
   if (!packed) {
-    ATTENTION_RETURN_IF_ERROR(CheckStated("head_count", request.head_count(), query.heads()));
+    ATTENTION_RETURN_IF_ERROR(CheckStatedCount("head_count", request.head_count(), query.heads()));
     ATTENTION_RETURN_IF_ERROR(
-        CheckStated("key_value_head_count", request.key_value_head_count(), key.heads()));
+        CheckStatedCount("key_value_head_count", request.key_value_head_count(), key.heads()));
   }
   ATTENTION_RETURN_IF_ERROR(CheckHeadWidths({query.head_width(), query.width_path},
                                             {key.head_width(), key.width_path}, request.options()));

@@ -3,7 +3,9 @@
 #include "server/codec/embedding_decoder.h"
 #include "server/codec/field_error.h"
 #include "server/codec/mask_codec.h"
+#include "server/codec/merge_decoder.h"
 #include "server/codec/ready_decoder.h"
+#include "server/codec/rotary_decoder.h"
 #include "server/codec/status_macros.h"
 
 namespace attention::server {
@@ -99,6 +101,21 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ScaledDotProductAttention
   return decoded;
 }
 
+absl::StatusOr<DecodedRotaryEmbedding> DecodeRequest(
+    const v1::ApplyRotaryEmbeddingRequest& request) {
+  DecodedRotaryEmbedding decoded;
+  TensorReader reader(decoded.storage);
+  ATTENTION_RETURN_IF_ERROR(DecodeRotaryRequest(request, reader, decoded));
+  return decoded;
+}
+
+absl::StatusOr<DecodedMerge> DecodeRequest(const v1::MergeAttentionStatesRequest& request) {
+  DecodedMerge decoded;
+  TensorReader reader(decoded.storage);
+  ATTENTION_RETURN_IF_ERROR(DecodeMergeRequest(request, reader, decoded));
+  return decoded;
+}
+
 std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
   switch (method) {
     case Method::kSelfAttention:
@@ -111,6 +128,10 @@ std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
       return std::make_unique<v1::CrossAttentionRequest>();
     case Method::kScaledDotProductAttention:
       return std::make_unique<v1::ScaledDotProductAttentionRequest>();
+    case Method::kApplyRotaryEmbedding:
+      return std::make_unique<v1::ApplyRotaryEmbeddingRequest>();
+    case Method::kMergeAttentionStates:
+      return std::make_unique<v1::MergeAttentionStatesRequest>();
   }
   return nullptr;
 }
@@ -129,6 +150,10 @@ absl::StatusOr<DecodedCall> DecodeRequestOf(Method method, const google::protobu
     case Method::kScaledDotProductAttention:
       return DecodeRequest(static_cast<const v1::ScaledDotProductAttentionRequest&>(message),
                            defaults);
+    case Method::kApplyRotaryEmbedding:
+      return DecodeRequest(static_cast<const v1::ApplyRotaryEmbeddingRequest&>(message));
+    case Method::kMergeAttentionStates:
+      return DecodeRequest(static_cast<const v1::MergeAttentionStatesRequest&>(message));
   }
   return absl::InternalError("no such method");
 }

@@ -32,6 +32,11 @@ struct RequestDefaults {
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
     const v1::ScaledDotProductAttentionRequest& request, const RequestDefaults& defaults = {});
 
+[[nodiscard]] absl::StatusOr<DecodedRotaryEmbedding> DecodeRequest(
+    const v1::ApplyRotaryEmbeddingRequest& request);
+[[nodiscard]] absl::StatusOr<DecodedMerge> DecodeRequest(
+    const v1::MergeAttentionStatesRequest& request);
+
 // An empty request message of a method, and the decoder that fits it.
 [[nodiscard]] std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method);
 [[nodiscard]] absl::StatusOr<DecodedCall> DecodeRequestOf(Method method,

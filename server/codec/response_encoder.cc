@@ -109,8 +109,8 @@ class ResponseWriter {
   std::vector<grpc::Slice> slices_;
 };
 
-// [batch?, query heads, queries, keys] without keys, with `count` in their place, and without
-// queries.
+// [batch?, query heads, queries, keys] without keys (or, of an output, its width), with `count` in
+// their place, and without queries.
 Shape RowShape(Shape matrix) {
   matrix.pop_back();
   return matrix;
@@ -174,6 +174,29 @@ grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& tas
     writer.AddTensor(Response::kPresentValueFieldNumber, std::move(result.present_value), type,
                      form.present_value_shape);
   }
+  return writer.Finish();
+}
+
+grpc::ByteBuffer EncodeResponse(AttentionResult result, const RotaryTask& task,
+                                const ResponseForm& form, const v1::Execution& execution) {
+  using Response = v1::ApplyRotaryEmbeddingResponse;
+  ResponseWriter writer(form.floats);
+  writer.AddTensor(Response::kOutputFieldNumber, std::move(result.output),
+                   WireType(task.input.type), form.output_shape);
+  writer.AddMessage(Response::kExecutionFieldNumber, execution);
+  return writer.Finish();
+}
+
+grpc::ByteBuffer EncodeResponse(AttentionResult result, const MergeTask& task,
+                                const ResponseForm& form, const v1::Execution& execution) {
+  using Response = v1::MergeAttentionStatesResponse;
+  const kernels::AttentionState& state = task.states.front();
+  ResponseWriter writer(form.floats);
+  writer.AddTensor(Response::kOutputFieldNumber, std::move(result.output),
+                   WireType(state.output.type), form.output_shape);
+  writer.AddTensor(Response::kLogSumExpFieldNumber, std::move(result.log_sum_exp),
+                   WireType(state.log_sum_exp.type), RowShape(form.output_shape));
+  writer.AddMessage(Response::kExecutionFieldNumber, execution);
   return writer.Finish();
 }
 

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
+#include "server/codec/protocol_limits.h"
 #include "server/codec/status_macros.h"
 
 namespace attention::server {
@@ -22,8 +23,12 @@ using google::protobuf::internal::WireFormat;
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
-// All shapes of the largest request together have fewer extents.
-constexpr int kMaxRepeatedIntegers = 256;
+// As many as MergeAttentionStates may have.
+constexpr int kMaxRepeatedMessages = kMaxStates;
+
+// All shapes of the largest request together, of two tensors for each repeated message, have fewer
+// extents.
+constexpr int kMaxRepeatedIntegers = 2 * kMaxRank * kMaxRepeatedMessages;
 
 class WireChecker {
  public:
@@ -76,6 +81,9 @@ class WireChecker {
     const bool varints = packed && element_type == WireFormatLite::WIRETYPE_VARINT;
     if (field.message_type() == nullptr && !varints) return Skip(length);
 
+    if (field.is_repeated() && !varints && ++repeated_messages_ > kMaxRepeatedMessages) {
+      return FieldError(path, absl::StrCat("more than ", kMaxRepeatedMessages), "fewer");
+    }
     const auto outer = stream_.PushLimit(length);
     if (varints) {
       while (stream_.BytesUntilLimit() > 0) ATTENTION_RETURN_IF_ERROR(CheckVarint(field, path));
@@ -120,6 +128,7 @@ class WireChecker {
   CodedInputStream stream_;
   const Descriptor& root_;
   int repeated_integers_ = 0;
+  int repeated_messages_ = 0;
 };
 
 }  // namespace

@@ -25,8 +25,8 @@ namespace attention::server {
 //     "request: not a valid SelfAttentionRequest message";
 //   - a number that an enumeration does not have, or that an int32 cannot hold:
 //     "options.normalization: got 99, want 0 to 3";
-//   - more repeated integers (extents of shapes) than any valid request has, since each grows
-//     eightfold when it is parsed.
+//   - more repeated integers (extents of shapes) or repeated messages (states to merge) than any
+//     valid request has, since each takes many times its bytes when it is parsed.
 //
 // Protobuf itself keeps unknown fields unseen, accepts unknown enumerators and truncates integers.
 // Source: protobuf.dev, "Encoding".

@@ -14,6 +14,10 @@ std::string_view Name(Method method) {
       return "CrossAttention";
     case Method::kScaledDotProductAttention:
       return "ScaledDotProductAttention";
+    case Method::kApplyRotaryEmbedding:
+      return "ApplyRotaryEmbedding";
+    case Method::kMergeAttentionStates:
+      return "MergeAttentionStates";
   }
   return "unknown";
 }

@@ -16,8 +16,10 @@ enum class Method : uint8_t {
   kMultiHeadAttention,
   kCrossAttention,
   kScaledDotProductAttention,
+  kApplyRotaryEmbedding,
+  kMergeAttentionStates,
 };
-inline constexpr int kMethodCount = 5;
+inline constexpr int kMethodCount = 7;
 [[nodiscard]] std::string_view Name(Method method);  // "SelfAttention" ...
 
 // Why a request was turned away before any work.
@@ -37,7 +39,8 @@ inline constexpr int kRejectionCount = 7;
 struct Computation {
   double seconds = 0;               // on compute threads
   double flops = 0;                 // of projections and attention
-  std::string_view implementation;  // the name of one of kernels::AllImplementations
+  std::string_view implementation;  // the name of one of kernels::AllImplementations; others, as
+                                    // kElementwise, have no counter of their own
   std::string_view precision;       // one of kReportedPrecisions
 };
 

@@ -12,11 +12,12 @@
 #include "absl/status/statusor.h"
 #include "kernels/execution.h"
 #include "server/core/attention_task.h"
+#include "server/core/operator_tasks.h"
 
 namespace attention::server {
 
 // Points to a task of any kind, which must outlive it. Never null.
-using AnyTask = std::variant<const AttentionTask*>;
+using AnyTask = std::variant<const AttentionTask*, const RotaryTask*, const MergeTask*>;
 
 // kInvalidArgument, naming the field and both values, if the task contradicts itself. What follows
 // expects a valid task.

@@ -25,7 +25,8 @@ class PrometheusMetricsTest : public testing::Test {
 TEST_F(PrometheusMetricsTest, HasEverySeriesFromTheStart) {
   const std::string text = metrics_.Text();
   for (const char* method : {"SelfAttention", "MaskedAttention", "MultiHeadAttention",
-                             "CrossAttention", "ScaledDotProductAttention"}) {
+                             "CrossAttention", "ScaledDotProductAttention", "ApplyRotaryEmbedding",
+                             "MergeAttentionStates"}) {
     for (const char* code : {"ok", "cancelled", "invalid_argument", "deadline_exceeded",
                              "resource_exhausted", "unimplemented", "unavailable", "internal"}) {
       EXPECT_TRUE(Says(std::string("attention_requests_total{code=\"") + code + "\",method=\"" +

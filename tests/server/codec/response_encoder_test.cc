@@ -188,6 +188,40 @@ TEST(EncodeResponseTest, WritesStatisticsAsFloatsForThoseWhoSentFloats) {
   EXPECT_THAT(got.log_sum_exp().raw(), IsEmpty());
 }
 
+TEST(EncodeResponseTest, AnswersWithTurnedRows) {
+  DecodedRotaryEmbedding decoded;
+  decoded.task.input.type = kernels::DataType::kF32;
+  decoded.response_form.output_shape = {1, 1, 1, 2};
+  AttentionResult result;
+  result.output = Holding<float>({5, 6});
+  v1::ApplyRotaryEmbeddingResponse want;
+  *want.mutable_output() = RawTensor({1, 1, 1, 2}, {5, 6});
+  *want.mutable_execution() = SomeExecution();
+  v1::ApplyRotaryEmbeddingResponse got;
+  const DecodedCall call = std::move(decoded);
+  ASSERT_THAT(ParseWireMessage(EncodeResponse(std::move(result), call, SomeExecution()), got),
+              test::IsOk());
+  EXPECT_EQ(got.SerializeAsString(), want.SerializeAsString());
+}
+
+TEST(EncodeResponseTest, AnswersWithMergedStates) {
+  DecodedMerge decoded;
+  decoded.task.states.resize(1);
+  decoded.response_form.output_shape = {1, 2, 3};
+  AttentionResult result;
+  result.output = Holding<float>({1, 2, 3, 4, 5, 6});
+  result.log_sum_exp = Holding<float>({-1, -2});
+  v1::MergeAttentionStatesResponse want;
+  *want.mutable_output() = RawTensor({1, 2, 3}, {1, 2, 3, 4, 5, 6});
+  *want.mutable_log_sum_exp() = RawTensor({1, 2}, {-1, -2});
+  *want.mutable_execution() = SomeExecution();
+  v1::MergeAttentionStatesResponse got;
+  const DecodedCall call = std::move(decoded);
+  ASSERT_THAT(ParseWireMessage(EncodeResponse(std::move(result), call, SomeExecution()), got),
+              test::IsOk());
+  EXPECT_EQ(got.SerializeAsString(), want.SerializeAsString());
+}
+
 TEST(EncodeResponseTest, HandsTheElementsOverWithoutACopy) {
   Answer answer = SomeAnswer(true, false);
   const void* const output = answer.result.output.data();

@@ -134,9 +134,9 @@ std::vector<Refusal> Refusals() {
        "embeddings.data_type: got 4294967297, want 0 to 7"},
       {"a head count that is 1 in its lower half", bytes({0x18, 0x81, 0x80, 0x80, 0x80, 0x10}),
        StatusCode::kInvalidArgument, "head_count: got 4294967297, want a number of 32 bits"},
-      {"a packed shape of 300 extents",
-       bytes({0x0a, 0xaf, 0x02, 0x12, 0xac, 0x02}) + std::string(300, '\0'),
-       StatusCode::kInvalidArgument, "embeddings.shape: got more than 256 numbers, want fewer"},
+      {"a packed shape of 8193 extents",
+       bytes({0x0a, 0x84, 0x40, 0x12, 0x81, 0x40}) + std::string(8193, '\0'),
+       StatusCode::kInvalidArgument, "embeddings.shape: got more than 8192 numbers, want fewer"},
   };
 }
 
@@ -149,9 +149,23 @@ TEST(ParseWireMessageTest, RefusesWhatIsNotAMessageItKnows) {
 TEST(ParseWireMessageTest, CountsTheExtentsOfAllTensorsTogether) {
   // Each merges into the same field, so that each alone says little about what parsing would hold.
   std::string bytes;
-  for (int i = 0; i < 100; ++i) bytes += std::string("\x0a\x06\x10\x01\x10\x01\x10\x01", 8);
+  for (int i = 0; i < 3000; ++i) bytes += std::string("\x0a\x06\x10\x01\x10\x01\x10\x01", 8);
   EXPECT_THAT(Parse(bytes), StatusIs(StatusCode::kInvalidArgument,
-                                     "embeddings.shape: got more than 256 numbers, want fewer"));
+                                     "embeddings.shape: got more than 8192 numbers, want fewer"));
+}
+
+// An empty one takes two bytes on the wire and many times that in memory.
+TEST(ParseWireMessageTest, CountsRepeatedMessages) {
+  std::string bytes;
+  for (int i = 0; i < 1024; ++i) bytes += std::string("\x0a\x00", 2);
+  const auto parse = [](const std::string& text) {
+    v1::MergeAttentionStatesRequest request;
+    const grpc::Slice slice(text);
+    return ParseWireMessage(grpc::ByteBuffer(&slice, 1), request);
+  };
+  EXPECT_THAT(parse(bytes), test::IsOk());
+  EXPECT_THAT(parse(bytes + std::string("\x0a\x00", 2)),
+              StatusIs(StatusCode::kInvalidArgument, "states: got more than 1024, want fewer"));
 }
 
 TEST(ParseWireMessageTest, RefusesEveryMessageThatIsCutShort) {

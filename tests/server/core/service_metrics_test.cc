@@ -14,6 +14,8 @@ TEST(ServiceMetricsTest, NamesMethodsAsTheProtocolDoes) {
   EXPECT_EQ(Name(Method::kMultiHeadAttention), "MultiHeadAttention");
   EXPECT_EQ(Name(Method::kCrossAttention), "CrossAttention");
   EXPECT_EQ(Name(Method::kScaledDotProductAttention), "ScaledDotProductAttention");
+  EXPECT_EQ(Name(Method::kApplyRotaryEmbedding), "ApplyRotaryEmbedding");
+  EXPECT_EQ(Name(Method::kMergeAttentionStates), "MergeAttentionStates");
 }
 
 TEST(ServiceMetricsTest, GivesEveryMethodANameOfItsOwn) {
