@@ -10,6 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/kernels/rejection.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_problem.h"
 
@@ -23,56 +24,6 @@ using kernels::DataType;
 using kernels::Normalization;
 using kernels::ScoreKind;
 using kernels::ScoresOutput;
-using testing::HasSubstr;
-
-// What a test breaks.
-struct Call {
-  AttentionProblem problem;
-  AttentionOptions options;
-  AttentionOutputs outputs;
-};
-
-// A valid problem with every operand that the score has, so that each can be broken.
-ProblemRecipe FullRecipe() {
-  ProblemRecipe recipe;
-  recipe.batch = 2;
-  recipe.query_head_count = 4;
-  recipe.key_value_head_count = 2;
-  recipe.query_count = 3;
-  recipe.key_count = 5;
-  recipe.key_width = 6;
-  recipe.value_width = 7;
-  recipe.weights = true;
-  recipe.options.scores = ScoresOutput::kRaw;
-  recipe.boolean_mask = MaskRecipe{};
-  recipe.additive_mask = MaskRecipe{};
-  recipe.key_lengths = true;
-  return recipe;
-}
-
-// One thing that is wrong, and what the message must say: the field, what was got, what was wanted.
-struct Rejection {
-  const char* name;
-  std::function<void(Call&)> break_call;
-  std::vector<std::string> message;
-};
-
-void ExpectRejected(const ProblemRecipe& recipe, const Rejection& rejection) {
-  const TestProblem problem(recipe);
-  TestOutputs outputs(recipe);
-  const TestOutputs untouched = outputs;
-  Call call = {problem.View(), recipe.options, outputs.View()};
-  ASSERT_THAT(Validate(call.problem, call.options, call.outputs), IsOk());
-  rejection.break_call(call);
-  const absl::Status status = Validate(call.problem, call.options, call.outputs);
-  ASSERT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument)) << rejection.name;
-  for (const std::string& part : rejection.message) {
-    EXPECT_THAT(std::string(status.message().data(), status.message().size()), HasSubstr(part))
-        << rejection.name;
-  }
-  EXPECT_EQ(Attend(call.problem, call.options, call.outputs).status(), status) << rejection.name;
-  EXPECT_TRUE(outputs.SameBitsAs(untouched)) << rejection.name;
-}
 
 TEST(ValidateTest, RejectsBadOperands) {
   constexpr int64_t kHuge = int64_t{1} << 40;
