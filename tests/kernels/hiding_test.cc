@@ -1,0 +1,264 @@
+// What is hidden, by whatever means, reaches no result: neither outputs nor weights, masked scores
+// or statistics. For every implementation, in the paths of many and of few queries.
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "kernels/reference/reference_scores.h"
+#include "tests/support/implementation_under_test.h"
+#include "tests/support/matches_reference.h"
+#include "tests/support/test_problem.h"
+
+namespace attention::test {
+namespace {
+
+using kernels::AttentionProblem;
+using kernels::DataType;
+using kernels::Precision;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// Several tiles each way, with rests; every kind below hides some keys from all queries.
+ProblemRecipe PlainRecipe(int64_t query_count) {
+  ProblemRecipe recipe;
+  recipe.batch = 2;
+  recipe.query_head_count = 4;
+  recipe.key_value_head_count = 2;
+  recipe.query_count = query_count;
+  recipe.key_count = 301;
+  recipe.key_width = 33;
+  recipe.value_width = 40;
+  recipe.statistics = StatisticsRecipe::All(5);
+  return recipe;
+}
+
+struct Hiding {
+  const char* name;
+  void (*hide)(ProblemRecipe&);
+};
+
+// Masks that are the same for all heads and queries hide keys from all.
+constexpr std::array<bool, 4> kSameForAll = {false, true, true, false};
+
+const Hiding kHidings[] = {
+    {"boolean", [](ProblemRecipe& r) { r.boolean_mask = MaskRecipe{.broadcast = kSameForAll}; }},
+    {"boolean per pair",
+     [](ProblemRecipe& r) { r.boolean_mask = MaskRecipe{.hidden_share = 0.98}; }},
+    {"additive", [](ProblemRecipe& r) { r.additive_mask = MaskRecipe{.broadcast = kSameForAll}; }},
+    {"additive per pair",
+     [](ProblemRecipe& r) { r.additive_mask = MaskRecipe{.hidden_share = 0.98}; }},
+    {"blocks",
+     [](ProblemRecipe& r) {
+       r.block_mask = BlockMaskRecipe{
+           .query_block_size = 16, .key_block_size = 20, .broadcast = {false, true, true, false}};
+     }},
+    {"blocks per head",
+     [](ProblemRecipe& r) {
+       r.block_mask =
+           BlockMaskRecipe{.query_block_size = 100, .key_block_size = 7, .hidden_share = 0.7};
+     }},
+    {"causal", [](ProblemRecipe& r) { r.causal_offset = 130; }},
+    {"causal with offsets",
+     [](ProblemRecipe& r) {
+       r.causal_offset = -20;
+       r.query_offsets = true;
+     }},
+    {"prefix",
+     [](ProblemRecipe& r) {
+       r.causal_offset = 0;
+       r.prefix_lengths = true;
+       r.seed = 3;
+     }},
+    {"left window",
+     [](ProblemRecipe& r) {
+       r.query_offset = 150;
+       r.left_window = 9;
+     }},
+    {"right window",
+     [](ProblemRecipe& r) {
+       r.query_offset = -20;
+       r.right_window = 30;
+     }},
+    {"both windows",
+     [](ProblemRecipe& r) {
+       r.query_offset = 100;
+       r.left_window = 20;
+       r.right_window = 3;
+     }},
+    {"lengths", [](ProblemRecipe& r) { r.key_lengths = true; }},
+    {"documents", [](ProblemRecipe& r) { r.segments = SegmentRecipe{.count = 6}; }},
+    {"scattered segments",
+     [](ProblemRecipe& r) { r.segments = SegmentRecipe{.count = 90, .contiguous = false}; }},
+    {"everything",
+     [](ProblemRecipe& r) {
+       r.causal_offset = 200;
+       r.query_offsets = r.prefix_lengths = r.key_lengths = true;
+       r.left_window = 250;
+       r.right_window = 90;
+       r.segments = SegmentRecipe{.count = 1};
+       r.seed = 5;
+       r.block_mask = BlockMaskRecipe{.query_block_size = 16, .key_block_size = 16};
+       r.boolean_mask = MaskRecipe{};
+       r.additive_mask = MaskRecipe{};
+       r.sinks = r.temperatures = r.alibi = true;
+       r.options.softcap = 3.0;
+     }},
+};
+
+// Six products of BF16 parts promise what f32 promises.
+enum class Numbers { kF32, kSplitF32, kF16, kBF16, kF64 };
+
+class HidingTest : public testing::TestWithParam<Numbers> {
+ protected:
+  static void ChooseNumbers(ProblemRecipe& recipe) {
+    constexpr DataType kTypes[] = {DataType::kF32, DataType::kF32, DataType::kF16, DataType::kBF16,
+                                   DataType::kF64};
+    recipe.type = kTypes[static_cast<int>(GetParam())];
+    if (GetParam() == Numbers::kSplitF32) recipe.options.precision = Precision::kBF16X6;
+  }
+
+  // Calls check(recipe) for every kind of hiding and for the paths of many and of few queries.
+  template <typename Check>
+  static void ForEachHiding(const Check& check) {
+    for (const Hiding& hiding : kHidings) {
+      for (const int64_t query_count : {67, 1, 3}) {
+        ProblemRecipe recipe = PlainRecipe(query_count);
+        recipe.weights = query_count > 3;
+        if (recipe.weights) recipe.options.scores = kernels::ScoresOutput::kMasked;
+        ChooseNumbers(recipe);
+        hiding.hide(recipe);
+        SCOPED_TRACE(std::string(hiding.name) + ", " + std::to_string(query_count) + " queries");
+        check(recipe);
+      }
+    }
+  }
+};
+
+struct KeyOfHead {
+  int64_t batch;
+  int64_t key_value_head;
+  int64_t key;
+};
+
+bool Sees(const AttentionProblem& problem, int64_t head, int64_t query, const KeyOfHead& key) {
+  return !kernels::ReferenceHides(problem, {key.batch, head, query, key.key});
+}
+
+bool AnyoneSees(const AttentionProblem& problem, const KeyOfHead& key) {
+  const int64_t group = problem.query.extents[1] / problem.key.extents[1];
+  for (int64_t head = key.key_value_head * group; head < (key.key_value_head + 1) * group; ++head) {
+    for (int64_t i = 0; i < problem.query.extents[2]; ++i) {
+      if (Sees(problem, head, i, key)) return true;
+    }
+  }
+  return false;
+}
+
+std::vector<KeyOfHead> KeysThatNobodySees(const AttentionProblem& problem) {
+  std::vector<KeyOfHead> keys;
+  for (int64_t batch = 0; batch < problem.key.extents[0]; ++batch) {
+    for (int64_t head = 0; head < problem.key.extents[1]; ++head) {
+      for (int64_t j = 0; j < problem.key.extents[2]; ++j) {
+        if (!AnyoneSees(problem, {batch, head, j})) keys.push_back({batch, head, j});
+      }
+    }
+  }
+  return keys;
+}
+
+void Fill(const KeyOfHead& key, double value, TestTensor& tensor) {
+  for (int64_t i = 0; i < tensor.extents()[3]; ++i)
+    tensor.Set(key.batch, key.key_value_head, key.key, i, value);
+}
+
+TEST_P(HidingTest, WhatNobodySeesChangesNoBit) {
+  if (ForcedToFused() && GetParam() == Numbers::kF64)
+    GTEST_SKIP() << "computed by unfused-float64, whatever fused implementation is forced";
+  ForEachHiding([](const ProblemRecipe& recipe) {
+    const TestProblem problem(recipe);
+    const std::vector<KeyOfHead> hidden = KeysThatNobodySees(problem.View());
+    ASSERT_GT(hidden.size(), 10u);
+    ASSERT_LT(hidden.size(), 2u * 2u * 301u);
+    const TestOutputs want = MustAttend(problem);
+    EXPECT_TRUE(MatchesReference(problem, want));
+    for (const double garbage : {kNaN, kInfinity, 6e4}) {
+      for (const bool in_keys : {true, false}) {
+        TestProblem poisoned = problem;
+        for (const KeyOfHead& key : hidden)
+          Fill(key, garbage, in_keys ? poisoned.key : poisoned.value);
+        EXPECT_TRUE(MustAttend(poisoned).SameBitsAs(want))
+            << garbage << (in_keys ? " in keys" : " in values");
+      }
+    }
+  });
+}
+
+bool SameRow(const TestTensor& a, const TestTensor& b, int64_t batch, int64_t head, int64_t row) {
+  return !a.present() || a.RowBytes(batch, head, row) == b.RowBytes(batch, head, row);
+}
+
+bool SameRows(const TestOutputs& a, const TestOutputs& b, int64_t batch, int64_t head,
+              int64_t query) {
+  return SameRow(a.output, b.output, batch, head, query) &&
+         SameRow(a.weights, b.weights, batch, head, query) &&
+         SameRow(a.scores, b.scores, batch, head, query) &&
+         SameRow(a.log_sum_exp, b.log_sum_exp, batch, head, query) &&
+         SameRow(a.entropy, b.entropy, batch, head, query) &&
+         SameRow(a.maximum_weight, b.maximum_weight, batch, head, query) &&
+         SameRow(a.top_weights, b.top_weights, batch, head, query);
+}
+
+// A key that some rows of a tile see and others do not.
+TEST_P(HidingTest, NaNReachesThoseWhoAttendAndNobodyElse) {
+  if (ForcedToFused() && GetParam() == Numbers::kF64)
+    GTEST_SKIP() << "computed by unfused-float64, whatever fused implementation is forced";
+  int attending = 0;
+  int others = 0;
+  ForEachHiding([&](const ProblemRecipe& recipe) {
+    const TestProblem problem(recipe);
+    const AttentionProblem view = problem.View();
+    const TestOutputs want = MustAttend(problem);
+    for (const bool in_keys : {true, false}) {
+      const KeyOfHead key = {1, 0, 102};
+      TestProblem poisoned = problem;
+      Fill(key, kNaN, in_keys ? poisoned.key : poisoned.value);
+      const TestOutputs got = MustAttend(poisoned);
+      for (int64_t batch = 0; batch < 2; ++batch) {
+        for (int64_t head = 0; head < 4; ++head) {
+          for (int64_t i = 0; i < recipe.query_count; ++i) {
+            const bool sees =
+                batch == key.batch && head / 2 == key.key_value_head && Sees(view, head, i, key);
+            ++(sees ? attending : others);
+            if (!sees) {
+              ASSERT_TRUE(SameRows(got, want, batch, head, i)) << head << " " << i;
+              continue;
+            }
+            ASSERT_TRUE(std::isnan(got.output.At(batch, head, i, 0))) << head << " " << i;
+            ASSERT_TRUE(std::isnan(got.output.At(batch, head, i, recipe.value_width - 1)));
+            ASSERT_EQ(std::isnan(got.log_sum_exp.At(batch, head, i, 0)), in_keys) << head << i;
+          }
+        }
+      }
+    }
+  });
+  EXPECT_GT(attending, 100);
+  EXPECT_GT(others, 100);
+}
+
+std::string NameOf(const testing::TestParamInfo<Numbers>& numbers) {
+  constexpr const char* kNames[] = {"F32", "SplitF32", "F16", "BF16", "F64"};
+  return kNames[static_cast<int>(numbers.param)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, HidingTest,
+                         testing::Values(Numbers::kF32, Numbers::kSplitF32, Numbers::kF16,
+                                         Numbers::kBF16, Numbers::kF64),
+                         NameOf);
+
+}  // namespace
+}  // namespace attention::test
