@@ -51,14 +51,14 @@ absl::StatusOr<std::span<int64_t>> ReadLengths(const v1::Tensor& tensor, absl::s
   ATTENTION_ASSIGN_OR_RETURN(const WireTensor lengths, decoding.reader.Read(tensor, path));
   ATTENTION_RETURN_IF_ERROR(CheckIntegerType(lengths, path));
   ATTENTION_RETURN_IF_ERROR(CheckRank(lengths, path, 1));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(path, 0), lengths.shape[0], decoding.batch(), "the batch"));
+  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(path, 0), lengths.shape[0], decoding.entry_count(),
+                                      decoding.ragged() ? "the sequences" : "the batch"));
   const std::span<int64_t> result = decoding.reader.NewNumbers<int64_t>(lengths.element_count);
   for (int64_t i = 0; i < lengths.element_count; ++i) {
     const int64_t length = IntegerAt(lengths, i);
-    if (length < 0 || length > decoding.key_count()) {
+    if (length < 0 || length > decoding.key_count(i)) {
       return FieldError(path, absl::StrCat("another length at element ", i),
-                        absl::StrCat("0 to ", decoding.key_count()));
+                        absl::StrCat("0 to ", decoding.key_count(i)));
     }
     result[static_cast<size_t>(i)] = length;
   }

@@ -19,7 +19,8 @@ namespace attention::server {
 // Element `index` of an INT32 or INT64 tensor.
 [[nodiscard]] int64_t IntegerAt(const WireTensor& tensor, int64_t index);
 
-// INT32 or INT64 [batch], each between 0 and the number of keys. The caller may change them.
+// INT32 or INT64 [batch], or [sequences] of a ragged batch, each between 0 and the number of keys
+// of its entry. The caller may change them.
 [[nodiscard]] absl::StatusOr<std::span<int64_t>> ReadLengths(const v1::Tensor& tensor,
                                                              absl::string_view path,
                                                              const OptionsDecoding& decoding);

@@ -21,6 +21,19 @@ struct OptionsDecoding {
   [[nodiscard]] int64_t query_heads() const { return task.query.view.extents[1]; }
   [[nodiscard]] int64_t query_count() const { return task.query.view.extents[2]; }
   [[nodiscard]] int64_t key_count() const { return task.key.view.extents[2]; }
+
+  // The entries that have counts, lengths and positions of their own: the sequences of a ragged
+  // batch, those of the batch axis otherwise.
+  [[nodiscard]] bool ragged() const { return task.ragged.has_value(); }
+  [[nodiscard]] int64_t entry_count() const {
+    return ragged() ? task.ragged->sequence_count() : batch();
+  }
+  [[nodiscard]] int64_t query_count(int64_t entry) const {
+    return ragged() ? task.ragged->query_count(entry) : query_count();
+  }
+  [[nodiscard]] int64_t key_count(int64_t entry) const {
+    return ragged() ? task.ragged->key_count(entry) : key_count();
+  }
 };
 
 }  // namespace attention::server

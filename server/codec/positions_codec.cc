@@ -41,9 +41,20 @@ struct Offsets {
   }
 };
 
-std::string Counts(const OptionsDecoding& decoding) {
-  return absl::StrCat("since there are ", decoding.query_count(), " queries and ",
-                      decoding.key_count(), " keys");
+// The first entry of the batch whose queries are not as many as its keys; or nothing.
+std::optional<int64_t> FirstUnequal(const OptionsDecoding& decoding) {
+  const int64_t different_count = decoding.ragged() ? decoding.entry_count() : 1;
+  for (int64_t entry = 0; entry < different_count; ++entry) {
+    if (decoding.query_count(entry) != decoding.key_count(entry)) return entry;
+  }
+  return std::nullopt;
+}
+
+std::string Counts(const OptionsDecoding& decoding, int64_t entry) {
+  const std::string counts = absl::StrCat(decoding.query_count(entry), " queries and ",
+                                          decoding.key_count(entry), " keys");
+  return decoding.ragged() ? absl::StrCat("since sequence ", entry, " has ", counts)
+                           : absl::StrCat("since there are ", counts);
 }
 
 absl::StatusOr<int64_t> StatedOffset(const Alignment& alignment) {
@@ -69,9 +80,20 @@ absl::StatusOr<Offsets> OffsetsByKeyLength(const Alignment& alignment,
   const std::span<int64_t> offsets =
       decoding.reader.NewNumbers<int64_t>(static_cast<int64_t>(lengths.size()));
   for (size_t entry = 0; entry < lengths.size(); ++entry) {
-    offsets[entry] = lengths[entry] - decoding.query_count();
+    offsets[entry] = lengths[entry] - decoding.query_count(static_cast<int64_t>(entry));
   }
   return Offsets{.common = 0, .by_entry = offsets};
+}
+
+Offsets OffsetsAtTheEnd(const OptionsDecoding& decoding) {
+  if (!decoding.ragged()) {
+    return {.common = decoding.key_count() - decoding.query_count(), .by_entry = {}};
+  }
+  const std::span<int64_t> offsets = decoding.reader.NewNumbers<int64_t>(decoding.entry_count());
+  for (int64_t entry = 0; entry < decoding.entry_count(); ++entry) {
+    offsets[static_cast<size_t>(entry)] = decoding.key_count(entry) - decoding.query_count(entry);
+  }
+  return {.common = 0, .by_entry = offsets};
 }
 
 absl::StatusOr<Offsets> ReadOffsets(const Alignment& alignment, const OptionsDecoding& decoding) {
@@ -94,13 +116,14 @@ absl::StatusOr<Offsets> ReadOffsets(const Alignment& alignment, const OptionsDec
     case v1::CAUSAL_ALIGNMENT_KEY_LENGTHS:
       return OffsetsByKeyLength(alignment, decoding);
     case v1::CAUSAL_ALIGNMENT_BOTTOM_RIGHT:
-      offsets.common = decoding.key_count() - decoding.query_count();
-      return offsets;
+      return OffsetsAtTheEnd(decoding);
     case v1::CAUSAL_ALIGNMENT_TOP_LEFT:
       return offsets;
     default:
-      if (decoding.query_count() == decoding.key_count()) return offsets;
-      return FieldError(kind_path, name, absl::StrCat("another, ", Counts(decoding)));
+      if (const auto entry = FirstUnequal(decoding); entry.has_value()) {
+        return FieldError(kind_path, name, absl::StrCat("another, ", Counts(decoding, *entry)));
+      }
+      return offsets;
   }
 }
 
@@ -114,8 +137,9 @@ absl::string_view DistanceField(const v1::AttentionOptions& options) {
 }
 
 // One offset serves causality and distances, in the kernels as in every model known to us.
-absl::Status CheckSameOffsets(const Offsets& causal, const Offsets& positions, int64_t batch) {
-  for (size_t entry = 0; entry < static_cast<size_t>(batch); ++entry) {
+absl::Status CheckSameOffsets(const Offsets& causal, const Offsets& positions,
+                              int64_t entry_count) {
+  for (size_t entry = 0; entry < static_cast<size_t>(entry_count); ++entry) {
     if (causal.Of(entry) == positions.Of(entry)) continue;
     return NotOffered(absl::StrCat(kCausalPath, ".alignment"),
                       absl::StrCat(kPositionsPath, " that differ from it: got offsets ",
@@ -145,13 +169,14 @@ absl::StatusOr<Offsets> ResolveOffsets(const OptionsDecoding& decoding) {
         const Offsets positions,
         ReadOffsets(AlignmentOf(options.query_positions(), kPositionsPath), decoding));
     if (!aligned_causal) return positions;
-    ATTENTION_RETURN_IF_ERROR(CheckSameOffsets(causal, positions, decoding.batch()));
+    ATTENTION_RETURN_IF_ERROR(CheckSameOffsets(causal, positions, decoding.entry_count()));
     return positions;
   }
-  const bool unsaid = !options.has_causal() && !distances.empty();
-  if (unsaid && decoding.query_count() != decoding.key_count()) {
-    return FieldError(kPositionsPath, "nothing",
-                      absl::StrCat("an alignment with ", distances, ", ", Counts(decoding)));
+  if (options.has_causal() || distances.empty()) return causal;
+  if (const auto entry = FirstUnequal(decoding); entry.has_value()) {
+    return FieldError(
+        kPositionsPath, "nothing",
+        absl::StrCat("an alignment with ", distances, ", ", Counts(decoding, *entry)));
   }
   return causal;
 }

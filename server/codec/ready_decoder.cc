@@ -8,6 +8,7 @@
 #include "server/codec/operand_checks.h"
 #include "server/codec/options_codec.h"
 #include "server/codec/past_codec.h"
+#include "server/codec/ragged_codec.h"
 #include "server/codec/ready_operand.h"
 #include "server/codec/status_macros.h"
 
@@ -78,6 +79,7 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
   AttentionTask& task = decoded.task;
   task.type = query.view.type;
   task.query.view = query.view;
+  ATTENTION_RETURN_IF_ERROR(DecodeRagged(request, query, key, reader, task));
   ATTENTION_RETURN_IF_ERROR(DecodePast(request, key, value, reader, task));
   const bool heads_first = layout == v1::LAYOUT_UNSPECIFIED || layout == v1::LAYOUT_HEADS_FIRST;
   task.output_layout = heads_first ? OutputLayout::kHeadsFirst : OutputLayout::kSequenceFirst;

@@ -131,7 +131,8 @@ absl::Status AttentionEngine::Impl::CheckLimits(const AnyTask& task, double flop
     return OverLimit("response", result_bytes, "bytes", limits.max_response_bytes,
                      "--max-response-bytes");
   }
-  const int64_t memory_bytes = SaturatingSum(result_bytes, ScratchBytes(task));
+  const int64_t memory_bytes =
+      SaturatingSum(result_bytes, ScratchBytes(task, options_.thread_count));
   if (memory_bytes > options_.max_bytes_in_flight) {
     return OverLimit("response and scratch memory", memory_bytes, "bytes",
                      options_.max_bytes_in_flight, "--max-bytes-in-flight");
@@ -158,7 +159,9 @@ absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
     return Rejected(Rejection::kOverLimit, status);
   }
   submission.answer_permit = budget_.TryAcquire(ResultBytes(task));
-  if (submission.answer_permit) submission.scratch_permit = budget_.TryAcquire(ScratchBytes(task));
+  if (submission.answer_permit) {
+    submission.scratch_permit = budget_.TryAcquire(ScratchBytes(task, options_.thread_count));
+  }
   if (!submission.scratch_permit) return Rejected(Rejection::kBytesInFlight, budget_full_);
 
   submission.submitted = clock_.Now();
@@ -234,9 +237,9 @@ absl::StatusOr<AttentionAnswer> AttentionEngine::Impl::Compute(Submission& submi
   if (!result.ok()) return ForCaller(result.status(), context);
 
   const int64_t compute_ns = Nanoseconds(clock_.Now() - start);
-  if (const auto lengths = SequenceLengthsOf(submission.task); lengths.has_value()) {
-    metrics_.SequenceLengths(lengths->query_count, lengths->key_count);
-  }
+  VisitSequenceLengths(submission.task, [this](int64_t query_count, int64_t key_count) {
+    metrics_.SequenceLengths(query_count, key_count);
+  });
   metrics_.Computed(submission.method, {.seconds = Seconds(compute_ns),
                                         .flops = submission.flops,
                                         .implementation = result->report.implementation,

@@ -1,12 +1,17 @@
 #include "server/core/attention_task.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <functional>
 #include <initializer_list>
 #include <limits>
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/core/ragged_runner.h"
 #include "server/core/result_arrays.h"
 
 namespace attention::server {
@@ -201,6 +206,29 @@ double ScoreFlops(const kernels::AttentionProblem& problem, kernels::ScoreKind s
   return 0;
 }
 
+// What the kernels hold at a time: of a ragged batch, for as many sequences as there are threads.
+double PackedBytes(const AttentionTask& task, int thread_count) {
+  std::vector<double> bytes;
+  bytes.reserve(static_cast<size_t>(ProblemCount(task)));
+  for (int64_t index = 0; index < ProblemCount(task); ++index) {
+    bytes.push_back(kernels::EstimatePackedBytes(ProblemOf(task, index), task.options));
+  }
+  const auto side_by_side =
+      bytes.begin() + std::min<ptrdiff_t>(thread_count, static_cast<ptrdiff_t>(bytes.size()));
+  std::partial_sort(bytes.begin(), side_by_side, bytes.end(), std::greater<>());
+  return std::accumulate(bytes.begin(), side_by_side, 0.0);
+}
+
+// What a ragged batch needs beside the memory of its problems.
+int64_t RaggedBytes(const AttentionTask& task) {
+  int64_t bytes = ScheduleBytes(*task.ragged);
+  for (const ResultArray& array : ResultArraysOf(task)) {
+    if (!array.wanted || array.member == &AttentionResult::output) continue;
+    bytes = SaturatingSum({bytes, BytesOf(array.extents, array.element_bytes)});
+  }
+  return bytes;
+}
+
 }  // namespace
 
 kernels::AttentionProblem ProblemOf(const AttentionTask& task) {
@@ -209,6 +237,15 @@ kernels::AttentionProblem ProblemOf(const AttentionTask& task) {
   problem.key = OperandOf(task.key, task.type);
   problem.value = OperandOf(task.value, task.type);
   return problem;
+}
+
+int64_t ProblemCount(const AttentionTask& task) {
+  return task.ragged.has_value() ? task.ragged->sequence_count() : 1;
+}
+
+kernels::AttentionProblem ProblemOf(const AttentionTask& task, int64_t index) {
+  if (!task.ragged.has_value()) return ProblemOf(task);
+  return SequenceOf(ProblemOf(task), *task.ragged, index);
 }
 
 bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b) {
@@ -247,22 +284,24 @@ absl::Status Validate(const AttentionTask& task) {
   stand_in(task.value, problem.value);
   void* const not_yet = const_cast<int64_t*>(&kNotYet);
   const auto memory_of = [not_yet](ResultMember) { return not_yet; };
-  return kernels::Validate(problem, task.options, OutputsOf(task, not_yet, memory_of));
+  const kernels::AttentionOutputs outputs = OutputsOf(task, not_yet, memory_of);
+  return task.ragged.has_value() ? ValidateRagged(problem, *task.ragged, task.options, outputs)
+                                 : kernels::Validate(problem, task.options, outputs);
 }
 
 int64_t ResultBytes(const AttentionTask& task) {
   const int64_t element_bytes = ElementBytes(task);
-  int64_t bytes =
-      task.return_present ? SaturatingSum({BytesOf(task.key.view.extents, element_bytes),
-                                           BytesOf(task.value.view.extents, element_bytes)})
-                          : 0;
+  int64_t bytes = task.return_present
+                      ? SaturatingSum({BytesOf(task.key.view.extents, element_bytes),
+                                       BytesOf(task.value.view.extents, element_bytes)})
+                      : 0;
   for (const ResultArray& array : ResultArraysOf(task)) {
     if (array.wanted) bytes = SaturatingSum({bytes, BytesOf(array.extents, array.element_bytes)});
   }
   return bytes;
 }
 
-int64_t ScratchBytes(const AttentionTask& task) {
+int64_t ScratchBytes(const AttentionTask& task, int thread_count) {
   const Extents& query = task.query.view.extents;
   const int64_t element_bytes = ElementBytes(task);
   int64_t bytes = 0;
@@ -276,13 +315,16 @@ int64_t ScratchBytes(const AttentionTask& task) {
     bytes =
         SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
   }
-  const double packed_bytes = kernels::EstimatePackedBytes(ProblemOf(task), task.options);
-  return SaturatingSum({bytes, Saturated(packed_bytes)});
+  if (task.ragged.has_value()) bytes = SaturatingSum({bytes, RaggedBytes(task)});
+  return SaturatingSum({bytes, Saturated(PackedBytes(task, thread_count))});
 }
 
 double TaskFlops(const AttentionTask& task) {
-  const kernels::AttentionProblem problem = ProblemOf(task);
-  double flops = kernels::EstimateFlops(problem) + ScoreFlops(problem, task.options.score);
+  double flops = 0;
+  for (int64_t index = 0; index < ProblemCount(task); ++index) {
+    const kernels::AttentionProblem problem = ProblemOf(task, index);
+    flops += kernels::EstimateFlops(problem) + ScoreFlops(problem, task.options.score);
+  }
   for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
     if (!source->projection.has_value() || IsRepeated(task, *source)) continue;
     const Extents& extents = source->view.extents;

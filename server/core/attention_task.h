@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "kernels/attend.h"
 #include "server/core/buffer.h"
+#include "server/core/ragged_batch.h"
 
 namespace attention::server {
 
@@ -68,6 +69,10 @@ struct AttentionTask {
   kernels::AttentionProblem problem;
   kernels::AttentionOptions options;
 
+  // Set: the rows of queries, keys and values, whose batch is 1, are those of several sequences.
+  // query_offsets, key_lengths and prefix_lengths of the problem have an element for each.
+  std::optional<RaggedRows> ragged;
+
   OutputLayout output_layout = OutputLayout::kSequenceFirst;
   std::optional<LinearMap> output_projection;  // only with kSequenceFirst
   bool return_weights = false;
@@ -100,6 +105,11 @@ struct AttentionResult {
 // ready, their memory and strides. One that is not has no data and no strides yet.
 [[nodiscard]] kernels::AttentionProblem ProblemOf(const AttentionTask& task);
 
+// A ragged batch is as many problems as it has sequences, any other batch is one. The second
+// function has one of them; the first has all of a ragged batch as if they were one sequence.
+[[nodiscard]] int64_t ProblemCount(const AttentionTask& task);
+[[nodiscard]] kernels::AttentionProblem ProblemOf(const AttentionTask& task, int64_t index);
+
 // Whether two sources are projected to the same heads: the same embeddings by the same map. Those
 // are computed and stored once.
 [[nodiscard]] bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b);
@@ -113,9 +123,11 @@ struct AttentionResult {
 
 // Bytes that computing the task needs beside request and answer, at most: projected queries, keys
 // and values, joined keys and values that are not part of the answer, attended heads before their
-// projection, and the kernels' packed copies of keys and values. Working sets of a few MiB for each
-// thread, which weights are packed in, are not a request's.
-[[nodiscard]] int64_t ScratchBytes(const AttentionTask& task);
+// projection, the kernels' packed copies of keys and values and, of a ragged batch, its statistics
+// before they are arranged. Working sets of a few MiB for each thread, which weights are packed in,
+// are not a request's. Only sequences of a ragged batch are computed side by side, and need more on
+// more threads.
+[[nodiscard]] int64_t ScratchBytes(const AttentionTask& task, int thread_count = 1);
 
 // Floating point operations of projections, scores and attention. A double, since it must not
 // overflow.

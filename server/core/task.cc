@@ -4,6 +4,18 @@
 #include "server/core/task_runner.h"
 
 namespace attention::server {
+namespace {
+
+// Only attention may need more on more threads.
+int64_t ScratchBytesOf(const AttentionTask& task, int thread_count) {
+  return ScratchBytes(task, thread_count);
+}
+template <class Task>
+int64_t ScratchBytesOf(const Task& task, int /*thread_count*/) {
+  return ScratchBytes(task);
+}
+
+}  // namespace
 
 absl::Status Validate(const AnyTask& task) {
   return std::visit([](const auto* kind) { return Validate(*kind); }, task);
@@ -13,8 +25,8 @@ int64_t ResultBytes(const AnyTask& task) {
   return std::visit([](const auto* kind) { return ResultBytes(*kind); }, task);
 }
 
-int64_t ScratchBytes(const AnyTask& task) {
-  return std::visit([](const auto* kind) { return ScratchBytes(*kind); }, task);
+int64_t ScratchBytes(const AnyTask& task, int thread_count) {
+  return std::visit([=](const auto* kind) { return ScratchBytesOf(*kind, thread_count); }, task);
 }
 
 double TaskFlops(const AnyTask& task) {
@@ -23,15 +35,21 @@ double TaskFlops(const AnyTask& task) {
 
 bool RunsInFloat64(const AnyTask& task) {
   const auto* const* attention = std::get_if<const AttentionTask*>(&task);
-  return attention != nullptr &&
-         kernels::RunsInFloat64(ProblemOf(**attention), (*attention)->options);
+  if (attention == nullptr) return false;
+  for (int64_t index = 0; index < ProblemCount(**attention); ++index) {
+    if (kernels::RunsInFloat64(ProblemOf(**attention, index), (*attention)->options)) return true;
+  }
+  return false;
 }
 
-std::optional<SequenceLengths> SequenceLengthsOf(const AnyTask& task) {
+void VisitSequenceLengths(const AnyTask& task,
+                          absl::FunctionRef<void(int64_t query_count, int64_t key_count)> visit) {
   const auto* const* attention = std::get_if<const AttentionTask*>(&task);
-  if (attention == nullptr) return std::nullopt;
-  return SequenceLengths{.query_count = (*attention)->query.view.extents[2],
-                         .key_count = (*attention)->key.view.extents[2]};
+  if (attention == nullptr) return;
+  for (int64_t index = 0; index < ProblemCount(**attention); ++index) {
+    const kernels::AttentionProblem problem = ProblemOf(**attention, index);
+    visit(problem.query.extents[2], problem.key.extents[2]);
+  }
 }
 
 absl::StatusOr<AttentionResult> RunTask(const AnyTask& task, const kernels::Execution& execution) {

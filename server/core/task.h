@@ -5,9 +5,9 @@
 #define ATTENTION_SERVER_CORE_TASK_H_
 
 #include <cstdint>
-#include <optional>
 #include <variant>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/execution.h"
@@ -24,9 +24,9 @@ using AnyTask = std::variant<const AttentionTask*, const RotaryTask*, const Merg
 [[nodiscard]] absl::Status Validate(const AnyTask& task);
 
 // Bytes of all arrays of the answer, and bytes that computing it needs beside request and answer,
-// at most. Both saturate at the largest int64_t.
+// at most, on as many threads. Both saturate at the largest int64_t.
 [[nodiscard]] int64_t ResultBytes(const AnyTask& task);
-[[nodiscard]] int64_t ScratchBytes(const AnyTask& task);
+[[nodiscard]] int64_t ScratchBytes(const AnyTask& task, int thread_count);
 
 // Floating point operations. A double, since it must not overflow.
 [[nodiscard]] double TaskFlops(const AnyTask& task);
@@ -34,12 +34,10 @@ using AnyTask = std::variant<const AttentionTask*, const RotaryTask*, const Merg
 // Whether it is computed in float64, element by element, which has a limit of its own.
 [[nodiscard]] bool RunsInFloat64(const AnyTask& task);
 
-// What attention is over; nothing for work that is over no pairs.
-struct SequenceLengths {
-  int64_t query_count = 0;
-  int64_t key_count = 0;
-};
-[[nodiscard]] std::optional<SequenceLengths> SequenceLengthsOf(const AnyTask& task);
+// Calls `visit` with what attention is over: of each sequence of a ragged batch, once for any other
+// batch, and not at all for work that is over no pairs.
+void VisitSequenceLengths(const AnyTask& task,
+                          absl::FunctionRef<void(int64_t query_count, int64_t key_count)> visit);
 
 // As RunTask of task_runner.h, which computes attention.
 [[nodiscard]] absl::StatusOr<AttentionResult> RunTask(const AnyTask& task,

@@ -8,6 +8,7 @@
 #include "kernels/projection.h"
 #include "kernels/tensor_view.h"
 #include "server/core/join_rows.h"
+#include "server/core/ragged_runner.h"
 #include "server/core/result_arrays.h"
 
 namespace attention::server {
@@ -60,7 +61,12 @@ struct Arrays {
   Buffer query, key, value;  // projected or joined; empty if ready or if another's memory serves
   Buffer heads;              // attended, if they are projected afterwards
   AttentionResult result;
+
+  // Statistics of a ragged batch before they are arranged, those of each sequence together.
+  AttentionResult by_sequence;
 };
+
+bool IsStatistic(const ResultArray& array) { return array.member != &AttentionResult::output; }
 
 Arrays::Arrays(const AttentionTask& task) {
   const auto made_bytes = [&](const HeadsSource& source) {
@@ -79,8 +85,10 @@ Arrays::Arrays(const AttentionTask& task) {
   }
   for (const ResultArray& array : ResultArraysOf(task)) {
     if (!array.wanted) continue;
-    const auto element_count = static_cast<size_t>(kernels::ElementCount(array.extents));
-    result.*array.member = Buffer(element_count * static_cast<size_t>(array.element_bytes));
+    const auto bytes =
+        static_cast<size_t>(kernels::ElementCount(array.extents) * array.element_bytes);
+    result.*array.member = Buffer(bytes);
+    if (task.ragged.has_value() && IsStatistic(array)) by_sequence.*array.member = Buffer(bytes);
   }
 }
 
@@ -174,8 +182,33 @@ void JoinOperands(const AttentionTask& task, const Arrays& arrays,
 
 kernels::AttentionOutputs OutputsIn(const AttentionTask& task, const Arrays& arrays) {
   const Buffer& heads = task.output_projection.has_value() ? arrays.heads : arrays.result.output;
+  const AttentionResult& others = task.ragged.has_value() ? arrays.by_sequence : arrays.result;
   return OutputsOf(task, heads.data(),
-                   [&arrays](ResultMember member) { return (arrays.result.*member).data(); });
+                   [&others](ResultMember member) { return (others.*member).data(); });
+}
+
+void ArrangeStatistics(const AttentionTask& task, const Arrays& arrays) {
+  for (const ResultArray& array : ResultArraysOf(task)) {
+    if (!array.wanted || !IsStatistic(array)) continue;
+    const bool of_keys = array.member == &AttentionResult::key_mass;
+    const int64_t row_bytes = array.element_bytes * (of_keys ? 1 : array.extents[3]);
+    ArrangeByHead((arrays.by_sequence.*array.member).data(),
+                  of_keys ? task.ragged->key_starts : task.ragged->query_starts, array.extents[1],
+                  row_bytes, (arrays.result.*array.member).data());
+  }
+}
+
+absl::StatusOr<kernels::AttentionReport> Attend(const AttentionTask& task, const Arrays& arrays,
+                                                const kernels::AttentionProblem& problem,
+                                                const kernels::Execution& execution) {
+  const kernels::AttentionOutputs outputs = OutputsIn(task, arrays);
+  if (!task.ragged.has_value()) {
+    return kernels::Attend(problem, task.options, outputs, execution);
+  }
+  absl::StatusOr<kernels::AttentionReport> report =
+      AttendToSequences(problem, *task.ragged, task.options, outputs, execution);
+  if (report.ok()) ArrangeStatistics(task, arrays);
+  return report;
 }
 
 absl::Status ProjectOutput(const AttentionTask& task, const Arrays& arrays,
@@ -202,8 +235,7 @@ absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
     return status;
   JoinOperands(task, arrays, counted, problem);
   if (kernels::StopRequested(counted)) return absl::CancelledError("stopped on request");
-  absl::StatusOr<kernels::AttentionReport> report =
-      kernels::Attend(problem, task.options, OutputsIn(task, arrays), counted);
+  absl::StatusOr<kernels::AttentionReport> report = Attend(task, arrays, problem, counted);
   if (!report.ok()) return report.status();
   if (absl::Status status = ProjectOutput(task, arrays, counted); !status.ok()) return status;
   if (task.return_present) {

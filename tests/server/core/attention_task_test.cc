@@ -111,6 +111,54 @@ TEST(AttentionTaskTest, CountsJoinedKeysAndValuesOnceAsScratchOrAsAnswer) {
   EXPECT_EQ(ScratchBytes(task), 0);
 }
 
+// Sequences of 2, 0 and 9 queries and 1, 3 and 9 keys.
+AttentionTask RaggedSizes(DataType type) {
+  AttentionTask task = Sizes(type, 1, 7, 11, 13);
+  task.ragged = RaggedRows{{0, 2, 2, 11}, {0, 1, 4, 13}};
+  return task;
+}
+
+TEST(AttentionTaskTest, IsAsManyProblemsAsTheBatchHasSequences) {
+  EXPECT_EQ(ProblemCount(Sizes(DataType::kF32, 5, 7, 11, 13)), 1);
+  const AttentionTask task = RaggedSizes(DataType::kF32);
+  ASSERT_EQ(ProblemCount(task), 3);
+  EXPECT_EQ(ProblemOf(task).query.extents, (Extents{1, 7, 11, 3}));
+  EXPECT_EQ(ProblemOf(task, 2).query.extents, (Extents{1, 7, 9, 3}));
+  EXPECT_EQ(ProblemOf(task, 1).value.extents, (Extents{1, 7, 3, 5}));
+}
+
+TEST(AttentionTaskTest, CountsTheOperationsOfEachSequenceAlone) {
+  EXPECT_DOUBLE_EQ(TaskFlops(RaggedSizes(DataType::kF32)),
+                   2.0 * 7 * (2 * 1 + 0 * 3 + 9 * 9) * (3 + 5));
+}
+
+TEST(AttentionTaskTest, CountsPackedCopiesOfAsManySequencesAsThereAreThreads) {
+  const AttentionTask task = RaggedSizes(DataType::kF32);
+  const auto packed = [&](int64_t sequence) {
+    return static_cast<int64_t>(
+        kernels::EstimatePackedBytes(ProblemOf(task, sequence), task.options));
+  };
+  const int64_t list_bytes = 3 * 16;
+  EXPECT_EQ(ScratchBytes(task, 1), list_bytes + packed(2));  // the largest
+  EXPECT_EQ(ScratchBytes(task, 2), list_bytes + packed(2) + packed(1));
+  EXPECT_EQ(ScratchBytes(task, 3), list_bytes + packed(2) + packed(1) + packed(0));
+  EXPECT_EQ(ScratchBytes(task, 100), ScratchBytes(task, 3));
+  const AttentionTask padded = Sizes(DataType::kF32, 3, 7, 9, 9);
+  EXPECT_EQ(ScratchBytes(padded, 100), ScratchBytes(padded, 1));
+}
+
+TEST(AttentionTaskTest, CountsStatisticsOfARaggedBatchTwiceUntilTheyAreArranged) {
+  AttentionTask task = RaggedSizes(DataType::kF16);
+  const int64_t scratch_bytes = ScratchBytes(task);
+  const int64_t result_bytes = ResultBytes(task);
+  task.statistics.log_sum_exp = true;
+  task.statistics.key_mass = true;
+  task.statistics.top_weight_count = 2;
+  constexpr int64_t kStatisticsBytes = 7 * (11 * 4 + 13 * 4 + 11 * 2 * (4 + 4));
+  EXPECT_EQ(ScratchBytes(task), scratch_bytes + kStatisticsBytes);
+  EXPECT_EQ(ResultBytes(task), result_bytes + kStatisticsBytes);
+}
+
 // A million heads of one narrow key each take 4 MiB of a request and far more once they are packed.
 TEST(AttentionTaskTest, CountsThePaddingOfPackedKeysAndValues) {
   AttentionTask task = Sizes(DataType::kF16, 1024, 1024, 1, 1);
@@ -263,6 +311,8 @@ TEST(AttentionTaskTest, RefusesRowsThatCannotBeJoined) {
          task.value.view.data = &task;
        },
        "return_present: got true, want joined keys and values"},
+      {[](AttentionTask& task) { task.ragged = RaggedRows{{0, 1}, {0, 1}}; },
+       "key_starts[1]: got 1, want 2, the number of rows"},
   };
   for (const auto& [break_it, message] : cases) {
     ReadyTask<float> ready;

@@ -202,6 +202,30 @@ TYPED_TEST(TaskRunnerTest, GivesTheSameBitsOnSeveralThreadsAndCountsThem) {
   EXPECT_EQ(serial->report.thread_count, 1);
 }
 
+// Sequences with the keys 0 and ln 3, the key 0 alone, no key, and the key ln 3 alone.
+TYPED_TEST(TaskRunnerTest, AttendsToEachSequenceOfARaggedBatch) {
+  ReadyTask<TypeParam> ready(5);
+  const std::vector<TypeParam> keys = {0, std::log(TypeParam{3}), 0, std::log(TypeParam{3})};
+  const std::vector<TypeParam> values = {0, 4, 5, 7};
+  ready.task.key.view = kernels::DenseView(keys.data(), ready.task.type, {1, 1, 4, 1});
+  ready.task.value.view = kernels::DenseView(values.data(), ready.task.type, {1, 1, 4, 1});
+  ready.task.ragged = RaggedRows{{0, 2, 3, 4, 5}, {0, 2, 3, 3, 4}};
+  ASSERT_TRUE(Validate(ready.task).ok()) << Validate(ready.task);
+  const auto result = RunTask(ready.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({3, 3, 5, 0, 7}));
+}
+
+TYPED_TEST(TaskRunnerTest, ProjectsTheSequencesOfARaggedBatchTogether) {
+  ProjectedTask<TypeParam> projected;
+  projected.AddOutputProjection();
+  projected.task.ragged = RaggedRows{{0, 1, 2}, {0, 0, 2}};  // the first sees no key
+  ASSERT_TRUE(Validate(projected.task).ok()) << Validate(projected.task);
+  const auto result = RunTask(projected.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({1, 0, 0.5, 7, -2, 10.5}));
+}
+
 TYPED_TEST(TaskRunnerTest, StopsBeforeItAttendsToJoinedKeys) {
   ReadyTask<TypeParam> ready;
   ready.Join(1);
