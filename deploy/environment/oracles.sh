@@ -5,8 +5,9 @@
 # shellcheck source=python.sh
 source "$environment_folder/python.sh"
 
-# run_oracles [ARGUMENT...]: becomes tests/oracles/run in that environment. Fails where a library
-# cannot be had: an oracle that is not asked says nothing.
+# run_oracles [ARGUMENT...]: becomes tests/oracles/run in that environment; without arguments, after
+# the node tests of the ONNX that is installed there. Fails where a library cannot be had: an oracle
+# that is not asked says nothing.
 run_oracles() {
   local folder missing
   folder=$(python_environment_folder)
@@ -22,5 +23,16 @@ run_oracles() {
   export TEST_SERVER_BINARY=$project_folder/build/release/bin/attention_server
   PYTHONPATH=build/release/tests/integration/stubs:tests/integration
   export PYTHONPATH=$PYTHONPATH:build/release/tests/conformance/stubs:tests/conformance
+  if [[ $# -eq 0 ]]; then run_onnx_node_cases "$folder/bin/python"; fi
   exec "$folder/bin/python" -B -W ignore tests/oracles/run "$@"
+}
+
+# run_onnx_node_cases PYTHON: runs the conformance test on the cases that the onnx package brings.
+run_onnx_node_cases() {
+  local cases status=0
+  cases=$(mktemp -d)
+  "$1" -B -W ignore tests/oracles/onnx_node_cases.py "$cases" &&
+    ATTENTION_CONFORMANCE_DIR=$cases "$1" -B tests/conformance/onnx_test.py || status=$?
+  rm -r "$cases"
+  return "$status"
 }

@@ -15,12 +15,14 @@ import numpy
 from onnx_case import case_folders, read_case
 from onnx_mapping import to_request
 from server_process import ServerProcess
-from tensors import to_array
+from tensors import BF16, to_array
 
 _PROJECT = pathlib.Path(__file__).resolve().parents[2]
 _DEFAULT_FOLDER = _PROJECT.parent / "shared" / "conformance" / "onnx"
 
-_ABSOLUTE, _RELATIVE = 1e-7, 1e-3
+_ABSOLUTE = 1e-7
+_RELATIVE = {BF16: 2.0**-6}  # two of its steps
+_RELATIVE_OF_OTHERS = 1e-3
 _SKIPPED = 77
 
 
@@ -50,8 +52,9 @@ def check_case(test, folder):
 def check_tensor(test, name, tensor, expected):
     test.assertEqual(tensor.data_type, expected.data_type, name)
     test.assertEqual(tensor.shape, expected.shape, name)
+    relative = _RELATIVE.get(expected.data_type, _RELATIVE_OF_OTHERS)
     numpy.testing.assert_allclose(
-        to_array(tensor), to_array(expected), rtol=_RELATIVE, atol=_ABSOLUTE, err_msg=name)
+        to_array(tensor), to_array(expected), rtol=relative, atol=_ABSOLUTE, err_msg=name)
 
 
 def add_cases(folder):

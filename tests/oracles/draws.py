@@ -13,6 +13,9 @@ DATA_TYPES = st.sampled_from([F32, F32, F16, BF16, F64])
 # Around the sizes of registers, tiles and blocks as well as at random.
 SEQUENCES = st.one_of(
     st.integers(1, 12), st.sampled_from([15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 129, 200]))
+# One query is a step of decoding, which has a kernel of its own; many keys are several blocks.
+QUERIES = st.one_of(st.just(1), SEQUENCES, SEQUENCES)
+KEYS = st.one_of(SEQUENCES, SEQUENCES, st.sampled_from([257, 520]))
 WIDTHS = st.one_of(st.integers(1, 9), st.sampled_from([15, 16, 17, 32, 40, 64, 65, 80]))
 BATCHES = st.integers(1, 3)
 HEADS = st.integers(1, 3)

@@ -55,7 +55,7 @@ _SCALES = st.one_of(st.none(), st.integers(1, 24).map(lambda sixteenths: (sixtee
 RECIPES = st.builds(
     Recipe, seed=draws.SEEDS, data_type=draws.DATA_TYPES, opset=st.sampled_from([23, 24, 25]),
     batch=draws.BATCHES, key_value_heads=draws.HEADS, group=st.integers(1, 3),
-    queries=draws.SEQUENCES, keys=draws.SEQUENCES, key_width=draws.WIDTHS,
+    queries=draws.QUERIES, keys=draws.KEYS, key_width=draws.WIDTHS,
     value_width=draws.WIDTHS, packed=st.booleans(),
     cache=st.sampled_from(["none", "past", "lengths"]), past=st.integers(1, 40),
     return_present=st.booleans(), mask=st.sampled_from(["none", "boolean", "float"]),

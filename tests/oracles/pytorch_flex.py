@@ -48,8 +48,8 @@ class Recipe:
 
 RECIPES = st.builds(
     Recipe, seed=draws.SEEDS, data_type=draws.DATA_TYPES, batch=draws.BATCHES,
-    key_value_heads=draws.HEADS, group=st.integers(1, 3), queries=draws.SEQUENCES,
-    keys=draws.SEQUENCES, key_width=draws.WIDTHS, value_width=draws.WIDTHS, layout=draws.LAYOUTS,
+    key_value_heads=draws.HEADS, group=st.integers(1, 3), queries=draws.QUERIES,
+    keys=draws.KEYS, key_width=draws.WIDTHS, value_width=draws.WIDTHS, layout=draws.LAYOUTS,
     scale=draws.SCALES, offset=st.integers(-20, 60), causal=st.booleans(), prefix=st.booleans(),
     left=st.one_of(st.none(), st.integers(0, 40)), right=st.one_of(st.none(), st.integers(0, 40)),
     lengths=st.booleans(), documents=st.sampled_from([0, 0, 1, 2, 5]),

@@ -37,8 +37,8 @@ class Recipe:
 
 RECIPES = st.builds(
     Recipe, seed=draws.SEEDS, data_type=draws.DATA_TYPES, batch=draws.BATCHES,
-    key_value_heads=draws.HEADS, group=st.integers(1, 3), queries=draws.SEQUENCES,
-    keys=draws.SEQUENCES, key_width=draws.WIDTHS, value_width=draws.WIDTHS, layout=draws.LAYOUTS,
+    key_value_heads=draws.HEADS, group=st.integers(1, 3), queries=draws.QUERIES,
+    keys=draws.KEYS, key_width=draws.WIDTHS, value_width=draws.WIDTHS, layout=draws.LAYOUTS,
     has_batch=st.booleans(), scale=st.one_of(draws.SCALES, st.sampled_from([0.0, -0.5])),
     precision=draws.PRECISIONS, magnitude=st.sampled_from([1.0, 1.0, 0.01, 4.0]),
     mask=st.sampled_from(["none", "boolean", "float", "causal", "lower right"]),

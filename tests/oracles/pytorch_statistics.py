@@ -52,8 +52,8 @@ class Recipe:
 
 RECIPES = st.builds(
     Recipe, seed=draws.SEEDS, data_type=draws.DATA_TYPES, batch=draws.BATCHES,
-    key_value_heads=draws.HEADS, group=st.integers(1, 3), queries=draws.SEQUENCES,
-    keys=draws.SEQUENCES, key_width=draws.WIDTHS, value_width=draws.WIDTHS, layout=draws.LAYOUTS,
+    key_value_heads=draws.HEADS, group=st.integers(1, 3), queries=draws.QUERIES,
+    keys=draws.KEYS, key_width=draws.WIDTHS, value_width=draws.WIDTHS, layout=draws.LAYOUTS,
     precision=draws.PRECISIONS, softmax_in_float64=st.sampled_from([False, False, True]),
     boolean_mask=st.booleans(),
     block_sizes=st.one_of(st.none(), st.tuples(*[st.sampled_from([1, 3, 8, 16, 64])] * 2)),
