@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels/implementation.h"
+#include "server/core/operator_tasks.h"
 #include "server/core/precision.h"
 #include "server/prometheus_process.h"
 #include "server/status_code_names.h"
@@ -50,8 +51,8 @@ Buckets BytesBuckets() { return PowersOfFour(256, 256.0 * 1024 * 1024); }
 Buckets LengthBuckets() { return PowersOfFour(1, 1024.0 * 1024); }
 
 constexpr std::array<Method, kMethodCount> kMethods = {
-    Method::kSelfAttention, Method::kMaskedAttention, Method::kMultiHeadAttention,
-    Method::kCrossAttention, Method::kScaledDotProductAttention, Method::kApplyRotaryEmbedding,
+    Method::kSelfAttention,       Method::kMaskedAttention,           Method::kMultiHeadAttention,
+    Method::kCrossAttention,      Method::kScaledDotProductAttention, Method::kApplyRotaryEmbedding,
     Method::kMergeAttentionStates};
 
 constexpr std::array<Rejection, kRejectionCount> kRejections = {
@@ -92,14 +93,18 @@ std::map<std::pair<std::string_view, std::string_view>, Counter*> AddCounterPerA
                                 .Name("attention_computations_total")
                                 .Help(
                                     "Requests computed, by kernel and by the arithmetic of "
-                                    "attention's matrix products.")
+                                    "attention's matrix products, or of the sums where there are "
+                                    "none.")
                                 .Register(registry);
-  std::map<std::pair<std::string_view, std::string_view>, Counter*> result;
+  std::vector<std::string_view> names = {kElementwise};
   for (const kernels::Implementation* implementation : kernels::AllImplementations()) {
+    names.push_back(implementation->name());
+  }
+  std::map<std::pair<std::string_view, std::string_view>, Counter*> result;
+  for (const std::string_view name : names) {
     for (const std::string_view precision : kReportedPrecisions) {
-      result[{implementation->name(), precision}] =
-          &family.Add({{"implementation", std::string(implementation->name())},
-                       {"precision", std::string(precision)}});
+      result[{name, precision}] = &family.Add(
+          {{"implementation", std::string(name)}, {"precision", std::string(precision)}});
     }
   }
   return result;

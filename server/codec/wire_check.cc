@@ -81,17 +81,25 @@ class WireChecker {
     const bool varints = packed && element_type == WireFormatLite::WIRETYPE_VARINT;
     if (field.message_type() == nullptr && !varints) return Skip(length);
 
-    if (field.is_repeated() && !varints && ++repeated_messages_ > kMaxRepeatedMessages) {
-      return FieldError(path, absl::StrCat("more than ", kMaxRepeatedMessages), "fewer");
-    }
     const auto outer = stream_.PushLimit(length);
     if (varints) {
       while (stream_.BytesUntilLimit() > 0) ATTENTION_RETURN_IF_ERROR(CheckVarint(field, path));
+    } else if (field.is_repeated()) {
+      ATTENTION_RETURN_IF_ERROR(CheckRepeatedMessage(*field.message_type(), path));
     } else {
       ATTENTION_RETURN_IF_ERROR(CheckMessage(*field.message_type(), path));
     }
     stream_.PopLimit(outer);
     return absl::OkStatus();
+  }
+
+  // No request has a second field of these, so that their number so far is the index.
+  absl::Status CheckRepeatedMessage(const Descriptor& descriptor, const std::string& path) {
+    const int index = repeated_messages_++;
+    if (index == kMaxRepeatedMessages) {
+      return FieldError(path, absl::StrCat("more than ", kMaxRepeatedMessages), "fewer");
+    }
+    return CheckMessage(descriptor, absl::StrCat(path, "[", index, "]"));
   }
 
   absl::Status CheckVarint(const FieldDescriptor& field, const std::string& path) {

@@ -39,8 +39,8 @@ inline constexpr int kRejectionCount = 7;
 struct Computation {
   double seconds = 0;               // on compute threads
   double flops = 0;                 // of projections and attention
-  std::string_view implementation;  // the name of one of kernels::AllImplementations; others, as
-                                    // kElementwise, have no counter of their own
+  std::string_view implementation;  // the name of one of kernels::AllImplementations, or
+                                    // kElementwise
   std::string_view precision;       // one of kReportedPrecisions
 };
 

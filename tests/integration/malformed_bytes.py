@@ -74,8 +74,9 @@ def _with_planted(request, path, planted):
         parent = find(request, ".".join(names[:depth - 1]))
         rest = type(parent)()
         rest.CopyFrom(parent)
-        rest.ClearField(names[depth - 1])
-        number = parent.DESCRIPTOR.fields_by_name[names[depth - 1]].number
+        name = names[depth - 1].partition("[")[0]  # of one repeated message at most
+        rest.ClearField(name)
+        number = parent.DESCRIPTOR.fields_by_name[name].number
         content = rest.SerializeToString() + _field_bytes(
             number, 2, _varint(len(content)) + content)
     return content if names else message + planted
@@ -132,7 +133,7 @@ def _bad_bytes():
                            (INVALID, UNIMPLEMENTED), "")
         for name, odd in (
                 ("field number 0", b"\x00\x01"),
-                ("an endless varint", b"\x18" + b"\xff" * 11),
+                ("an endless varint", _integer_tag(request) + b"\xff" * 11),
                 ("a group", b"\x0b\x0c"),
                 ("the end of a group", b"\x0c"),
                 ("a length beyond the end", b"\x0a\x7f\x00"),
@@ -140,7 +141,7 @@ def _bad_bytes():
                 ("a negative length", b"\x0a" + _varint(-1)),
                 ("a tensor as a number", b"\x08\x01"),
                 ("wire type 6", b"\x0e\x01"),
-                ("a head count beyond 32 bits", _head_count_field(request) + _varint(2**32 + 1)),
+                ("a head count beyond 32 bits", _integer_tag(request) + _varint(2**32 + 1)),
                 ("300 extents", _field_bytes(1, 2, b"\xaf\x02\x12\xac\x02" + b"\x01" * 300))):
             yield Case(f"{method}: {name}", method, odd, (INVALID,), "")
         corrupt = bytearray(payload)
@@ -152,8 +153,10 @@ def _bad_bytes():
                _field_bytes(4, 2, b"\x05\x09" + nan[:4]), (INVALID,), "request")
 
 
-def _head_count_field(request):
-    return _varint(request.DESCRIPTOR.fields_by_name["head_count"].number << 3)
+def _integer_tag(request):
+    """Of the head count, or of a field 1 that is none in requests without."""
+    field = request.DESCRIPTOR.fields_by_name.get("head_count")
+    return _varint((field.number if field else 1) << 3)
 
 
 def _parses(request, payload):

@@ -11,6 +11,7 @@ def cases():
     yield from _bad_embeddings()
     yield from _bad_ready_operands()
     yield from _bad_options()
+    yield from _bad_operators()
     yield from _over_limits()
 
 
@@ -181,6 +182,61 @@ def _bad_options():
         parameters = {each: good[each] for each in good if each != name}
         yield of(f"additive score without {name}", f"options.additive_score.{name}",
                  additive_score=parameters)
+
+
+def _bad_operators():
+    """Of turning rows and of merging states."""
+    def replace(*shape, data_type=F32):
+        return lambda t: t.CopyFrom(tensor(*shape, data_type=data_type))
+
+    for name, place, change, field in (
+            ("no cosines", "", lambda r: r.ClearField("cos"), "cos"),
+            ("no sines", "", lambda r: r.ClearField("sin"), "sin"),
+            ("tables for each row, too", "cos", replace(1, 3, 2), "cos.shape"),
+            ("no positions for the tables", "", lambda r: r.ClearField("position_ids"), "cos"),
+            ("too narrow a table", "cos", replace(2, 1), "cos.shape[1]"),
+            ("fewer sines than cosines", "sin", replace(1, 2), "sin.shape[0]"),
+            ("another type", "sin", replace(2, 2, data_type=F64), "sin.data_type"),
+            ("a position beyond the tables", "position_ids",
+             lambda t: t.CopyFrom(to_tensor([[0, 1, 2]], INT64)), "position_ids"),
+            ("a position below 0", "position_ids",
+             lambda t: t.CopyFrom(to_tensor([[0, -1, 1]], INT32)), "position_ids"),
+            ("positions of another length", "position_ids", replace(1, 4, data_type=INT32),
+             "position_ids.shape[1]"),
+            ("positions that are no integers", "position_ids", replace(1, 3), "position_ids"),
+            ("an odd width", "", set_fields(rotary_width=3), "rotary_width"),
+            ("too great a width", "", set_fields(rotary_width=6), "rotary_width"),
+            ("a negative width", "", set_fields(rotary_width=-2), "rotary_width"),
+            ("another head count", "", set_fields(head_count=3), "head_count"),
+            ("an input of rank 2", "input", replace(3, 4), "input.shape"),
+            ("packed heads that are not counted", "",
+             lambda r: (r.input.CopyFrom(tensor(1, 3, 8)), r.ClearField("head_count")),
+             "head_count")):
+        request = changed(valid_requests()["ApplyRotaryEmbedding"], place, change)
+        yield case(name, "ApplyRotaryEmbedding", request, field)
+
+    def with_another(output, log_sum_exp):
+        return lambda r: r.states.add(output=output, log_sum_exp=log_sum_exp)
+
+    for name, change, field in (
+            ("no states", lambda r: r.ClearField("states"), "states"),
+            ("too many states", lambda r: r.states.extend([r.states[0]] * 1024), "states"),
+            ("no output", lambda r: r.states[0].ClearField("output"), "states[0].output"),
+            ("no log-sum-exp", lambda r: r.states[0].ClearField("log_sum_exp"),
+             "states[0].log_sum_exp"),
+            ("an empty state", lambda r: r.states.add(), "states[1].output"),
+            ("another type", with_another(tensor(2, 3, 4, data_type=F16), tensor(2, 3)),
+             "states[1].output.data_type"),
+            ("another shape", with_another(tensor(2, 3, 5), tensor(2, 3)),
+             "states[1].output.shape[2]"),
+            ("another rank", with_another(tensor(1, 2, 3, 4), tensor(1, 2, 3)),
+             "states[1].output.shape"),
+            ("a log-sum-exp in F16", with_another(tensor(2, 3, 4), tensor(2, 3, data_type=F16)),
+             "states[1].log_sum_exp.data_type"),
+            ("a log-sum-exp of another shape", with_another(tensor(2, 3, 4), tensor(2, 4)),
+             "states[1].log_sum_exp.shape[1]")):
+        request = changed(valid_requests()["MergeAttentionStates"], "", change)
+        yield case(name, "MergeAttentionStates", request, field)
 
 
 def _over_limits():

@@ -69,6 +69,11 @@ def valid_requests():
             query=tensor(1, 4, 2, 4), key=tensor(1, 2, 3, 4), value=tensor(1, 2, 3, 4),
             options={"normalization": options_pb2.NORMALIZATION_NONE,
                      "multiplicative_mask": tensor(2, 3)}),
+        "ApplyRotaryEmbedding": service.ApplyRotaryEmbeddingRequest(
+            input=tensor(1, 2, 3, 4), cos=tensor(2, 2), sin=tensor(2, 2),
+            position_ids=tensor(1, 3, data_type=INT32), head_count=2),
+        "MergeAttentionStates": service.MergeAttentionStatesRequest(
+            states=[{"output": tensor(2, 3, 4), "log_sum_exp": tensor(2, 3)}]),
     }
 
 
@@ -76,13 +81,22 @@ def walk(message, path=""):
     """Yields (path, message) for every message that is set, the request itself first."""
     yield path, message
     for field, content in message.ListFields():
-        if field.type == field.TYPE_MESSAGE:
-            yield from walk(content, f"{path}.{field.name}" if path else field.name)
+        if field.type != field.TYPE_MESSAGE:
+            continue
+        place = f"{path}.{field.name}" if path else field.name
+        if field.label == field.LABEL_REPEATED:
+            for index, each in enumerate(content):
+                yield from walk(each, f"{place}[{index}]")
+        else:
+            yield from walk(content, place)
 
 
 def find(request, path):
     for name in path.split(".") if path else ():
+        name, _, index = name.partition("[")
         request = getattr(request, name)
+        if index:
+            request = request[int(index.rstrip("]"))]
     return request
 
 
