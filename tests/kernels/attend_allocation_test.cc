@@ -37,6 +37,10 @@ std::vector<ProblemRecipe> Recipes(DataType type) {
   recipe.options.scores = kernels::ScoresOutput::kNone;
   recipe.query_count = 3;  // decoding
   recipes.push_back(recipe);
+  recipe.rotary = kernels::RotaryEmbedding{.width = 32};
+  recipes.push_back(recipe);
+  recipe.query_count = 150;
+  recipes.push_back(recipe);
   return recipes;
 }
 

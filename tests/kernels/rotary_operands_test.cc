@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "kernels/attend.h"
 #include "kernels/rotary_embedding.h"
+#include "tests/support/matches_reference.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_problem.h"
 #include "tests/support/thread_executor.h"
@@ -71,6 +72,50 @@ TEST(AttendWithRotaryTest, GivesTheBitsOfAttentionOverTurnedQueriesAndKeys) {
       ASSERT_THAT(Attend(problem.View(), recipe.options, plain.View()), IsOk()) << recipe;
       EXPECT_FALSE(got.SameBitsAs(plain)) << recipe;
     }
+  }
+}
+
+TEST(AttendWithRotaryTest, AgreesWithTheOracle) {
+  for (ProblemRecipe recipe : Recipes()) {
+    recipe.causal_offset.reset();
+    recipe.query_offset = 25;
+    recipe.query_offsets = true;
+    recipe.key_lengths = true;
+    recipe.layout = Layout::kSequenceFirst;
+    recipe.statistics = StatisticsRecipe::All(3);
+    for (const RotaryEmbedding& rotary :
+         {RotaryEmbedding{}, RotaryEmbedding{.interleaved = true},
+          RotaryEmbedding{.width = 10, .base = 50, .position_scale = 0.25}}) {
+      recipe.rotary = rotary;
+      const TestProblem problem(recipe);
+      EXPECT_TRUE(MatchesReference(problem, MustAttend(problem))) << recipe;
+    }
+  }
+}
+
+// A turn changes no length, and a score depends on the distance alone: shifting queries and keys
+// together changes nothing but roundings.
+TEST(AttendWithRotaryTest, DependsOnDistancesAlone) {
+  ProblemRecipe recipe = Recipes()[7];  // F64
+  recipe.causal_offset.reset();
+  TestProblem problem(recipe);
+  const RotaryEmbedding rotary = {.base = 100};
+  const TestTensor key_shifted = Rotated(problem.key, rotary, 1000);
+  const TestTensor query_shifted = Rotated(problem.query, rotary, 1010);
+  AttentionProblem shifted = problem.View();
+  shifted.query = query_shifted.view();
+  shifted.key = key_shifted.view();
+  TestOutputs want(recipe);
+  ASSERT_THAT(Attend(shifted, recipe.options, want.View()), IsOk());
+  AttentionProblem inside = problem.View();
+  inside.rotary = rotary;
+  inside.query_offset = 10;
+  TestOutputs got(recipe);
+  ASSERT_THAT(Attend(inside, recipe.options, got.View()), IsOk());
+  const std::vector<double> want_values = want.output.Values();
+  const std::vector<double> got_values = got.output.Values();
+  for (size_t i = 0; i < want_values.size(); ++i) {
+    EXPECT_NEAR(got_values[i], want_values[i], 0x1p-40);  // angles of 1010 are off by 2^-49
   }
 }
 
