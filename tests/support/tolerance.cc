@@ -89,16 +89,16 @@ class Derivation {
 
     const bool none = options_.normalization == Normalization::kNone;
     std::vector<double> weight_errors;
-    std::vector<double> relative_errors;  // of the weights before head factors
+    std::vector<double> relative_errors;  // of weights that nothing has rounded yet
     for (size_t pair = 0; pair < errors.raw.size(); ++pair) {
       const double weight = std::abs(Finite(reference_.weights[first_pair_ + pair]));
       // The exponential turns absolute errors of the score and of the maximum into relative ones.
-      relative_errors.push_back(
-          precision_.weight + precision_.arithmetic * (1.0 + errors.masked[pair] + largest_score));
+      relative_errors.push_back(precision_.arithmetic *
+                                (2.0 + errors.masked[pair] + largest_score));
       const double error =
           none ? at_head(problem_.head_factors, 1.0) * precision_.arithmetic * errors.masked[pair] +
                      precision_.weight * weight
-               : weight * relative_errors[pair];
+               : weight * (precision_.weight + relative_errors[pair]);
       weight_errors.push_back(error);
       tolerance_.weights.push_back(2.0 * naive_weight + roundings_ * error +
                                    2.0 * precision_.result * weight + precision_.underflow);
@@ -135,7 +135,8 @@ class Derivation {
     }
   }
 
-  // `relative_errors` are those of the weights. Statistics are not rounded to the operands' type.
+  // `relative_errors` are those of the weights. Neither these nor statistics are rounded to the
+  // type of the operands.
   void DeriveStatistics(const std::vector<double>& relative_errors) {
     const auto naive_error = [&](std::vector<double> ReferenceResult::* statistic, size_t first,
                                  size_t count) {
