@@ -215,9 +215,6 @@ class RaggedTest(BatchesTestCase):
             tensor = getattr(request, name)
             part = to_tensor(to_array(tensor)[begin:end], tensor.data_type)
             getattr(one, name).CopyFrom(part)
-        if request.options.HasField("key_lengths"):
-            length = to_array(request.options.key_lengths)[sequence:sequence + 1]
-            one.options.key_lengths.CopyFrom(to_tensor(length, INT32))
         return one, rows
 
     def check_alone(self, request, axes):
@@ -243,6 +240,52 @@ class RaggedTest(BatchesTestCase):
                 self.check_alone(
                     self.request(lengths, data_type=data_type, causal={"alignment": BOTTOM_RIGHT}),
                     {"output": ("query", 0)})
+
+    STATISTICS = {
+        "return_log_sum_exp": True, "return_entropy": True, "return_maximum_weight": True,
+        "return_key_mass": True, "return_top_weights": 3}
+    STATISTIC_AXES = {
+        "output": ("query", 0), "log_sum_exp": ("query", 1), "entropy": ("query", 1),
+        "maximum_weight": ("query", 1), "key_mass": ("key", 1), "top_weights": ("query", 1),
+        "top_keys": ("query", 1)}
+
+    def test_statistics_are_those_of_each_sequence_arranged_by_head(self):
+        for name, data_type in TYPES.items():
+            with self.subTest(type=name):
+                self.check_alone(
+                    self.request(
+                        data_type=data_type, causal={"alignment": BOTTOM_RIGHT},
+                        **self.STATISTICS),
+                    self.STATISTIC_AXES)
+
+    def test_every_option_that_has_no_batch_axis(self):
+        per_head = self.tensor(HEADS)
+        positive = to_tensor(1 + self.random.random(HEADS))
+        bottom_right = {"alignment": BOTTOM_RIGHT}
+        for name, options in {
+                "window": {"window": {"left": 3, "right": 2}, "query_positions": bottom_right},
+                "sinks": {"sinks": per_head},
+                "alibi": {"alibi": {"slopes": per_head}, "query_positions": bottom_right},
+                "buckets": {"relative_position_bias": {"table": self.tensor(8, HEADS)},
+                            "query_positions": bottom_right},
+                "rotary": {"rotary_embedding": {"base": 500}, "query_positions": bottom_right},
+                "softcap": {"softcap": 2.0},
+                "head_mask": {"head_mask": per_head},
+                "temperature": {"temperature": positive},
+                "uniform": {"fully_masked": options_pb2.FULLY_MASKED_POLICY_UNIFORM},
+                "general": {"general_score": {"weight": self.tensor(KEY_WIDTH, KEY_WIDTH)}},
+                "over queries": {
+                    "normalization": options_pb2.NORMALIZATION_SOFTMAX_OVER_QUERIES},
+                "prefixes": {
+                    "causal": bottom_right,
+                    "prefix_lengths": to_tensor([keys // 2 for _, keys in self.LENGTHS], INT64)},
+                "float64": {"softmax_type": F64},
+                "bf16": {"precision": options_pb2.PRECISION_BF16}}.items():
+            with self.subTest(name):
+                self.check(self.request(scale=0.5, **options))
+                if name not in ("general", "over queries", "prefixes"):
+                    self.check_alone(
+                        self.request(**options, **self.STATISTICS), self.STATISTIC_AXES)
 
     def test_a_thousand_short_sequences(self):
         counts = self.random.integers(1, 12, 1000)

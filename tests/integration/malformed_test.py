@@ -6,6 +6,7 @@ import unittest
 import grpc
 import numpy
 
+import malformed_batches
 import malformed_bytes
 import malformed_options
 import malformed_values
@@ -26,7 +27,8 @@ class MalformedTest(unittest.TestCase):
     def setUpClass(cls):
         cls.server = ServerProcess()
         cls.cases = [
-            *malformed_bytes.cases(), *malformed_values.cases(), *malformed_options.cases()]
+            *malformed_bytes.cases(), *malformed_values.cases(), *malformed_options.cases(),
+            *malformed_batches.cases()]
 
     @classmethod
     def tearDownClass(cls):
