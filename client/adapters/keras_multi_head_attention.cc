@@ -107,8 +107,11 @@ absl::Status AddMasks(const KerasMultiHeadAttention& layer, const KerasMultiHead
     if (!options.causal)
       options.query_positions = QueryPositions{.alignment = Causal::Alignment::kTopLeft};
   }
-  if (options.boolean_mask || options.causal || options.window)
-    options.fully_masked = layer.fully_masked;
+  if (options.boolean_mask || options.causal || options.window) {
+    const FullyMaskedPolicy of_keras =
+        call.return_attention_scores ? FullyMaskedPolicy::kZeros : FullyMaskedPolicy::kUniform;
+    options.fully_masked = layer.fully_masked.value_or(of_keras);
+  }
   return absl::OkStatus();
 }
 

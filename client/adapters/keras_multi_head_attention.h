@@ -1,11 +1,11 @@
-// keras.layers.MultiHeadAttention and keras.layers.GroupedQueryAttention as calls of attention.v1's
+// keras.layers.MultiHeadAttention and keras.layers.GroupQueryAttention as calls of attention.v1's
 // MultiHeadAttention.
 //
 //   Keras                                    here becomes
 //   query kernel [dim, heads, key_dim]       projections.query.weight [dim, heads * key_dim]: the
 //     and bias [heads, key_dim]              same numbers in the same order
 //   key, value kernels and biases            projections.key, value; their head count, smaller in
-//                                            GroupedQueryAttention, is key_value_head_count
+//                                            GroupQueryAttention, is key_value_head_count
 //   output kernel [heads, value_dim, width]  projections.output [heads * value_dim, width]
 //     and bias [width]
 //   scale 1 / sqrt(key_dim)                  the default
@@ -17,9 +17,9 @@
 //   use_causal_mask                          causal, top-left
 //   sliding_window=W: |i - j| < W            window of W - 1 to both sides, top-left
 //   return_attention_scores                  return_weights: [B, heads, T, S]
-//   a query that sees no key                 fully_masked uniform, which is what Keras's own path
-//                                            comes to; where it hands over to its backend (no
-//                                            scores asked for), the backend decides: choose
+//   a query that sees no key                 fully_masked uniform, or zeros where the scores are
+//                                            returned, which is what Keras 3.15 does; choose where
+//                                            another version or backend does otherwise
 //
 // attention_axes is the one default axis, dropout is 0, and layers with use_gate are not covered:
 // the gate multiplies what is between attention and the output projection. Source:
@@ -49,7 +49,7 @@ struct KerasMultiHeadAttention {
   KerasProjection value = {};
   KerasProjection output = {};
   std::optional<int64_t> sliding_window = {};
-  FullyMaskedPolicy fully_masked = FullyMaskedPolicy::kUniform;
+  std::optional<FullyMaskedPolicy> fully_masked = {};  // absent: as Keras 3.15
 };
 
 // The arguments of call(), with Keras's defaults.

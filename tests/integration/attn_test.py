@@ -1,19 +1,14 @@
 """The command-line client as people and scripts use it, against a real server."""
 
 import json
-import os
 import pathlib
 import socket
-import subprocess
-import tempfile
 import unittest
 
 import numpy
 
-from server_process import ServerProcess, clean_environment
-
-ATTN_BINARY = os.environ["TEST_ATTN_BINARY"]
-OK, SERVER_ERROR, USAGE_ERROR, EXAMPLE_DIFFERS = 0, 1, 2, 3
+from attn_case import (
+    OK, SERVER_ERROR, USAGE_ERROR, AttnTestCase, attn, server_address, start_server, stop_server)
 
 WORDS = numpy.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 EXAMPLES = (
@@ -24,21 +19,11 @@ EXAMPLES = (
 
 
 def setUpModule():
-    global server
-    server = ServerProcess()
+    start_server()
 
 
 def tearDownModule():
-    code = server.stop()
-    assert code == 0, f"the server ended with {code}:\n{server.log}"
-
-
-def attn(*arguments, stdin=b"", address=None, environment=None):
-    """Runs attn against the module's server."""
-    variables = {"ATTN_SERVER": address or server.grpc_address} | (environment or {})
-    return subprocess.run(
-        [ATTN_BINARY, *arguments], input=stdin, capture_output=True, timeout=300, check=False,
-        env=clean_environment(**variables))
+    stop_server()
 
 
 def attend(query, key, value, visible=None, scale=None):
@@ -46,44 +31,6 @@ def attend(query, key, value, visible=None, scale=None):
     powers = numpy.exp(scores) * (1.0 if visible is None else visible)
     weights = powers / powers.sum(axis=1, keepdims=True)
     return weights @ value, weights
-
-
-class AttnTestCase(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def write(self, name, array):
-        """Writes the array as its name's ending says and returns the path."""
-        path = self.folder / name
-        if path.suffix == ".npy":
-            numpy.save(path, array)
-        elif path.suffix == ".csv":
-            path.write_text("\n".join(",".join(map(str, row)) for row in array) + "\n")
-        else:
-            path.write_text(json.dumps(array.tolist()))
-        return str(path)
-
-    def succeed(self, *arguments, **how):
-        """Runs attn, expects success, and returns what it printed."""
-        finished = attn(*arguments, **how)
-        self.assertEqual(finished.returncode, OK, finished.stderr.decode())
-        self.assertEqual(finished.stderr, b"")
-        return finished.stdout
-
-    def succeed_json(self, *arguments, **how):
-        answer = json.loads(self.succeed(*arguments, "--output", "json", **how))
-        return {name: numpy.array(answer[name]) for name in answer if name != "execution"}
-
-    def check_error(self, finished, code, *words):
-        self.assertEqual(finished.returncode, code, finished.stderr.decode())
-        self.assertEqual(finished.stdout, b"")
-        text = finished.stderr.decode()
-        self.assertEqual(text.count("\n"), 1, text)
-        self.assertTrue(text.endswith("\n"))
-        for word in words:
-            self.assertIn(word, text)
 
 
 class AttentionCommandsTest(AttnTestCase):
@@ -183,12 +130,12 @@ class ServerCommandsTest(AttnTestCase):
         self.assertEqual(self.succeed("health"), b"SERVING\n")
         self.assertIn(info["version"], self.succeed("version").decode())
         self.assertIn(
-            "server", self.succeed("version", "--server", server.grpc_address).decode())
+            "server", self.succeed("version", "--server", server_address()).decode())
 
     def test_help_of_every_command(self):
         self.assertIn(b"sdpa", self.succeed("--help"))
-        for command in ("self", "masked", "multi-head", "cross", "sdpa", "examples", "example",
-                        "info", "health", "version"):
+        for command in ("self", "masked", "multi-head", "cross", "sdpa", "rotary", "merge",
+                        "examples", "example", "info", "health", "version"):
             self.assertIn(b"Example", self.succeed(command, "--help"), command)
 
 

@@ -21,7 +21,7 @@ TensorRef Numbers(Shape shape) {
   return {std::span(kNumbers).first(static_cast<size_t>(count)), std::move(shape)};
 }
 
-// Four query heads over two key and value heads, as in GroupedQueryAttention; width 1, key_dim 3.
+// Four query heads over two key and value heads, as in GroupQueryAttention; width 1, key_dim 3.
 KerasMultiHeadAttention Grouped() {
   return {.query = {.kernel = Numbers({1, 4, 3}), .bias = Numbers({4, 3})},
           .key = {.kernel = Numbers({1, 2, 3}), .bias = {}},
@@ -84,6 +84,9 @@ TEST(KerasMultiHeadAttentionTest, AllMasksAreAnded) {
   const auto all = KerasRequest(Grouped(), call).value();
   EXPECT_THAT(all.request.options.boolean_mask->shape(), ElementsAre(1, 1, 2, 3));
   EXPECT_THAT(ToDoubles(*all.request.options.boolean_mask), ElementsAre(1, 0, 0, 0, 0, 0));
+  call.return_attention_scores = true;
+  EXPECT_EQ(KerasRequest(Grouped(), call).value().request.options.fully_masked,
+            FullyMaskedPolicy::kZeros);
 }
 
 TEST(KerasMultiHeadAttentionTest, CausalityAndWindowsStandTopLeft) {
@@ -108,7 +111,8 @@ TEST(KerasMultiHeadAttentionTest, TheAnswerKeepsTheScoresOfEachHead) {
   v1::AttentionResponse response;
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
       R"(output { shape: [1, 2, 1] floats: [1, 2] }
-         weights { shape: [1, 4, 2, 3] floats: [1,2,3,4,5,6,1,2,3,4,5,6,1,2,3,4,5,6,1,2,3,4,5,6] })",
+         weights { shape: [1, 4, 2, 3] floats: [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6,
+                                                 1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6] })",
       &response));
   service.AnswerWith(response);
   KerasMultiHeadCall call = Call();
