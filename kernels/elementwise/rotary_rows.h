@@ -23,8 +23,8 @@ struct TurnRates {
 };
 inline constexpr int kExactRateBits = 21;
 
-// cosines[k], sines[k] = those of position * (high[k] + low[k]) turns, within 2^-49 and then rounded
-// to the array's type.
+// The cosines and sines of position * (high[k] + low[k]) turns, within 2^-49, then rounded to the
+// array's type.
 void TurnsToCosines(int64_t position, const TurnRates& rates, float* cosines, float* sines);
 void TurnsToCosines(int64_t position, const TurnRates& rates, double* cosines, double* sines);
 

@@ -8,10 +8,14 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/attend.h"
+#include "kernels/reference/reference_attention.h"
 #include "tests/support/random.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/test_problem.h"
 #include "tests/support/test_tensor.h"
 #include "tests/support/thread_executor.h"
+#include "tests/support/tolerance.h"
 
 namespace attention::test {
 namespace {
@@ -143,6 +147,56 @@ TEST(MergeAttentionStatesTest, GivesWhatAttentionOverAllKeysGives) {
         EXPECT_NEAR(merged.log_sum_exp.At(0, 0, 0, 0), whole.log_sum_exp.At(0, 0, 0, 0),
                     2 * log_roundoff + 0x1p-50)
             << Name(type) << " " << shard_count;
+      }
+    }
+  }
+}
+
+// The keys [begin, end) of a problem.
+kernels::AttentionProblem ShardOf(const kernels::AttentionProblem& whole, int64_t begin,
+                                  int64_t end) {
+  kernels::AttentionProblem shard = whole;
+  for (kernels::TensorView* view : {&shard.key, &shard.value}) {
+    view->data = RowAddress(*view, 0, 0, begin);
+    view->extents[2] = end - begin;
+  }
+  if (begin > 0) shard.sinks = {};  // a sink belongs to one of the states
+  return shard;
+}
+
+TEST(MergeAttentionStatesTest, JoinsShardsOfAttendWithinTheBoundOfTheWhole) {
+  for (const DataType type : kTypes) {
+    for (const int64_t query_count : {2, 40}) {  // decoding and tiles
+      ProblemRecipe recipe;
+      recipe.type = type;
+      recipe.batch = 2;
+      recipe.query_head_count = 4;
+      recipe.key_value_head_count = 2;
+      recipe.query_count = query_count;
+      recipe.key_count = 300;
+      recipe.key_width = 32;
+      recipe.value_width = 24;
+      recipe.sinks = true;
+      const TestProblem problem(recipe);
+      const kernels::AttentionProblem whole = problem.View();
+      const kernels::ReferenceResult reference = ReferenceAttention(whole, recipe.options);
+      const Tolerance tolerance = DeriveTolerance(whole, recipe.options, reference);
+      for (int64_t shard_count = 2; shard_count <= 8; ++shard_count) {
+        std::vector<TestState> states;
+        for (int64_t s = 0; s < shard_count; ++s) {
+          const auto shard = ShardOf(whole, s * 300 / shard_count, (s + 1) * 300 / shard_count);
+          TestState& state = states.emplace_back(type, Extents{2, 4, query_count, 24});
+          kernels::AttentionOutputs outputs;
+          outputs.output = state.output.mutable_view();
+          outputs.log_sum_exp = state.log_sum_exp.mutable_view();
+          ASSERT_THAT(Attend(shard, recipe.options, outputs), IsOk());
+        }
+        const TestState merged = Merge(states);
+        EXPECT_TRUE(IsWithin(merged.output.Values(), reference.output, tolerance.output))
+            << recipe << " " << shard_count;
+        EXPECT_TRUE(
+            IsWithin(merged.log_sum_exp.Values(), reference.log_sum_exp, tolerance.log_sum_exp))
+            << recipe << " " << shard_count;
       }
     }
   }
