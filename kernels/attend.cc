@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/fused/relative_bias_table.h"
 #include "kernels/implementation.h"
 #include "kernels/rotary_operands.h"
 #include "kernels/visibility.h"
@@ -19,6 +20,20 @@ const Implementation* Choose(const AttentionProblem& problem, const AttentionOpt
     }
   }
   return nullptr;
+}
+
+// What is made once for a call: biases of all distances, keys of segments, sums of weights.
+double TableBytes(const AttentionProblem& problem, const AttentionOutputs& outputs) {
+  const auto rows = static_cast<double>(problem.query.extents[0]);
+  const auto heads = static_cast<double>(problem.query.extents[1]);
+  const auto queries = static_cast<double>(problem.query.extents[2]);
+  const auto keys = static_cast<double>(problem.key.extents[2]);
+  double bytes = RelativeBiasTable::MaxBytes(problem);
+  if (!problem.query_segments.empty()) {
+    bytes += rows * queries * sizeof(KeyRange) + keys * 3 * sizeof(int64_t);
+  }
+  if (outputs.key_mass.present()) bytes += rows * heads * keys * sizeof(int64_t);
+  return bytes;
 }
 
 }  // namespace
@@ -51,9 +66,10 @@ double EstimateFlops(const AttentionProblem& problem) {
   return 2 * pairs * static_cast<double>(query[1]) * widths;
 }
 
-double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptions& options) {
-  const double rotated_bytes = RotatedBytes(problem);
-  if (problem.query.type == DataType::kF64) return rotated_bytes;  // the rest is read in place
+double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptions& options,
+                           const AttentionOutputs& outputs) {
+  const double other_bytes = RotatedBytes(problem) + TableBytes(problem, outputs);
+  if (problem.query.type == DataType::kF64) return other_bytes;  // the rest is read in place
   // Of a number: three parts of two bytes, or f32 where the processor has no BF16 products.
   const bool splits = problem.query.type == DataType::kF32 && options.precision != Precision::kF32;
   const double number_bytes = splits ? 6 : 4;
@@ -67,9 +83,9 @@ double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptio
   const double widths =
       kSpread * (static_cast<double>(problem.key.extents[3]) + (splits ? 31 : 1)) +
       static_cast<double>(problem.value.extents[3]) + 15;
-  return rotated_bytes + static_cast<double>(problem.key.extents[0]) *
-                             static_cast<double>(problem.key.extents[1]) * padded_keys * widths *
-                             number_bytes;
+  return other_bytes + static_cast<double>(problem.key.extents[0]) *
+                           static_cast<double>(problem.key.extents[1]) * padded_keys * widths *
+                           number_bytes;
 }
 
 bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options,

@@ -15,6 +15,7 @@ double SumOfClamped(double offset, double low, double high, double count) {
 
 }  // namespace
 
+// Exact as long as positions and windows are; beyond 2^53 they are rounded.
 double CountVisiblePairs(const AttentionProblem& problem, int64_t batch) {
   const auto entry = static_cast<size_t>(batch);
   const auto query_count = static_cast<double>(problem.query.extents[2]);

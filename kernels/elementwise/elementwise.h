@@ -45,17 +45,29 @@ void ScaleFromF32(const float* source, float factor, int64_t count, DataType typ
 
 [[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);
 
+// What becomes of scores as the softmax reads them: multiplied, capped if softcap > 0 (the
+// multiplier then divides by it), and biased unless `biases` is null. See ScoreTransform.
+struct SoftmaxTransform {
+  float multiplier;
+  float softcap;
+  // For each row the bias of column 0. Columns that are hidden are read, too, up to the end of
+  // their vector, but do not matter.
+  const float* const* biases;
+};
+
 // A block of scores of some queries over consecutive keys, and the running softmax of those
 // queries. Arrays have an element for each row.
 struct SoftmaxBlock {
   float* scores;                  // [row_count, column_count]
   int64_t score_stride_elements;  // >= column_count
   int64_t row_count;
+  int64_t first_row;              // of `transform`'s arrays
   int64_t column_count;           // a multiple of kColumnMultiple
   const int32_t* visible_begins;  // columns before it are hidden
   const int32_t* visible_ends;    // columns at and after it are; 0 <= begin <= end <= column_count
   const int32_t* likely_maxima;   // columns where a large score may be looked for, in [begin, end)
                                   // unless that is empty; null: the first ones
+  const SoftmaxTransform* transform;  // null: scores are read as they are
   const float* exponent_scales;   // > 0: what scores are multiplied by to become exponents of 2
   float* references;  // what is subtracted from a row's scores; -infinity at first
   float* sums;        // the running sum of weights; 0 at first
@@ -72,6 +84,7 @@ struct SoftmaxBlock {
     rows.visible_begins += first;
     rows.visible_ends += first;
     if (likely_maxima != nullptr) rows.likely_maxima += first;
+    rows.first_row += first;
     rows.exponent_scales += first;
     rows.references += first;
     rows.sums += first;

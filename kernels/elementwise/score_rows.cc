@@ -9,7 +9,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 //
 #include "hwy/highway.h"
-#include "kernels/elementwise/tanh-inl.h"
+#include "kernels/elementwise/score_transform-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
@@ -28,12 +28,12 @@ HWY_INLINE FloatVector Transform(const ScoreTransform& transform, FloatVector sc
                                  const Load& load, const LoadBytes& load_bytes) {
   const FloatTag d;
   const auto hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
-  score = hn::Mul(score, hn::Set(d, transform.multiplier));
-  if constexpr ((kParts & kSoftcap) != 0) {
-    score = hn::Mul(Tanh(d, score), hn::Set(d, transform.softcap));
-  }
+  const Transformation<(kParts & kSoftcap) != 0, (kParts & kRelativeBias) != 0> transformation(
+      transform.multiplier, transform.softcap);
   if constexpr ((kParts & kRelativeBias) != 0) {
-    score = hn::Add(score, load(transform.relative_bias + column));
+    score = transformation.Of(score, load(transform.relative_bias + column));
+  } else {
+    score = transformation.Of(score);
   }
   if constexpr ((kParts & kAdditive) != 0) {
     const auto bias = load(transform.additive + column);

@@ -7,11 +7,14 @@
 #define ATTENTION_KERNELS_ELEMENTWISE_SOFTMAX_INL_H_
 #endif
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "hwy/highway.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/exp2-inl.h"
+#include "kernels/elementwise/score_transform-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
@@ -35,6 +38,43 @@ HWY_INLINE float MaximumOfRow(const float* row, int64_t count) {
   if (column < count) maximum0 = hn::Max(hn::LoadU(d, row + column), maximum0);
   return hn::ReduceMax(d, hn::Max(maximum0, maximum1));
 }
+
+// Transforms columns [begin, end) in place, whole vectors.
+template <class Kind>
+HWY_INLINE void TransformColumns(const RowSource<Kind>& source, int64_t begin, int64_t end,
+                                 float* scores) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t column = begin; column < end; column += lanes) {
+    hn::StoreU(source.At(scores, column), d, scores + column);
+  }
+}
+
+// The columns of a row that are weighed: groups of kGroup columns, [first, padded). Those of
+// [inner_begin, inner_end) are visible throughout; what is hidden of the others has been made
+// -infinity, and they have been transformed.
+template <int64_t kGroup>
+struct WeighedColumns {
+  int64_t first;
+  int64_t padded;
+  int64_t inner_begin;
+  int64_t inner_end;
+
+  template <class Kind>
+  HWY_INLINE WeighedColumns(const RowSource<Kind>& source, int64_t begin, int64_t end,
+                            float* scores)
+      : first(begin / kGroup * kGroup), padded(RoundUp(end, kGroup)) {
+    constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+    inner_begin = begin == first ? first : first + kGroup;
+    inner_end = std::max(inner_begin, end == padded ? padded : padded - kGroup);
+    if constexpr (Kind::kChanges) {
+      TransformColumns(source, first, inner_begin, scores);
+      TransformColumns(source, inner_end, padded, scores);
+    }
+    std::fill(scores + first, scores + begin, kMinusInfinity);
+    std::fill(scores + end, scores + padded, kMinusInfinity);
+  }
+};
 
 // What turns scores of a row into exponents of 2.
 struct Exponents {
@@ -66,6 +106,31 @@ HWY_INLINE void ScaleRow(float* row, int64_t count, float factor) {
   for (; column < count; ++column) row[column] *= factor;
 }
 
+// Calls softmax(source, row) for each row of a block.
+template <class Kind, class Softmax>
+HWY_INLINE void ForRows(const SoftmaxBlock& block, const Kind& kind, const Softmax& softmax) {
+  for (int64_t row = 0; row < block.row_count; ++row) {
+    const float* biases =
+        Kind::kReadsBias ? block.transform->biases[block.first_row + row] : nullptr;
+    softmax(RowSource<Kind>{kind, biases}, row);
+  }
+}
+template <class Softmax>
+HWY_INLINE void ForSources(const SoftmaxBlock& block, const Softmax& softmax) {
+  if (block.transform == nullptr) return ForRows(block, NoTransformation(), softmax);
+  const float multiplier = block.transform->multiplier;
+  const float softcap = block.transform->softcap;
+  const bool biased = block.transform->biases != nullptr;
+  if (softcap > 0 && biased) {
+    return ForRows(block, Transformation<true, true>(multiplier, softcap), softmax);
+  }
+  if (softcap > 0) {
+    return ForRows(block, Transformation<true, false>(multiplier, softcap), softmax);
+  }
+  if (biased) return ForRows(block, Transformation<false, true>(multiplier, softcap), softmax);
+  ForRows(block, Transformation<false, false>(multiplier, softcap), softmax);
+}
+
 // Takes weights relative to `reference`, whose sum is `sum`, into the running softmax of a row.
 HWY_INLINE void AddWeights(const SoftmaxBlock& block, int64_t row, float reference, float sum) {
   const float old_reference = block.references[row];
@@ -78,7 +143,8 @@ HWY_INLINE void AddWeights(const SoftmaxBlock& block, int64_t row, float referen
     block.sums[row] += sum;
     return;
   }
-  const float rescale = std::exp2((old_reference - reference) * block.exponent_scales[row]);
+  const float exponent = (old_reference - reference) * block.exponent_scales[row];
+  const float rescale = exponent < kLeastExponent ? 0.0f : std::exp2(exponent);
   block.sums[row] = block.sums[row] * rescale + sum;
   ScaleRow(block.outputs + row * block.output_stride_elements, block.output_count, rescale);
 }

@@ -36,7 +36,38 @@ HWY_INLINE float WeighRow(float* row, int64_t count, const Exponents& exponents)
   return hn::ReduceSum(d, hn::Add(sum0, sum1));
 }
 
-HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row) {
+// Transforms columns [begin, end) in place; their maximum, or `maximum` if that is greater.
+template <class Kind>
+HWY_INLINE float TransformedMaximum(const RowSource<Kind>& source, int64_t begin, int64_t end,
+                                    float* scores) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto maximum = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (int64_t column = begin; column < end; column += lanes) {
+    const auto score = source.At(scores, column);
+    hn::StoreU(score, d, scores + column);
+    maximum = hn::Max(score, maximum);
+  }
+  return hn::ReduceMax(d, maximum);
+}
+
+template <class Kind>
+HWY_INLINE float MaximumOf(const RowSource<Kind>& source,
+                           const WeighedColumns<kColumnMultiple>& columns, float* scores) {
+  if constexpr (Kind::kChanges) {
+    const float inner =
+        TransformedMaximum(source, columns.inner_begin, columns.inner_end, scores);
+    const float before =
+        MaximumOfRow(scores + columns.first, columns.inner_begin - columns.first);
+    const float after =
+        MaximumOfRow(scores + columns.inner_end, columns.padded - columns.inner_end);
+    return std::max({inner, before, after});
+  }
+  return MaximumOfRow(scores + columns.first, columns.padded - columns.first);
+}
+
+template <class Kind>
+HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
   const int64_t begin = block.visible_begins[row];
   const int64_t end = block.visible_ends[row];
@@ -45,12 +76,8 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row) {
     std::fill_n(scores, block.column_count, 0.0f);
     return;
   }
-  const int64_t first = begin / kColumnMultiple * kColumnMultiple;
-  const int64_t padded = RoundUp(end, kColumnMultiple);
-  std::fill(scores + first, scores + begin, kMinusInfinity);
-  std::fill(scores + end, scores + padded, kMinusInfinity);
-  const float maximum =
-      std::max(block.references[row], MaximumOfRow(scores + first, padded - first));
+  const WeighedColumns<kColumnMultiple> columns(source, begin, end, scores);
+  const float maximum = std::max(block.references[row], MaximumOf(source, columns, scores));
   if (maximum == kMinusInfinity) {
     // Only scores of -infinity are visible, and perhaps NaN, which must not be lost.
     if (ContainsNan(scores + begin, end - begin)) {
@@ -59,15 +86,15 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row) {
     std::fill_n(scores, block.column_count, 0.0f);
     return;
   }
-  const float sum =
-      WeighRow(scores + first, padded - first, Exponents(maximum, block.exponent_scales[row]));
-  std::fill(scores, scores + first, 0.0f);
-  std::fill(scores + padded, scores + block.column_count, 0.0f);
+  const float sum = WeighRow(scores + columns.first, columns.padded - columns.first,
+                             Exponents(maximum, block.exponent_scales[row]));
+  std::fill(scores, scores + columns.first, 0.0f);
+  std::fill(scores + columns.padded, scores + block.column_count, 0.0f);
   AddWeights(block, row, maximum, sum);
 }
 
 void SoftmaxToF32Here(const SoftmaxBlock& block) {
-  for (int64_t row = 0; row < block.row_count; ++row) SoftmaxRow(block, row);
+  ForSources(block, [&](const auto& source, int64_t row) { SoftmaxRow(block, row, source); });
 }
 
 }  // namespace attention::kernels::HWY_NAMESPACE

@@ -34,8 +34,6 @@ struct OnePart {
   uint16_t* row;
   FloatVector sums = hn::Zero(FloatTag());
 
-  HWY_INLINE OnePart From(int64_t column) const { return {row + column}; }
-
   // For sums of what is stored, the half unit is part of the polynomial's constant.
   HWY_INLINE FloatVector Exponential(FloatTag d, FloatVector t) const {
     return kExactSums ? Exp2(d, t) : Exp2RoundedToBF16(d, t);
@@ -70,8 +68,6 @@ struct SplitParts {
   uint16_t* row;
   int64_t part_stride;
   FloatVector sums = hn::Zero(FloatTag());
-
-  HWY_INLINE SplitParts From(int64_t column) const { return {row + column, part_stride}; }
 
   HWY_INLINE FloatVector Exponential(FloatTag d, FloatVector t) const { return Exp2(d, t); }
 
@@ -114,21 +110,39 @@ struct FusedExponents {
   }
 };
 
-// Stores the weights of `count` columns; the sum of each lane.
-template <class RowExponents, class Parts>
-HWY_INLINE FloatVector WeighRow(const float* scores, int64_t count, const RowExponents& exponents,
-                                Parts parts) {
+// Stores the weights of columns [begin, end).
+template <class Kind, class RowExponents, class Parts>
+HWY_INLINE void WeighColumns(const float* scores, int64_t begin, int64_t end,
+                             const RowSource<Kind>& source, const RowExponents& exponents,
+                             Parts& parts) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto weigh = [&](const float* columns) {
-    return parts.Exponential(d, exponents.Of(hn::LoadU(d, columns)));
+  const auto weigh = [&](int64_t column) {
+    return parts.Exponential(d, exponents.Of(source.At(scores, column)));
   };
-  for (int64_t column = 0; column < count; column += kPairedColumns) {
+  for (int64_t column = begin; column < end; column += kPairedColumns) {
     for (int64_t lane = 0; lane < kPairDistance; lane += lanes) {
-      const auto low = weigh(scores + column + lane);
-      const auto high = weigh(scores + column + kPairDistance + lane);
+      const auto low = weigh(column + lane);
+      const auto high = weigh(column + kPairDistance + lane);
       parts.Take(d, column + 2 * lane, low, high);
     }
+  }
+}
+
+using Columns = WeighedColumns<kPairedColumns>;
+
+// Stores the weights of a row; the sum of each lane.
+template <class Kind, class RowExponents, class Parts>
+HWY_INLINE FloatVector WeighRow(const float* scores, const Columns& columns,
+                                const RowSource<Kind>& source, const RowExponents& exponents,
+                                Parts parts) {
+  if constexpr (!Kind::kChanges) {
+    WeighColumns(scores, columns.first, columns.padded, source, exponents, parts);
+  } else {
+    const RowSource<NoTransformation> ready;
+    WeighColumns(scores, columns.first, columns.inner_begin, ready, exponents, parts);
+    WeighColumns(scores, columns.inner_begin, columns.inner_end, source, exponents, parts);
+    WeighColumns(scores, columns.inner_end, columns.padded, ready, exponents, parts);
   }
   return parts.sums;
 }
@@ -142,71 +156,82 @@ HWY_INLINE void ZeroWeights(Parts parts, int64_t begin, int64_t end) {
   }
 }
 
-// The columns of a row that are weighed, [first, padded), whole groups of pairs.
-struct WeighedColumns {
-  int64_t first;
-  int64_t padded;
-};
-
-// With the true maximum as the reference, whatever the scores are.
+// With the true maximum as the reference, whatever the scores are. They have been transformed.
 template <class Parts>
-HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row,
-                                    const WeighedColumns& columns, Parts parts) {
+HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, const Columns& columns,
+                                    Parts parts) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-  const float* scores = block.scores + row * block.score_stride_elements + columns.first;
+  const float* scores = block.scores + row * block.score_stride_elements;
   const int64_t count = columns.padded - columns.first;
-  const float maximum = std::max(block.references[row], MaximumOfRow(scores, count));
+  const float maximum =
+      std::max(block.references[row], MaximumOfRow(scores + columns.first, count));
   if (maximum == kMinusInfinity) {
-    if (ContainsNan(scores, count)) block.sums[row] = std::numeric_limits<float>::quiet_NaN();
+    if (ContainsNan(scores + columns.first, count)) {
+      block.sums[row] = std::numeric_limits<float>::quiet_NaN();
+    }
     ZeroWeights(parts, 0, block.column_count);
     return;
   }
   ZeroWeights(parts, 0, columns.first);
-  const auto sums = WeighRow(scores, count, Exponents(maximum, block.exponent_scales[row]),
-                             parts.From(columns.first));
+  const auto sums = WeighRow(scores, columns, RowSource<NoTransformation>(),
+                             Exponents(maximum, block.exponent_scales[row]), parts);
   ZeroWeights(parts, columns.padded, block.column_count);
   AddWeights(block, row, maximum, hn::ReduceSum(FloatTag(), sums));
 }
 
 // What is likely to lie not far below the maximum: a new row guesses it from a few columns. Later
 // blocks look at those columns only where scores are known to rise.
-HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row, const float* scores) {
+template <class Kind>
+HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row, const Columns& columns,
+                                const RowSource<Kind>& source) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
   // Far below kMaxLaneSum, as an exponent of 2.
   constexpr float kMaxExponent = 6;
   const float old_reference = block.references[row];
   const bool knows_where = block.likely_maxima != nullptr;
   if (old_reference != kMinusInfinity && !knows_where) return old_reference;
+  const float* scores = block.scores + row * block.score_stride_elements;
   const int64_t likely = knows_where ? block.likely_maxima[row] : block.visible_begins[row];
-  const float guess = MaximumOfRow(scores + likely / kPairedColumns * kPairedColumns,
-                                   kPairedColumns);
+  const int64_t group = likely / kPairedColumns * kPairedColumns;
+  float guess = 0;
+  if (Kind::kChanges && group >= columns.inner_begin && group < columns.inner_end) {
+    alignas(64) float transformed[kPairedColumns];
+    std::copy_n(scores + group, kPairedColumns, transformed);
+    const RowSource<Kind> shifted = {source.kind,
+                                     Kind::kReadsBias ? source.biases + group : nullptr};
+    TransformColumns(shifted, 0, kPairedColumns, transformed);
+    guess = MaximumOfRow(transformed, kPairedColumns);
+  } else {
+    guess = MaximumOfRow(scores + group, kPairedColumns);
+  }
   const bool near = (guess - old_reference) * block.exponent_scales[row] <= kMaxExponent;
   return near ? old_reference : std::max(guess, old_reference);
 }
 
-template <class Parts>
-HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) {
-  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+template <class Kind, class Parts>
+HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source,
+                           Parts parts) {
   const FloatTag d;
   const int64_t begin = block.visible_begins[row];
   const int64_t end = block.visible_ends[row];
   if (begin == end) return ZeroWeights(parts, 0, block.column_count);
   float* scores = block.scores + row * block.score_stride_elements;
-  const WeighedColumns columns = {.first = begin / kPairedColumns * kPairedColumns,
-                                  .padded = RoundUp(end, kPairedColumns)};
-  std::fill(scores + columns.first, scores + begin, kMinusInfinity);
-  std::fill(scores + end, scores + columns.padded, kMinusInfinity);
-  const float reference = GuessReference(block, row, scores);
-  if (!std::isfinite(reference)) return WeighRowCarefully(block, row, columns, parts);
+  const Columns columns(source, begin, end, scores);
+  const auto weigh_carefully = [&] {
+    if constexpr (Kind::kChanges) {
+      TransformColumns(source, columns.inner_begin, columns.inner_end, scores);
+    }
+    WeighRowCarefully(block, row, columns, parts);
+  };
+  const float reference = GuessReference(block, row, columns, source);
+  if (!std::isfinite(reference)) return weigh_carefully();
   const float scale = block.exponent_scales[row];
-  const float* first = scores + columns.first;
-  const int64_t count = columns.padded - columns.first;
   const auto sums =
       Parts::kRounds && FusedExponents::Suffices(reference, scale)
-          ? WeighRow(first, count, FusedExponents(reference, scale), parts.From(columns.first))
-          : WeighRow(first, count, Exponents(reference, scale), parts.From(columns.first));
+          ? WeighRow(scores, columns, source, FusedExponents(reference, scale), parts)
+          : WeighRow(scores, columns, source, Exponents(reference, scale), parts);
   if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
-    return WeighRowCarefully(block, row, columns, parts);
+    return weigh_carefully();
   }
   if (columns.first > 0) ZeroWeights(parts, 0, columns.first);
   if (columns.padded < block.column_count) ZeroWeights(parts, columns.padded, block.column_count);
@@ -214,18 +239,18 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, Parts parts) 
 }
 
 void SoftmaxToBF16Here(const SoftmaxBlock& block, const BF16Weights& weights) {
-  for (int64_t row = 0; row < block.row_count; ++row) {
+  ForSources(block, [&](const auto& source, int64_t row) {
     uint16_t* target = weights.parts + row * weights.row_stride_elements;
     if (weights.part_count == 1 && weights.exact_sums) {
-      SoftmaxRow(block, row, OnePart<true>{target});
+      SoftmaxRow(block, row, source, OnePart<true>{target});
     } else if (weights.part_count == 1) {
-      SoftmaxRow(block, row, OnePart<false>{target});
+      SoftmaxRow(block, row, source, OnePart<false>{target});
     } else if (weights.part_count == 2) {
-      SoftmaxRow(block, row, SplitParts<2>{target, weights.part_stride_elements});
+      SoftmaxRow(block, row, source, SplitParts<2>{target, weights.part_stride_elements});
     } else {
-      SoftmaxRow(block, row, SplitParts<3>{target, weights.part_stride_elements});
+      SoftmaxRow(block, row, source, SplitParts<3>{target, weights.part_stride_elements});
     }
-  }
+  });
 }
 
 }  // namespace attention::kernels::HWY_NAMESPACE

@@ -38,7 +38,7 @@ double RelativeBiasTable::MaxBytes(const AttentionProblem& problem) {
       static_cast<double>(query[2]) + static_cast<double>(problem.key.extents[2]);
   const double stretches = problem.query_offsets.empty() ? 1.0 : static_cast<double>(query[0]);
   const double distance_bytes = sizeof(int64_t) + sizeof(float) * static_cast<double>(query[1]);
-  return distances * stretches * distance_bytes;
+  return distances * stretches * distance_bytes + kReadableAfterwards * sizeof(float);
 }
 
 void RelativeBiasTable::Begin(const AttentionProblem& problem) {
@@ -47,7 +47,8 @@ void RelativeBiasTable::Begin(const AttentionProblem& problem) {
   FindStretches(problem);
   const Stretch& last = stretches_.back();
   head_stride_ = last.first + last.count;
-  biases_.resize(static_cast<size_t>(problem.query.extents[1] * head_stride_));
+  biases_.resize(
+      static_cast<size_t>(problem.query.extents[1] * head_stride_ + kReadableAfterwards));
   for (const Stretch& stretch : stretches_) Fill(problem, stretch);
 }
 

@@ -21,12 +21,15 @@ class RelativeBiasTable {
 
   [[nodiscard]] bool present() const { return present_; }
 
-  // Element i is the bias of key `first_key` + i for a query of a head.
+  // Element i is the bias of key `first_key` + i for a query of a head. kReadableAfterwards
+  // elements beyond the last key may be read, whatever they are.
   [[nodiscard]] const float* Row(int64_t batch, int64_t head, int64_t query,
                                  int64_t first_key) const {
     return biases_.data() + head * head_stride_ + bases_[static_cast<size_t>(batch)] + first_key -
            query;
   }
+
+  static constexpr int64_t kReadableAfterwards = 32;
 
   // Gives memory back if there is more than `byte_count` of it.
   void ReleaseAbove(size_t byte_count);

@@ -31,6 +31,7 @@ struct TileScratch {
   AlignedArray<int32_t> visible_begins;   // the same, as columns of a span
   AlignedArray<int32_t> visible_ends;
   AlignedArray<int32_t> likely_maxima;
+  AlignedArray<const float*> biases;  // of the first key of a span
   AlignedArray<float> row;            // one of scores or weights
   std::vector<SoftmaxState> softmax;  // once it is final, of each real row
   std::vector<float> value_row;

@@ -1,0 +1,75 @@
+// Vectors of scores, transformed on the way to the softmax. Per-target include guard, as Highway
+// asks.
+
+#if defined(ATTENTION_KERNELS_ELEMENTWISE_SCORE_TRANSFORM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef ATTENTION_KERNELS_ELEMENTWISE_SCORE_TRANSFORM_INL_H_
+#undef ATTENTION_KERNELS_ELEMENTWISE_SCORE_TRANSFORM_INL_H_
+#else
+#define ATTENTION_KERNELS_ELEMENTWISE_SCORE_TRANSFORM_INL_H_
+#endif
+
+#include "hwy/highway.h"
+#include "kernels/elementwise/tanh-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace attention::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// softcap * tanh(multiplier * score) or, without a softcap, multiplier * score; + bias. In vectors
+// of hn::CappedTag<float, 16>.
+template <bool kSoftcap, bool kBias>
+struct Transformation {
+  static constexpr bool kChanges = true;
+  static constexpr bool kReadsBias = kBias;
+
+  using Tag = hn::CappedTag<float, 16>;
+  using Vector = hn::Vec<Tag>;
+
+  Vector multiplier;
+  Vector softcap;
+
+  HWY_INLINE Transformation(float multiplier_in, float softcap_in)
+      : multiplier(hn::Set(Tag(), multiplier_in)), softcap(hn::Set(Tag(), softcap_in)) {}
+
+  HWY_INLINE Vector Of(Vector score) const {
+    static_assert(!kBias);
+    if constexpr (!kSoftcap) return hn::Mul(score, multiplier);
+    return hn::Mul(Tanh(Tag(), hn::Mul(score, multiplier)), softcap);
+  }
+  HWY_INLINE Vector Of(Vector score, Vector bias) const {
+    static_assert(kBias);
+    if constexpr (!kSoftcap) return hn::MulAdd(score, multiplier, bias);
+    return hn::MulAdd(Tanh(Tag(), hn::Mul(score, multiplier)), softcap, bias);
+  }
+};
+
+// Scores as they are.
+struct NoTransformation {
+  static constexpr bool kChanges = false;
+  static constexpr bool kReadsBias = false;
+};
+
+// A row of scores, and the biases that are added to it: element i of both belongs to one key.
+template <class Kind>
+struct RowSource {
+  Kind kind;
+  const float* biases = nullptr;
+
+  HWY_INLINE hn::Vec<hn::CappedTag<float, 16>> At(const float* scores, int64_t column) const {
+    const hn::CappedTag<float, 16> d;
+    const auto score = hn::LoadU(d, scores + column);
+    if constexpr (!Kind::kChanges) {
+      return score;
+    } else if constexpr (Kind::kReadsBias) {
+      return kind.Of(score, hn::LoadU(d, biases + column));
+    } else {
+      return kind.Of(score);
+    }
+  }
+};
+
+}  // namespace attention::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

@@ -1,0 +1,83 @@
+#include "kernels/visibility.h"
+
+#include <limits>
+#include <optional>
+
+#include "gtest/gtest.h"
+
+namespace attention::kernels {
+namespace {
+
+double CountOneByOne(const AttentionProblem& problem) {
+  double pairs = 0;
+  for (int64_t query = 0; query < problem.query.extents[2]; ++query) {
+    const KeyRange keys = VisibleKeys(problem, 0, query);
+    EXPECT_LE(keys.begin, keys.end);
+    pairs += static_cast<double>(keys.end - keys.begin);
+  }
+  return pairs;
+}
+
+// Whether query sees key, straight from the contract.
+bool Sees(const AttentionProblem& problem, int64_t query, int64_t key) {
+  const int64_t position = query + problem.query_offset;
+  if (!problem.key_lengths.empty() && key >= problem.key_lengths[0]) return false;
+  const bool in_prefix = !problem.prefix_lengths.empty() && key < problem.prefix_lengths[0];
+  if (problem.causal && key > position && !in_prefix) return false;
+  if (problem.left_window.has_value() && key < position - *problem.left_window) return false;
+  return !problem.right_window.has_value() || key <= position + *problem.right_window;
+}
+
+TEST(VisibilityTest, RangesAndTheirCountFollowTheContract) {
+  const std::optional<int64_t> windows[] = {std::nullopt, 0, 3, 8, 100};
+  for (const int64_t offset : {-30, -5, 0, 4, 13, 40}) {
+    for (const bool causal : {false, true}) {
+      for (const int64_t prefix : {0, 5, 20}) {
+        for (const auto& left : windows) {
+          for (const auto& right : windows) {
+            for (const int64_t length : {0, 7, 20}) {
+              AttentionProblem problem;
+              problem.query.extents = {1, 1, 11, 1};
+              problem.key.extents = {1, 1, 20, 1};
+              problem.query_offset = offset;
+              problem.causal = causal;
+              if (causal) problem.prefix_lengths = {&prefix, 1};
+              problem.left_window = left;
+              problem.right_window = right;
+              problem.key_lengths = {&length, 1};
+              for (int64_t query = 0; query < 11; ++query) {
+                const KeyRange keys = VisibleKeys(problem, 0, query);
+                for (int64_t key = 0; key < 20; ++key) {
+                  ASSERT_EQ(key >= keys.begin && key < keys.end, Sees(problem, query, key))
+                      << offset << " " << causal << " " << prefix << " " << query << " " << key;
+                }
+              }
+              ASSERT_EQ(CountVisiblePairs(problem, 0), CountOneByOne(problem))
+                  << offset << " " << causal << " " << prefix << " " << left.value_or(-1) << " "
+                  << right.value_or(-1) << " " << length;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(VisibilityTest, PositionsAtTheEndsOfTheirRangeAreFine) {
+  for (const int64_t offset :
+       {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
+    for (const int64_t window : {0, 1000}) {
+      AttentionProblem problem;
+      problem.query.extents = {1, 1, 11, 1};
+      problem.key.extents = {1, 1, 20, 1};
+      problem.query_offset = offset;
+      problem.causal = true;
+      problem.left_window = window;
+      problem.right_window = window;
+      EXPECT_EQ(CountVisiblePairs(problem, 0), CountOneByOne(problem)) << offset << " " << window;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace attention::kernels
