@@ -103,8 +103,15 @@ class RequestLoader {
     if (input_.key_value_head_count > 0) request.key_value_head_count = input_.key_value_head_count;
     if (input_.layout == Layout::kPacked && input_.head_count == 0)
       files_.Fail("--layout packed needs --heads");
-    request.options = LoadOptions(flags_, &files_);
+    request.options = LoadOptions(flags_, ReadyHeadCount(request.query.shape()), &files_);
     return request;
+  }
+
+  // The query heads; 0 if the shape does not tell.
+  [[nodiscard]] int64_t ReadyHeadCount(const Shape& shape) const {
+    if (input_.layout == Layout::kPacked) return input_.head_count;
+    const size_t from_end = input_.layout == Layout::kHeadsFirst ? 3 : 2;
+    return shape.size() < from_end ? 0 : shape[shape.size() - from_end];
   }
 
   void LoadPast(ScaledDotProductAttentionRequest* request) {
@@ -151,7 +158,7 @@ class RequestLoader {
         .output = ReadProjection("--output", input_.output_projection),
     };
     request.head_count = input_.head_count > 0 ? input_.head_count : 1;
-    request.options = LoadOptions(flags_, &files_);
+    request.options = LoadOptions(flags_, input_.head_count, &files_);
     return request;
   }
 

@@ -2,14 +2,15 @@
 
 #include <charconv>
 #include <string>
+#include <utility>
 
 namespace attention::client {
 namespace {
 
 class OptionLoader {
  public:
-  OptionLoader(const AttentionFlags& flags, TensorFiles* files)
-      : flags_(flags), type_(flags.input.type), files_(*files) {}
+  OptionLoader(const AttentionFlags& flags, int64_t head_count, TensorFiles* files)
+      : flags_(flags), head_count_(head_count), type_(flags.input.type), files_(*files) {}
 
   AttentionOptions Load() && {
     LoadScore();
@@ -136,10 +137,18 @@ class OptionLoader {
   }
 
   std::optional<TensorRef> HeadNumbers(const std::string& flag, const std::string& text) {
-    return files_.ReadNumbers(flag, text, PreciseType());
+    const std::optional<TensorRef> numbers = files_.ReadNumbers(flag, text, PreciseType());
+    if (!numbers || numbers->shape() != Shape{1} || head_count_ <= 1) return numbers;
+    std::string repeated;
+    for (int64_t head = 0; head < head_count_; ++head) {
+      repeated.append(reinterpret_cast<const char*>(numbers->bytes().data()),
+                      numbers->bytes().size());
+    }
+    return files_.Keep(*TensorValue::Create(numbers->type(), {head_count_}, std::move(repeated)));
   }
 
   const AttentionFlags& flags_;
+  const int64_t head_count_;
   const DataType type_;
   TensorFiles& files_;
   AttentionOptions options_;
@@ -147,8 +156,8 @@ class OptionLoader {
 
 }  // namespace
 
-AttentionOptions LoadOptions(const AttentionFlags& flags, TensorFiles* files) {
-  return OptionLoader(flags, files).Load();
+AttentionOptions LoadOptions(const AttentionFlags& flags, int64_t head_count, TensorFiles* files) {
+  return OptionLoader(flags, head_count, files).Load();
 }
 
 }  // namespace attention::client

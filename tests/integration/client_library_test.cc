@@ -218,10 +218,9 @@ TEST_F(ClientLibraryTest, CrossAttentionTakesEveryCausalAlignment) {
 TEST_F(ClientLibraryTest, ScoresAreThoseOfTheKindAskedFor) {
   const std::vector<double> words = {1, 0, 0, 2};
   const auto ask = [&](ScoresKind kind) {
-    return client_.MaskedAttention({.embeddings = TensorRef(words, {2, 2}),
-                                    .options = {.scale = 3.0,
-                                                .causal = Causal{},
-                                                .return_scores = kind}});
+    return client_.MaskedAttention(
+        {.embeddings = TensorRef(words, {2, 2}),
+         .options = {.scale = 3.0, .causal = Causal{}, .return_scores = kind}});
   };
   const auto raw = ask(ScoresKind::kRaw);
   ASSERT_TRUE(raw.ok()) << raw.status();
@@ -263,8 +262,14 @@ TEST_F(ClientLibraryTest, GeneralAndAdditiveScoresAndTheOtherNormalizations) {
 
 TEST_F(ClientLibraryTest, EveryFloatingPointTypeIsAnsweredInKind) {
   const std::vector<double> words = {1, 0, 0, 1};
-  const Heads heads{.query_heads = 1, .key_heads = 1, .query_count = 2, .key_count = 2,
-                    .width = 2, .query = words, .key = words, .value = words};
+  const Heads heads{.query_heads = 1,
+                    .key_heads = 1,
+                    .query_count = 2,
+                    .key_count = 2,
+                    .width = 2,
+                    .query = words,
+                    .key = words,
+                    .value = words};
   const auto expected = Attend(heads);
   for (const auto& [type, tolerance] :
        {std::pair(DataType::kF32, kFloat32Tolerance), std::pair(DataType::kF16, 0x1p-10),
@@ -283,6 +288,65 @@ TEST_F(ClientLibraryTest, ErrorsKeepCodeAndField) {
   const auto result = client_.SelfAttention({.embeddings = TensorRef(words, {4})});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("embeddings.shape"));
+}
+
+TEST_F(ClientLibraryTest, PresentKeysAreThePastOfTheNextStep) {
+  const Heads heads;
+  const auto step = [&](int64_t first, int64_t count, const AttentionResult* before) {
+    const auto rows = [&](const std::vector<double>& numbers) {
+      std::vector<double> chosen;
+      for (int64_t head = 0; head < 2; ++head) {
+        const auto begin = numbers.begin() + (head * 7 + first) * 6;
+        chosen.insert(chosen.end(), begin, begin + count * 6);
+      }
+      return chosen;
+    };
+    const std::vector<double> key = rows(heads.key), value = rows(heads.value);
+    ScaledDotProductAttentionRequest request = {.query = TensorRef(heads.query, {4, 5, 6}),
+                                                .key = TensorRef(key, {2, count, 6}),
+                                                .value = TensorRef(value, {2, count, 6})};
+    request.return_present = true;
+    if (before != nullptr) {
+      request.past_key = before->present_key->ref();
+      request.past_value = before->present_value->ref();
+    }
+    return client_.ScaledDotProductAttention(request);
+  };
+  const auto first = step(0, 3, nullptr);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto second = step(3, 4, &*first);
+  ExpectNear(second, {4, 5, 6}, Attend(heads));
+  EXPECT_THAT(second->present_key->ToDoubles(), ::testing::ElementsAreArray(heads.key));
+}
+
+TEST_F(ClientLibraryTest, StatesOfPartsOfTheKeysMergeIntoTheWhole) {
+  const Heads heads{.query_heads = 1, .key_heads = 1};
+  const auto part = [&](int64_t first, int64_t count) {
+    const auto rows = [&](const std::vector<double>& numbers) {
+      return TensorRef(std::span(numbers).subspan(first * 6, count * 6), {1, count, 6});
+    };
+    return client_.ScaledDotProductAttention({.query = TensorRef(heads.query, {1, 5, 6}),
+                                              .key = rows(heads.key),
+                                              .value = rows(heads.value),
+                                              .options = {.return_log_sum_exp = true}});
+  };
+  const auto one = part(0, 2), other = part(2, 5);
+  ASSERT_TRUE(one.ok() && other.ok()) << one.status() << other.status();
+  const auto merged =
+      client_.MergeAttentionStates({.states = {{one->output.ref(), one->log_sum_exp->ref()},
+                                               {other->output.ref(), other->log_sum_exp->ref()}}});
+  ASSERT_TRUE(merged.ok()) << merged.status();
+  EXPECT_THAT(merged->output.ToDoubles(), Pointwise(NearBy(kFloat64Tolerance), Attend(heads)));
+  EXPECT_FALSE(merged->execution.request_id.empty());
+}
+
+TEST_F(ClientLibraryTest, ARotaryEmbeddingTurnsPairs) {
+  const std::vector<double> row = {3, 4}, cos = {0}, sin = {1};  // a right angle
+  const auto turned = client_.ApplyRotaryEmbedding({.input = TensorRef(row, {1, 1, 1, 2}),
+                                                    .cos = TensorRef(cos, {1, 1, 1}),
+                                                    .sin = TensorRef(sin, {1, 1, 1})});
+  ASSERT_TRUE(turned.ok()) << turned.status();
+  EXPECT_THAT(turned->output.ToDoubles(), ElementsAre(-4, 3));
 }
 
 TEST_F(ClientLibraryTest, InfoAndHealth) {

@@ -150,6 +150,28 @@ TEST_F(OptionFlagsTest, NumbersOfHeadsMayStandInAFile) {
       ElementsAre(2, 2));
 }
 
+TEST_F(OptionFlagsTest, OneNumberIsForAllHeads) {
+  EXPECT_EQ(
+      Call({"self", "--embeddings", "-", "--heads", "2", "--temperature", "0.5", "--sinks", "1,2"},
+           kTwoByTwo),
+      ExitCode::kOk)
+      << err_;
+  const auto request = service_.last_request<v1::SelfAttentionRequest>();
+  EXPECT_THAT(Elements<float>(request.options().temperature()), ElementsAre(0.5F, 0.5F));
+  EXPECT_THAT(Elements<float>(request.options().sinks()), ElementsAre(1, 2));
+  const std::string heads = File("heads.json", "[[[1]],[[2]],[[3]]]");
+  const auto sinks_of = [&](const std::string& layout, const std::string& file) {
+    EXPECT_EQ(Call({"sdpa", "--query", file, "--key", file, "--value", file, "--layout", layout,
+                    "--sinks", "4"}),
+              ExitCode::kOk)
+        << err_;
+    return Elements<float>(
+        service_.last_request<v1::ScaledDotProductAttentionRequest>().options().sinks());
+  };
+  EXPECT_THAT(sinks_of("heads-first", heads), ElementsAre(4, 4, 4));
+  EXPECT_THAT(sinks_of("sequence-first", heads), ElementsAre(4));
+}
+
 TEST_F(OptionFlagsTest, OneBlockSizeServesQueriesAndKeys) {
   const std::string mask = File("m.json", "[[1]]");
   EXPECT_EQ(
