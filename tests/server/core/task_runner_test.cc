@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <new>
 #include <vector>
 
@@ -56,12 +57,55 @@ TYPED_TEST(TaskRunnerTest, AttendsToReadyOperands) {
   EXPECT_EQ(result->report.thread_count, 1);
 }
 
+// Of the weights 1/4 and 3/4, for both of two queries.
+TYPED_TEST(TaskRunnerTest, ReturnsEveryStatistic) {
+  ReadyTask<TypeParam> ready(2);
+  ready.task.statistics = {.log_sum_exp = true,
+                           .entropy = true,
+                           .maximum_weight = true,
+                           .key_mass = true,
+                           .top_weight_count = 3};
+  ASSERT_TRUE(Validate(ready.task).ok()) << Validate(ready.task);
+  const auto result = RunTask(ready.task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  const double entropy = -0.25 * std::log(0.25) - 0.75 * std::log(0.75);
+  EXPECT_THAT(ValuesOf<TypeParam>(result->log_sum_exp), this->Near({std::log(4), std::log(4)}));
+  EXPECT_THAT(ValuesOf<TypeParam>(result->entropy), this->Near({entropy, entropy}));
+  EXPECT_THAT(ValuesOf<TypeParam>(result->maximum_weight), this->Near({0.75, 0.75}));
+  EXPECT_THAT(ValuesOf<TypeParam>(result->key_mass), this->Near({0.5, 1.5}));
+  EXPECT_THAT(ValuesOf<TypeParam>(result->top_weights), this->Near({0.75, 0.25, 0, 0.75, 0.25, 0}));
+  EXPECT_THAT(ValuesOf<int32_t>(result->top_keys), ElementsAre(1, 0, -1, 1, 0, -1));
+}
+
+TYPED_TEST(TaskRunnerTest, ReturnsStatisticsOfNoQueriesAndOfNoKeys) {
+  for (const bool no_queries : {true, false}) {
+    ReadyTask<TypeParam> ready(2);
+    for (HeadsSource* source : {&ready.task.query, &ready.task.key, &ready.task.value}) {
+      if ((source == &ready.task.query) == no_queries) source->view.extents[2] = 0;
+    }
+    ready.task.statistics = {.log_sum_exp = true, .key_mass = true, .top_weight_count = 1};
+    ASSERT_TRUE(Validate(ready.task).ok()) << Validate(ready.task);
+    const auto result = RunTask(ready.task, {});
+    ASSERT_TRUE(result.ok()) << result.status();
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    EXPECT_THAT(ValuesOf<TypeParam>(result->log_sum_exp),
+                testing::ElementsAreArray(std::vector<TypeParam>(
+                    no_queries ? 0 : 2, static_cast<TypeParam>(-kInfinity))));
+    EXPECT_THAT(ValuesOf<TypeParam>(result->key_mass),
+                this->Near(std::vector<double>(no_queries ? 2 : 0, 0.0)));
+    EXPECT_THAT(ValuesOf<int32_t>(result->top_keys),
+                testing::ElementsAreArray(std::vector<int32_t>(no_queries ? 0 : 2, -1)));
+  }
+}
+
 TYPED_TEST(TaskRunnerTest, ReturnsWeightsAndScoresOnlyIfAsked) {
   const ReadyTask<TypeParam> ready;
   const auto result = RunTask(ready.task, {});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->weights.byte_count(), 0u);
   EXPECT_EQ(result->scores.byte_count(), 0u);
+  EXPECT_EQ(result->log_sum_exp.byte_count(), 0u);
+  EXPECT_EQ(result->top_keys.byte_count(), 0u);
 }
 
 TYPED_TEST(TaskRunnerTest, AttendsToPastAndNewKeysAndReturnsThemTogether) {
