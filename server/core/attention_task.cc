@@ -206,12 +206,26 @@ double ScoreFlops(const kernels::AttentionProblem& problem, kernels::ScoreKind s
   return 0;
 }
 
+// What kernels::EstimateFlops leaves out, too: once a softmax is final, its weights are computed
+// from the scores once more where they are asked for, and for every statistic but log-sum-exp.
+double SecondPassFlops(const AttentionTask& task, double attention_flops) {
+  const Statistics& wanted = task.statistics;
+  const bool second_pass = task.return_weights ||
+                           task.options.scores != kernels::ScoresOutput::kNone || wanted.entropy ||
+                           wanted.maximum_weight || wanted.key_mass || wanted.top_weight_count > 0;
+  if (!second_pass || attention_flops == 0) return 0;
+  const auto key_width = static_cast<double>(task.query.view.extents[3]);
+  const auto value_width = static_cast<double>(task.value.view.extents[3]);
+  return attention_flops * key_width / (key_width + value_width);
+}
+
 // What the kernels hold at a time: of a ragged batch, for as many sequences as there are threads.
 double PackedBytes(const AttentionTask& task, int thread_count) {
   std::vector<double> bytes;
   bytes.reserve(static_cast<size_t>(ProblemCount(task)));
+  const kernels::AttentionOutputs outputs = WantedOutputs(task);
   for (int64_t index = 0; index < ProblemCount(task); ++index) {
-    bytes.push_back(kernels::EstimatePackedBytes(ProblemOf(task, index), task.options));
+    bytes.push_back(kernels::EstimatePackedBytes(ProblemOf(task, index), task.options, outputs));
   }
   const auto side_by_side =
       bytes.begin() + std::min<ptrdiff_t>(thread_count, static_cast<ptrdiff_t>(bytes.size()));
@@ -257,8 +271,6 @@ bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b) {
 }
 
 absl::Status Validate(const AttentionTask& task) {
-  // Stands for memory that is not there yet; it is compared with null and never read.
-  static constexpr int64_t kNotYet = 0;
   const Extents& query = task.query.view.extents;
   const Extents score_extents = {query[0], query[1], query[2], task.key.view.extents[2]};
   const Extents output_extents = {query[0], query[1], query[2], task.value.view.extents[3]};
@@ -267,6 +279,8 @@ absl::Status Validate(const AttentionTask& task) {
   status.Update(ValidateSource("value", task.value, task.type));
   status.Update(ValidateExtents("weights", score_extents));
   status.Update(ValidateExtents("output", output_extents));
+  status.Update(ValidateExtents("top_weights",
+                                {query[0], query[1], query[2], task.statistics.top_weight_count}));
   status.Update(ValidateOutputProjection(task));
   for (const HeadsSource* source : {&task.key, &task.value}) {
     if (status.ok() && task.return_present && !source->joined.has_value()) {
@@ -277,14 +291,12 @@ absl::Status Validate(const AttentionTask& task) {
 
   kernels::AttentionProblem problem = ProblemOf(task);
   const auto stand_in = [](const HeadsSource& source, kernels::TensorView& view) {
-    if (!source.ready()) view = kernels::DenseView(&kNotYet, view.type, view.extents);
+    if (!source.ready()) view = kernels::DenseView(NotYet(), view.type, view.extents);
   };
   stand_in(task.query, problem.query);
   stand_in(task.key, problem.key);
   stand_in(task.value, problem.value);
-  void* const not_yet = const_cast<int64_t*>(&kNotYet);
-  const auto memory_of = [not_yet](ResultMember) { return not_yet; };
-  const kernels::AttentionOutputs outputs = OutputsOf(task, not_yet, memory_of);
+  const kernels::AttentionOutputs outputs = WantedOutputs(task);
   return task.ragged.has_value() ? ValidateRagged(problem, *task.ragged, task.options, outputs)
                                  : kernels::Validate(problem, task.options, outputs);
 }
@@ -323,7 +335,9 @@ double TaskFlops(const AttentionTask& task) {
   double flops = 0;
   for (int64_t index = 0; index < ProblemCount(task); ++index) {
     const kernels::AttentionProblem problem = ProblemOf(task, index);
-    flops += kernels::EstimateFlops(problem) + ScoreFlops(problem, task.options.score);
+    const double attention_flops = kernels::EstimateFlops(problem);
+    flops += attention_flops + SecondPassFlops(task, attention_flops) +
+             ScoreFlops(problem, task.options.score);
   }
   for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
     if (!source->projection.has_value() || IsRepeated(task, *source)) continue;

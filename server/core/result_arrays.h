@@ -37,6 +37,12 @@ inline constexpr size_t kResultArrayCount = 9;
 [[nodiscard]] kernels::AttentionOutputs OutputsOf(const AttentionTask& task, void* heads,
                                                   absl::FunctionRef<void*(ResultMember)> memory_of);
 
+// The same before there is memory: what is wanted is present, and must not be touched.
+[[nodiscard]] kernels::AttentionOutputs WantedOutputs(const AttentionTask& task);
+
+// An address for memory that is not there yet. It may be compared with null and no more.
+[[nodiscard]] void* NotYet();
+
 }  // namespace attention::server
 
 #endif  // ATTENTION_SERVER_CORE_RESULT_ARRAYS_H_

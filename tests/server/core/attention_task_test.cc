@@ -155,7 +155,8 @@ TEST(AttentionTaskTest, CountsStatisticsOfARaggedBatchTwiceUntilTheyAreArranged)
   task.statistics.key_mass = true;
   task.statistics.top_weight_count = 2;
   constexpr int64_t kStatisticsBytes = 7 * (11 * 4 + 13 * 4 + 11 * 2 * (4 + 4));
-  EXPECT_EQ(ScratchBytes(task), scratch_bytes + kStatisticsBytes);
+  constexpr int64_t kMassSumBytes = 7 * 9 * 8;  // while the sequence of 9 keys is computed
+  EXPECT_EQ(ScratchBytes(task), scratch_bytes + kStatisticsBytes + kMassSumBytes);
   EXPECT_EQ(ResultBytes(task), result_bytes + kStatisticsBytes);
 }
 
@@ -203,6 +204,37 @@ TEST(AttentionTaskTest, CountsOnlyWhatLengthsAndCausalityLeaveVisible) {
   EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * 4 * 6 * (3 + 5));
   task.problem.causal = true;
   EXPECT_DOUBLE_EQ(TaskFlops(task), 2.0 * (1 + 2 + 3 + 4) * (3 + 5));
+}
+
+TEST(AttentionTaskTest, CountsScoresTwiceWhereTheirWeightsAreLookedAtAfterwards) {
+  AttentionTask task = Sizes(DataType::kF32, 1, 1, 4, 6);
+  const double once = TaskFlops(task);
+  task.statistics.log_sum_exp = true;
+  EXPECT_DOUBLE_EQ(TaskFlops(task), once);
+  const std::vector<std::function<void(AttentionTask&)>> lookers = {
+      [](AttentionTask& t) { t.return_weights = true; },
+      [](AttentionTask& t) { t.options.scores = kernels::ScoresOutput::kRaw; },
+      [](AttentionTask& t) { t.statistics.entropy = true; },
+      [](AttentionTask& t) { t.statistics.maximum_weight = true; },
+      [](AttentionTask& t) { t.statistics.key_mass = true; },
+      [](AttentionTask& t) { t.statistics.top_weight_count = 1; }};
+  for (const auto& look : lookers) {
+    AttentionTask looked_at = task;
+    look(looked_at);
+    EXPECT_DOUBLE_EQ(TaskFlops(looked_at), once + 2.0 * 4 * 6 * 3);
+  }
+}
+
+TEST(AttentionTaskTest, CountsTheMemoryOfBiasesAndOfKeyMass) {
+  AttentionTask task = Sizes(DataType::kF32, 2, 3, 5, 7);
+  const int64_t plain_bytes = ScratchBytes(task, 1);
+  task.statistics.key_mass = true;
+  EXPECT_EQ(ScratchBytes(task, 1) - plain_bytes, 2 * 3 * 7 * 8);
+  task.statistics.key_mass = false;
+  const double slopes[] = {1, 2, 3};
+  task.problem.alibi.slopes = slopes;
+  // A bias of each head for every distance between 5 queries and 7 keys.
+  EXPECT_GE(ScratchBytes(task, 1) - plain_bytes, 3 * (5 + 7 - 1) * 4);
 }
 
 TEST(AttentionTaskTest, CountsTheParametersOfOtherScores) {
@@ -263,6 +295,9 @@ TEST(AttentionTaskTest, RefusesWhatDoesNotFitTogether) {
       {[](AttentionTask& task) { task.value.view.extents[2] = 5; }, "value.extents[2]"},
       {[](AttentionTask& task) { task.type = DataType::kBool; }, "query.type"},
       {[](AttentionTask& task) { task.options.scale = std::nan(""); }, "scale"},
+      {[](AttentionTask& task) { task.statistics.top_weight_count = 257; }, "top_weights.count"},
+      {[](AttentionTask& task) { task.statistics.top_weight_count = -1; },
+       "top_weights.extents[3]: got -1, want 0 or more"},
       {[](AttentionTask& task) { task.key.view.extents[2] = -1; },
        "key.extents[2]: got -1, want 0 or more"},
       {[](AttentionTask& task) { task.query.view.extents = {0, int64_t{1} << 62, 8, 1}; },
