@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <new>
-#include <numbers>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/aligned_array.h"
@@ -13,6 +11,8 @@
 #include "kernels/elementwise/rotary_rows.h"
 #include "kernels/field_checks.h"
 #include "kernels/first_error.h"
+#include "kernels/rotary_angles.h"
+#include "kernels/visibility.h"
 
 namespace attention::kernels {
 namespace {
@@ -81,18 +81,20 @@ absl::StatusOr<int> RotateAll(const Rotation& rotation, const Execution& executi
     const int64_t first_head = item % head_blocks * kItemHeads;
     const int64_t count = std::min(kItemRows, row_count - first);
     const auto elements = static_cast<size_t>(count * rotation.pair_count);
+    TableRows<Number> table = {.batch = item / head_blocks / row_blocks,
+                               .first = first,
+                               .count = count,
+                               .cosines = nullptr,
+                               .sines = nullptr};
     try {
       tables.Reserve(2 * elements);
+      table.cosines = tables.data();
+      table.sines = tables.data() + elements;
+      fill(table);
     } catch (const std::bad_alloc&) {
       error.Update(absl::ResourceExhaustedError("no memory for cosines and sines"));
       return;
     }
-    const TableRows<Number> table = {.batch = item / head_blocks / row_blocks,
-                                     .first = first,
-                                     .count = count,
-                                     .cosines = tables.data(),
-                                     .sines = tables.data() + elements};
-    fill(table);
     RotateHeads(rotation, table, first_head, std::min(head_count, first_head + kItemHeads));
     if (tables.size() > kKeptElements) tables = {};
   };
@@ -102,46 +104,16 @@ absl::StatusOr<int> RotateAll(const Rotation& rotation, const Execution& executi
   return threads;
 }
 
-// The rates of all pairs, in memory that the thread keeps for its next call. Throws std::bad_alloc.
-TurnRates RatesOf(const RotaryEmbedding& rotary, int64_t width) {
-  thread_local AlignedArray<double> numbers;
-  const int64_t pair_count = width / 2;
-  numbers.Reserve(static_cast<size_t>(2 * pair_count));
-  double* const high = numbers.data();
-  double* const low = high + pair_count;
-  for (int64_t k = 0; k < pair_count; ++k) {
-    const long double exponent =
-        -2.0L * static_cast<long double>(k) / static_cast<long double>(width);
-    const long double radians = static_cast<long double>(rotary.position_scale) *
-                                std::pow(static_cast<long double>(rotary.base), exponent);
-    const long double turns = radians / (2.0L * std::numbers::pi_v<long double>);
-    int binary_exponent = 0;
-    const long double mantissa = std::frexp(turns, &binary_exponent);
-    const long double kept = std::nearbyint(std::ldexp(mantissa, kExactRateBits));
-    high[k] = static_cast<double>(std::ldexp(kept, binary_exponent - kExactRateBits));
-    low[k] = static_cast<double>(turns - static_cast<long double>(high[k]));
-  }
-  return {.high = high, .low = low, .pair_count = pair_count};
-}
-
-int64_t SaturatingSum(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  if (!__builtin_add_overflow(a, b, &sum)) return sum;
-  return a < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
-}
-
 template <class Number>
-absl::StatusOr<int> RotateByPositions(const Rotation& rotation, const TurnRates& rates,
+absl::StatusOr<int> RotateByPositions(const Rotation& rotation, const RotaryAngles& angles,
                                       const RowPositions& positions, const Execution& execution) {
   return RotateAll<Number>(rotation, execution, [&](const TableRows<Number>& table) {
+    thread_local AlignedArray<double> scratch;
     const int64_t first = positions.batch_firsts.empty()
                               ? positions.first
                               : positions.batch_firsts[static_cast<size_t>(table.batch)];
-    for (int64_t i = 0; i < table.count; ++i) {
-      const int64_t position = SaturatingSum(first, table.first + i);
-      TurnsToCosines(position, rates, table.cosines + i * rates.pair_count,
-                     table.sines + i * rates.pair_count);
-    }
+    angles.Fill(SaturatingAdd(first, table.first), table.count, {table.cosines, table.sines},
+                scratch);
   });
 }
 
@@ -249,12 +221,13 @@ absl::StatusOr<int> ApplyRotaryEmbedding(const RotaryEmbedding& rotary,
   const int64_t width = WidthOf(rotary.width, input);
   const Rotation rotation = {input, output, width / 2, rotary.interleaved};
   try {
-    const TurnRates rates = RatesOf(rotary, width);
+    thread_local RotaryAngles angles;
+    angles.Begin(rotary, width);
     return input.type == DataType::kF64
-               ? RotateByPositions<double>(rotation, rates, positions, execution)
-               : RotateByPositions<float>(rotation, rates, positions, execution);
+               ? RotateByPositions<double>(rotation, angles, positions, execution)
+               : RotateByPositions<float>(rotation, angles, positions, execution);
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("no memory for the rates of rotary pairs");
+    return absl::ResourceExhaustedError("no memory for the angles of rotary pairs");
   }
 }
 

@@ -20,17 +20,7 @@ using DoubleTag = hn::CappedTag<double, 8>;
 
 constexpr double kRadiansPerTurn = 6.283185307179586476925;
 
-HWY_INLINE void StoreRounded(hn::Vec<DoubleTag> values, double* destination, size_t count) {
-  hn::StoreN(values, DoubleTag(), destination, count);
-}
-HWY_INLINE void StoreRounded(hn::Vec<DoubleTag> values, float* destination, size_t count) {
-  const hn::Rebind<float, DoubleTag> narrow;
-  hn::StoreN(hn::DemoteTo(narrow, values), narrow, destination, count);
-}
-
-template <class Number>
-HWY_INLINE void TurnsToCosinesAs(int64_t position, const TurnRates& rates, Number* cosines,
-                                 Number* sines) {
+void TurnsOfHere(int64_t position, const TurnRates& rates, const PairTurns<double>& turns) {
   const DoubleTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto positions = hn::Set(d, static_cast<double>(position));
@@ -38,19 +28,30 @@ HWY_INLINE void TurnsToCosinesAs(int64_t position, const TurnRates& rates, Numbe
     const auto rest = static_cast<size_t>(std::min(lanes, rates.pair_count - k));
     const auto high = hn::Mul(positions, hn::LoadN(d, rates.high + k, rest));
     const auto low = hn::Mul(positions, hn::LoadN(d, rates.low + k, rest));
-    const auto turns = hn::Add(hn::Sub(high, hn::Round(high)), low);
-    const auto angles = hn::Mul(hn::Sub(turns, hn::Round(turns)), hn::Set(d, kRadiansPerTurn));
-    StoreRounded(hn::Cos(d, angles), cosines + k, rest);
-    StoreRounded(hn::Sin(d, angles), sines + k, rest);
+    const auto fraction = hn::Add(hn::Sub(high, hn::Round(high)), low);
+    const auto angles =
+        hn::Mul(hn::Sub(fraction, hn::Round(fraction)), hn::Set(d, kRadiansPerTurn));
+    hn::StoreN(hn::Cos(d, angles), d, turns.cosines + k, rest);
+    hn::StoreN(hn::Sin(d, angles), d, turns.sines + k, rest);
   }
 }
 
-void TurnsToF32Here(int64_t position, const TurnRates& rates, float* cosines, float* sines) {
-  TurnsToCosinesAs(position, rates, cosines, sines);
-}
-
-void TurnsToF64Here(int64_t position, const TurnRates& rates, double* cosines, double* sines) {
-  TurnsToCosinesAs(position, rates, cosines, sines);
+void AddTurnsHere(const PairTurns<const double>& first, const PairTurns<const double>& second,
+                  int64_t pair_count, const PairTurns<float>& sum) {
+  const DoubleTag d;
+  const hn::Rebind<float, DoubleTag> narrow;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t k = 0; k < pair_count; k += lanes) {
+    const auto rest = static_cast<size_t>(std::min(lanes, pair_count - k));
+    const auto c1 = hn::LoadN(d, first.cosines + k, rest);
+    const auto s1 = hn::LoadN(d, first.sines + k, rest);
+    const auto c2 = hn::LoadN(d, second.cosines + k, rest);
+    const auto s2 = hn::LoadN(d, second.sines + k, rest);
+    const auto cosines = hn::NegMulAdd(s1, s2, hn::Mul(c1, c2));
+    const auto sines = hn::MulAdd(s1, c2, hn::Mul(c1, s2));
+    hn::StoreN(hn::DemoteTo(narrow, cosines), narrow, sum.cosines + k, rest);
+    hn::StoreN(hn::DemoteTo(narrow, sines), narrow, sum.sines + k, rest);
+  }
 }
 
 // How vectors of numbers that are computed as `Tag` says lie in memory as T.
@@ -227,17 +228,18 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace attention::kernels {
 
-HWY_EXPORT(TurnsToF32Here);
-HWY_EXPORT(TurnsToF64Here);
+HWY_EXPORT(TurnsOfHere);
+HWY_EXPORT(AddTurnsHere);
 HWY_EXPORT(RotateRowsHere);
 HWY_EXPORT(RotateF64RowsHere);
 
-void TurnsToCosines(int64_t position, const TurnRates& rates, float* cosines, float* sines) {
-  HWY_DYNAMIC_DISPATCH(TurnsToF32Here)(position, rates, cosines, sines);
+void TurnsOf(int64_t position, const TurnRates& rates, const PairTurns<double>& turns) {
+  HWY_DYNAMIC_DISPATCH(TurnsOfHere)(position, rates, turns);
 }
 
-void TurnsToCosines(int64_t position, const TurnRates& rates, double* cosines, double* sines) {
-  HWY_DYNAMIC_DISPATCH(TurnsToF64Here)(position, rates, cosines, sines);
+void AddTurns(const PairTurns<const double>& first, const PairTurns<const double>& second,
+              int64_t pair_count, const PairTurns<float>& sum) {
+  HWY_DYNAMIC_DISPATCH(AddTurnsHere)(first, second, pair_count, sum);
 }
 
 void RotateRows(const RotatedRows& rows, const float* cosines, const float* sines) {

@@ -23,10 +23,20 @@ struct TurnRates {
 };
 inline constexpr int kExactRateBits = 21;
 
-// The cosines and sines of position * (high[k] + low[k]) turns, within 2^-49, then rounded to the
-// array's type.
-void TurnsToCosines(int64_t position, const TurnRates& rates, float* cosines, float* sines);
-void TurnsToCosines(int64_t position, const TurnRates& rates, double* cosines, double* sines);
+// The cosines and sines of some angles, one for each pair.
+template <class Number>
+struct PairTurns {
+  Number* cosines = nullptr;
+  Number* sines = nullptr;
+};
+
+// Those of position * (high[k] + low[k]) turns, within 2^-49.
+void TurnsOf(int64_t position, const TurnRates& rates, const PairTurns<double>& turns);
+
+// Those of the sums of two angles, computed in float64 and rounded once: a tenth of the work of
+// angles of their own.
+void AddTurns(const PairTurns<const double>& first, const PairTurns<const double>& second,
+              int64_t pair_count, const PairTurns<float>& sum);
 
 struct RotatedRows {
   DataType type = DataType::kF32;    // not BOOL

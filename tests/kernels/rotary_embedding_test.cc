@@ -140,23 +140,21 @@ TEST(ApplyRotaryEmbeddingTest, TurnsThePairsOfEveryRowByItsPosition) {
 // Rows of (1, 0) become the cosines and the sines themselves.
 TEST(ApplyRotaryEmbeddingTest, KeepsItsDigitsAtGreatPositions) {
   constexpr int64_t kWidth = 128;
-  TestTensor input(DataType::kF64, {1, 1, 3, kWidth});
-  for (int64_t r = 0; r < 3; ++r) {
-    for (int64_t column = 0; column < kWidth; ++column) {
-      input.Set(0, 0, r, column, column < kWidth / 2 ? 1.0 : 0.0);
-    }
-  }
-  for (const double base : {10000.0, 0x1p64}) {  // with the second, all angles are exact
-    for (const double scale : {1.0, 0.125}) {
-      const RotaryEmbedding rotary = {.base = base, .position_scale = scale};
+  constexpr int64_t kRows = 40;
+  for (const DataType type : {DataType::kF32, DataType::kF64}) {
+    TestTensor input(type, {1, 1, kRows, kWidth});
+    int64_t column = 0;
+    input.Fill([&] { return column++ % kWidth < kWidth / 2 ? 1.0 : 0.0; });
+    for (const double base : {10000.0, 0x1p64}) {  // with the second, all angles are exact
       for (const int64_t first : {int64_t{0}, int64_t{1000}, int64_t{1} << 20, -(int64_t{1} << 20),
                                   int64_t{1} << 31, -(int64_t{1} << 32) + 3}) {
-        TestTensor output(DataType::kF64, input.extents());
+        const RotaryEmbedding rotary = {.base = base, .position_scale = first % 3 == 0 ? 1 : 0.125};
+        TestTensor output(type, input.extents());
         ASSERT_THAT(
             ApplyRotaryEmbedding(rotary, {.first = first}, input.view(), output.mutable_view()),
             IsOk());
-        for (int64_t r = 0; r < 3; ++r) {
-          const double tolerance = AngleTolerance(rotary, first + r);
+        for (int64_t r = 0; r < kRows; ++r) {
+          const double tolerance = AngleTolerance(rotary, first + r) + Roundoff(type);
           for (int64_t k = 0; k < kWidth / 2; ++k) {
             const long double angle = Angle(rotary, kWidth, first + r, k);
             EXPECT_NEAR(output.At(0, 0, r, k), static_cast<double>(std::cos(angle)), tolerance)
