@@ -15,6 +15,20 @@ namespace {
 using kernels::DataType;
 using kernels::Precision;
 
+// Everything that a call makes tables for.
+void AskForOptions(ProblemRecipe& recipe) {
+  recipe.query_offsets = true;
+  recipe.prefix_lengths = true;
+  recipe.left_window = 300;
+  recipe.segments = SegmentRecipe{.contiguous = true};
+  recipe.alibi = true;
+  recipe.bucketed_bias = BucketedBiasRecipe{};
+  recipe.sinks = recipe.temperatures = recipe.head_factors = true;
+  recipe.options.softcap = 20;
+  recipe.options.fully_masked = kernels::FullyMasked::kUniform;
+  recipe.statistics = StatisticsRecipe::All(20);
+}
+
 std::vector<ProblemRecipe> Recipes(DataType type) {
   ProblemRecipe recipe;
   recipe.type = type;
@@ -25,7 +39,10 @@ std::vector<ProblemRecipe> Recipes(DataType type) {
   recipe.key_count = 700;
   recipe.key_width = 40;
   recipe.value_width = 48;
-  std::vector<ProblemRecipe> recipes = {recipe};
+  ProblemRecipe without_masks = recipe;
+  AskForOptions(without_masks);
+  without_masks.causal_offset = 550;
+  std::vector<ProblemRecipe> recipes = {recipe, without_masks};
   recipe.causal_offset = 550;
   recipe.key_lengths = true;
   recipe.boolean_mask = MaskRecipe{.broadcast = {false, true, false, true}};
@@ -36,6 +53,15 @@ std::vector<ProblemRecipe> Recipes(DataType type) {
   recipe.weights = false;
   recipe.options.scores = kernels::ScoresOutput::kNone;
   recipe.query_count = 3;  // decoding
+  recipes.push_back(recipe);
+  AskForOptions(recipe);
+  recipe.segments = SegmentRecipe{.contiguous = false};
+  recipe.block_mask = BlockMaskRecipe{.query_block_size = 16, .key_block_size = 64};
+  recipes.push_back(recipe);
+  recipe.statistics = {.log_sum_exp = true};
+  recipes.push_back(recipe);
+  recipe.query_count = 150;
+  recipe.statistics = StatisticsRecipe::All(20);
   recipes.push_back(recipe);
   recipe.rotary = kernels::RotaryEmbedding{.width = 32};
   recipes.push_back(recipe);

@@ -1,5 +1,6 @@
 // The same bits however the work is divided, and an early end when it is asked for.
 
+#include <algorithm>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -51,6 +52,15 @@ std::vector<ProblemRecipe> Recipes() {
     recipe.query_count = 70;
     recipe.options.normalization = Normalization::kSoftmaxOverQueries;
     recipes.push_back(recipe);
+    recipe.options.normalization = Normalization::kSoftmaxOverKeys;
+    recipe.left_window = 200;
+    recipe.alibi = true;
+    recipe.sinks = recipe.temperatures = true;
+    recipe.options.softcap = 20;
+    recipe.statistics = StatisticsRecipe::All(7);
+    recipes.push_back(recipe);
+    recipe.query_count = 1;
+    recipes.push_back(recipe);
   }
   return recipes;
 }
@@ -89,12 +99,45 @@ TEST(ReproducibilityTest, AnEntryAloneHasTheBitsThatItHasInABatch) {
       copy(together.key, alone.key);
       copy(together.value, alone.value);
       if (together.boolean_mask.present()) copy(together.boolean_mask, alone.boolean_mask);
+      alone.sinks = together.sinks;
+      alone.temperatures = together.temperatures;
+      alone.alibi_slopes = together.alibi_slopes;
+      const auto copy_row = [&](const std::vector<int32_t>& source, std::vector<int32_t>& target) {
+        const auto first = source.begin() + batch * static_cast<int64_t>(target.size());
+        std::copy_n(first, target.size(), target.begin());
+      };
+      copy_row(together.query_segments, alone.query_segments);
+      copy_row(together.key_segments, alone.key_segments);
       const TestOutputs got = MustAttend(alone);
       for (int64_t head = 0; head < recipe.query_head_count; ++head) {
         for (int64_t i = 0; i < recipe.query_count; ++i) {
           ASSERT_EQ(got.output.RowBytes(0, head, i), want.output.RowBytes(batch, head, i))
               << recipe;
+          if (!want.log_sum_exp.present()) continue;
+          ASSERT_EQ(got.log_sum_exp.RowBytes(0, head, i),
+                    want.log_sum_exp.RowBytes(batch, head, i))
+              << recipe;
         }
+      }
+    }
+  }
+}
+
+// Segments that are ranges of keys are no mask. Whether those of a neighbour are changes nothing.
+TEST(ReproducibilityTest, NeighboursWithOtherSegmentsChangeNoBit) {
+  for (ProblemRecipe recipe : Recipes()) {
+    recipe.boolean_mask = std::nullopt;
+    recipe.segments = SegmentRecipe{.contiguous = true};
+    const TestProblem ranges(recipe);
+    TestProblem scattered = ranges;
+    for (size_t i = scattered.key_segments.size() / 3; i < scattered.key_segments.size(); ++i) {
+      scattered.key_segments[i] = static_cast<int32_t>(i % 2);
+    }
+    const TestOutputs want = MustAttend(ranges);
+    const TestOutputs got = MustAttend(scattered);
+    for (int64_t head = 0; head < recipe.query_head_count; ++head) {
+      for (int64_t i = 0; i < recipe.query_count; ++i) {
+        ASSERT_EQ(got.output.RowBytes(0, head, i), want.output.RowBytes(0, head, i)) << recipe;
       }
     }
   }
