@@ -31,6 +31,12 @@ constexpr AttentionShape WithWeights(AttentionShape shape) {
   return shape;
 }
 
+constexpr AttentionShape With(TimedOption option, std::string_view name, bool causal = false) {
+  AttentionShape shape = Prefill(name, 8, 1024, 64, causal);
+  shape.option = option;
+  return shape;
+}
+
 constexpr AttentionShape Grouped(std::string_view kind, std::string_view name) {
   AttentionShape shape = Prefill(name, 32, 1024, 128, true);
   shape.kind = kind;
@@ -66,6 +72,18 @@ constexpr std::array kShapes = {
     Prefill("8x512x64_causal", 8, 512, 64, true),
     Prefill("8x1024x64", 8, 1024, 64),
     Prefill("8x1024x64_causal", 8, 1024, 64, true),
+    With(TimedOption::kWindow, "8x1024x64_window"),
+    With(TimedOption::kWindow, "8x1024x64_causal_window", true),
+    With(TimedOption::kAlibi, "8x1024x64_alibi"),
+    With(TimedOption::kAlibi, "8x1024x64_causal_alibi", true),
+    With(TimedOption::kBucketedBias, "8x1024x64_bucketed_bias"),
+    With(TimedOption::kSoftcap, "8x1024x64_softcap"),
+    With(TimedOption::kSinks, "8x1024x64_sinks"),
+    With(TimedOption::kSegments, "8x1024x64_segments"),
+    With(TimedOption::kScatteredSegments, "8x1024x64_scattered_segments"),
+    With(TimedOption::kRotary, "8x1024x64_rotary"),
+    With(TimedOption::kLogSumExp, "8x1024x64_log_sum_exp"),
+    With(TimedOption::kStatistics, "8x1024x64_statistics"),
     Prefill("8x2048x64", 8, 2048, 64),
     Prefill("8x2048x64_causal", 8, 2048, 64, true),
     Prefill("8x2048x128", 8, 2048, 128),

@@ -12,6 +12,21 @@
 
 namespace attention::benchmark {
 
+// What a row asks for beyond its shape; timed beside the plain row of the same shape.
+enum class TimedOption : uint8_t {
+  kNone,
+  kWindow,  // 256 keys to each side
+  kAlibi,
+  kBucketedBias,
+  kSoftcap,
+  kSinks,
+  kSegments,  // four documents, one after the other
+  kScatteredSegments,
+  kRotary,
+  kLogSumExp,
+  kStatistics,  // entropy, maximum, mass of the keys and the 8 largest weights
+};
+
 struct AttentionShape {
   std::string_view kind;  // "prefill", "decode", "tiny"
   std::string_view name;  // how rows are called
@@ -24,6 +39,7 @@ struct AttentionShape {
   bool causal = false;
   bool padded = false;   // 60 % of the keys are padding, a different number in each batch entry
   bool weights = false;  // the weights are asked for
+  TimedOption option = TimedOption::kNone;
   int buffer_count = 1;  // copies of keys and values, used in turn so that caches hold none
 };
 

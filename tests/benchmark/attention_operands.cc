@@ -1,10 +1,12 @@
 #include "tests/benchmark/attention_operands.h"
 
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <utility>
 
 #include "tests/benchmark/normals.h"
+#include "tests/support/random.h"
 
 namespace attention::benchmark {
 namespace {
@@ -39,7 +41,16 @@ std::vector<int64_t> PaddedKeyLengths(const AttentionShape& shape) {
   return lengths;
 }
 
+constexpr int64_t kBuckets = 32;
+constexpr int64_t kTopCount = 8;
+
 }  // namespace
+
+kernels::AttentionOptions Options(const AttentionShape& shape) {
+  kernels::AttentionOptions options;
+  if (shape.option == TimedOption::kSoftcap) options.softcap = 50.0;
+  return options;
+}
 
 AttentionOperands::AttentionOperands(const AttentionShape& shape, DataType type)
     : shape_(shape),
@@ -59,6 +70,26 @@ AttentionOperands::AttentionOperands(const AttentionShape& shape, DataType type)
   }
   if (shape.padded) key_lengths_ = PaddedKeyLengths(shape);
   if (shape.weights) weights_ = Bytes(ByteCount(WeightsExtents(shape), type));
+  MakeOptions();
+}
+
+void AttentionOperands::MakeOptions() {
+  constexpr int64_t kDocuments = 4;
+  for (int64_t head = 0; head < shape_.query_head_count; ++head) {
+    const double steps = 8.0 * static_cast<double>(head + 1);
+    slopes_.push_back(std::exp2(-steps / static_cast<double>(shape_.query_head_count)));
+    sinks_.push_back(0.5);
+  }
+  test::Random random(4);
+  for (int64_t i = 0; i < kBuckets * shape_.query_head_count; ++i) {
+    bias_table_.push_back(random.Normal());
+  }
+  const bool scattered = shape_.option == TimedOption::kScatteredSegments;
+  for (int64_t i = 0; i < shape_.batch * shape_.key_count; ++i) {
+    const int64_t key = i % shape_.key_count;
+    const int64_t document = key * kDocuments / shape_.key_count;
+    segments_.push_back(static_cast<int32_t>(scattered ? random.Index(kDocuments) : document));
+  }
 }
 
 AttentionOperands& AttentionOperands::Of(const AttentionShape& shape, DataType type) {
@@ -78,6 +109,29 @@ kernels::AttentionProblem AttentionOperands::Problem(int buffer) const {
   problem.value = kernels::DenseView(values, type_, KeyExtents(shape_));
   if (shape_.causal) problem.causal = true;
   problem.key_lengths = key_lengths_;
+  switch (shape_.option) {
+    case TimedOption::kWindow:
+      problem.left_window = problem.right_window = 256;
+      break;
+    case TimedOption::kAlibi:
+      problem.alibi.slopes = slopes_;
+      break;
+    case TimedOption::kBucketedBias:
+      problem.bucketed_bias = {.table = bias_table_, .bucket_count = kBuckets};
+      break;
+    case TimedOption::kSinks:
+      problem.sinks = sinks_;
+      break;
+    case TimedOption::kSegments:
+    case TimedOption::kScatteredSegments:
+      problem.query_segments = problem.key_segments = segments_;  // as many queries as keys
+      break;
+    case TimedOption::kRotary:
+      problem.rotary.emplace();
+      break;
+    default:
+      break;
+  }
   return problem;
 }
 
@@ -87,7 +141,32 @@ kernels::AttentionOutputs AttentionOperands::Outputs() {
   if (shape_.weights) {
     outputs.weights = kernels::DenseView(weights_.data(), type_, WeightsExtents(shape_));
   }
+  AskForStatistics(outputs);
   return outputs;
+}
+
+void AttentionOperands::AskForStatistics(kernels::AttentionOutputs& outputs) {
+  const bool all = shape_.option == TimedOption::kStatistics;
+  if (!all && shape_.option != TimedOption::kLogSumExp) return;
+  const int64_t rows = shape_.batch * shape_.query_head_count * shape_.query_count;
+  const int64_t keys = shape_.batch * shape_.query_head_count * shape_.key_count;
+  statistics_.resize(static_cast<size_t>(rows * (3 + kTopCount) + keys));
+  top_keys_.resize(static_cast<size_t>(rows * kTopCount));
+  float* next = statistics_.data();
+  const auto take = [&](int64_t axis_rows, int64_t columns) {
+    const Extents extents = {shape_.batch, shape_.query_head_count, axis_rows, columns};
+    float* const data = next;
+    next += kernels::ElementCount(extents);
+    return kernels::DenseView(data, DataType::kF32, extents);
+  };
+  outputs.log_sum_exp = take(shape_.query_count, 1);
+  if (!all) return;
+  outputs.entropy = take(shape_.query_count, 1);
+  outputs.maximum_weight = take(shape_.query_count, 1);
+  outputs.top_weights = {.count = kTopCount,
+                         .weights = take(shape_.query_count, kTopCount),
+                         .keys = top_keys_.data()};
+  outputs.key_mass = take(1, shape_.key_count);
 }
 
 }  // namespace attention::benchmark

@@ -15,6 +15,9 @@
 
 namespace attention::benchmark {
 
+// Of what a shape asks for.
+[[nodiscard]] kernels::AttentionOptions Options(const AttentionShape& shape);
+
 // N(0, 1) operands.
 class AttentionOperands {
  public:
@@ -43,6 +46,16 @@ class AttentionOperands {
   std::vector<int64_t> key_lengths_;
   Bytes output_;
   Bytes weights_;
+
+  // What options need, each for all heads or rows.
+  void MakeOptions();
+  void AskForStatistics(kernels::AttentionOutputs& outputs);
+  std::vector<double> slopes_;
+  std::vector<double> bias_table_;
+  std::vector<double> sinks_;
+  std::vector<int32_t> segments_;
+  std::vector<float> statistics_;
+  std::vector<int32_t> top_keys_;
 };
 
 }  // namespace attention::benchmark

@@ -1,6 +1,7 @@
 #include "tests/benchmark/verification.h"
 
 #include <cstddef>
+#include <numeric>
 #include <set>
 #include <vector>
 
@@ -8,7 +9,6 @@
 #include "kernels/reference/reference_attention.h"
 #include "tests/benchmark/relative_error.h"
 #include "tests/support/naive_attention.h"
-#include "tests/support/test_tensor.h"
 
 namespace attention::benchmark {
 namespace {
@@ -56,31 +56,38 @@ class Rows {
   std::vector<std::byte> bytes_;
 };
 
-// Some rows of one head: a problem with operands of its own, in a type of choice.
+// Some rows of one head: a problem with operands of its own, in a type of choice. Each row is a
+// batch entry of its own, at its own position.
 class Sample {
  public:
   Sample(const AttentionProblem& problem, int64_t batch, int64_t head, DataType type)
-      : batch_(batch), head_(head) {
+      : problem_(problem), batch_(batch), head_(head) {
     const std::set<int64_t> rows = Spread(problem.query.extents[2], kRowsPerHead);
     rows_.assign(rows.begin(), rows.end());
-    std::vector<int64_t> all_keys;
-    const int64_t key_count = problem.key_lengths.empty()
-                                  ? problem.key.extents[2]
-                                  : problem.key_lengths[static_cast<size_t>(batch)];
-    for (int64_t key = 0; key < key_count; ++key) all_keys.push_back(key);
+    std::vector<int64_t> all_keys(static_cast<size_t>(problem.key.extents[2]));
+    std::iota(all_keys.begin(), all_keys.end(), 0);
     const int64_t key_value_head = head * problem.key.extents[1] / problem.query.extents[1];
     query_ = Rows(problem.query, batch, head, rows_, type);
     key_ = Rows(problem.key, batch, key_value_head, all_keys, type);
     value_ = Rows(problem.value, batch, key_value_head, all_keys, type);
-    if (problem.causal) HideLaterKeys(key_count);
+    CopyPerHead();
+    CopyPerRow();
   }
 
   [[nodiscard]] AttentionProblem View() const {
-    AttentionProblem problem;
+    AttentionProblem problem = problem_;
     problem.query = query_.View();
-    problem.key = key_.View();
-    problem.value = value_.View();
-    if (mask_.present()) problem.boolean_mask = mask_.view();
+    problem.query.extents = {row_count(), 1, 1, problem.query.extents[3]};
+    problem.query.strides = kernels::DenseStrides(problem.query.extents);
+    problem.key = Shared(key_.View());
+    problem.value = Shared(value_.View());
+    problem.query_offsets = rows_;
+    problem.key_lengths = key_lengths_;
+    problem.query_segments = query_segments_;
+    problem.key_segments = key_segments_;
+    problem.sinks = sinks_;
+    problem.alibi.slopes = slopes_;
+    problem.bucketed_bias.table = bias_table_;
     return problem;
   }
 
@@ -97,49 +104,84 @@ class Sample {
   }
 
  private:
-  void HideLaterKeys(int64_t key_count) {
-    mask_ =
-        test::TestTensor(DataType::kBool, {1, 1, static_cast<int64_t>(rows_.size()), key_count});
-    for (size_t i = 0; i < rows_.size(); ++i) {
-      for (int64_t key = 0; key < key_count; ++key) {
-        mask_.Set(0, 0, static_cast<int64_t>(i), key, key <= rows_[i] ? 1 : 0);
+  [[nodiscard]] int64_t row_count() const { return static_cast<int64_t>(rows_.size()); }
+
+  // The same for every row.
+  [[nodiscard]] TensorView Shared(TensorView view) const {
+    view.extents[0] = row_count();
+    view.strides[0] = 0;
+    return view;
+  }
+
+  void CopyPerHead() {
+    const auto head = static_cast<size_t>(head_);
+    const auto head_count = static_cast<size_t>(problem_.query.extents[1]);
+    if (!problem_.sinks.empty()) sinks_ = {problem_.sinks[head]};
+    if (!problem_.alibi.slopes.empty()) slopes_ = {problem_.alibi.slopes[head]};
+    const auto table = problem_.bucketed_bias.table;
+    for (size_t i = head; i < table.size(); i += head_count) bias_table_.push_back(table[i]);
+  }
+
+  void CopyPerRow() {
+    for (const int64_t row : rows_) {
+      if (!problem_.key_lengths.empty()) {
+        key_lengths_.push_back(problem_.key_lengths[static_cast<size_t>(batch_)]);
       }
+      if (problem_.query_segments.empty()) continue;
+      const int64_t query = batch_ * problem_.query.extents[2] + row;
+      query_segments_.push_back(problem_.query_segments[static_cast<size_t>(query)]);
+      const int64_t key_count = problem_.key.extents[2];
+      const int32_t* keys = problem_.key_segments.data() + batch_ * key_count;
+      key_segments_.insert(key_segments_.end(), keys, keys + key_count);
     }
   }
 
+  const AttentionProblem problem_;
   const int64_t batch_;
   const int64_t head_;
   std::vector<int64_t> rows_;
   Rows query_, key_, value_;
-  test::TestTensor mask_;
+  std::vector<int64_t> key_lengths_;
+  std::vector<int32_t> query_segments_, key_segments_;
+  std::vector<double> sinks_, slopes_, bias_table_;
 };
 
 }  // namespace
 
 absl::Status VerifyAttention(const AttentionProblem& problem,
+                             const kernels::AttentionOptions& options,
                              const kernels::AttentionOutputs& outputs, std::string_view precision) {
   const DataType type = problem.query.type;
   const DataType naive_type = NaiveType(type, precision);
   const int64_t head_count = problem.query.extents[1];
   RelativeError output;
   RelativeError weights;
+  RelativeError log_sum_exp;
   for (const int64_t index : Spread(problem.query.extents[0] * head_count, 3)) {
     const int64_t batch = index / head_count;
     const int64_t head = index % head_count;
     const Sample sample(problem, batch, head, type);
     const Sample rounded(problem, batch, head, naive_type);
-    const ReferenceResult want = kernels::ReferenceAttention(sample.View(), {});
-    const ReferenceResult naive = test::NaiveAttention(rounded.View(), {});
+    const ReferenceResult want = kernels::ReferenceAttention(sample.View(), options);
+    const ReferenceResult naive = test::NaiveAttention(rounded.View(), options);
     const int64_t width = problem.value.extents[3];
     output.Add(want.output, sample.RowsOf(outputs.output, width), naive.output);
     if (outputs.weights.present()) {
-      const int64_t key_count = sample.View().key.extents[2];
+      const int64_t key_count = problem.key.extents[2];
       weights.Add(want.weights, sample.RowsOf(outputs.weights, key_count), naive.weights);
     }
+    if (outputs.log_sum_exp.present()) {
+      log_sum_exp.Add(want.log_sum_exp, sample.RowsOf(outputs.log_sum_exp, 1), naive.log_sum_exp);
+    }
   }
-  if (absl::Status status = output.Judge("output", type, precision); !status.ok()) return status;
-  if (!outputs.weights.present()) return absl::OkStatus();
-  return weights.Judge("weights", type, precision);
+  absl::Status status = output.Judge("output", type, precision);
+  if (status.ok() && outputs.weights.present()) {
+    status = weights.Judge("weights", type, precision);
+  }
+  if (status.ok() && outputs.log_sum_exp.present()) {
+    status = log_sum_exp.Judge("log_sum_exp", type, precision);
+  }
+  return status;
 }
 
 }  // namespace attention::benchmark

@@ -10,13 +10,14 @@
 
 namespace attention::benchmark {
 
-// Compares the output, and the weights if there are any, with the oracle. The oracle would take
-// minutes for the larger shapes: eight query rows, evenly spread, of the first, a middle and the
-// last head are compared, with all of their keys.
+// Compares the output, and the weights and log-sum-exp if they are there, with the oracle. The
+// oracle would take minutes for the larger shapes: eight query rows, evenly spread, of the first, a
+// middle and the last head are compared, with all of their keys.
 //
 // The rule is that of relative_error.h for `precision`, the one that ran. Returns kInternal if they
-// are wrong. Expects N(0, 1) operands, no masks, and a query offset of 0.
+// are wrong. Expects N(0, 1) operands, no masks but segments, and a query offset of 0.
 [[nodiscard]] absl::Status VerifyAttention(const kernels::AttentionProblem& problem,
+                                           const kernels::AttentionOptions& options,
                                            const kernels::AttentionOutputs& outputs,
                                            std::string_view precision);
 

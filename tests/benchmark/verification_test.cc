@@ -42,7 +42,7 @@ class VerificationTest : public testing::TestWithParam<DataType> {
 
   // Of what is in the outputs, as the result of the operands' own problem.
   absl::Status Verify(const AttentionReport& report) {
-    return VerifyAttention(operands_.Problem(), operands_.Outputs(), report.precision);
+    return VerifyAttention(operands_.Problem(), {}, operands_.Outputs(), report.precision);
   }
 
   const AttentionShape shape_ = Shape();
