@@ -141,8 +141,9 @@ absl::Status AttentionEngine::Impl::CheckLimits(const AnyTask& task, double flop
     return OverLimit("request", flops, "floating point operations", limits.max_flops,
                      "--max-request-flops");
   }
-  if (flops > limits.max_float64_flops && RunsInFloat64(task)) {
-    return OverLimit("request", flops, "floating point operations in float64",
+  const double float64_flops = Float64Flops(task);
+  if (float64_flops > limits.max_float64_flops) {
+    return OverLimit("request", float64_flops, "floating point operations in float64",
                      limits.max_float64_flops, "--max-request-float64-flops");
   }
   return absl::OkStatus();

@@ -25,7 +25,7 @@ struct RequestLimits {
   int64_t max_request_bytes = int64_t{256} << 20;
   int64_t max_response_bytes = int64_t{256} << 20;
   double max_flops = 1e13;
-  double max_float64_flops = 1e11;  // for what kernels::RunsInFloat64
+  double max_float64_flops = 1e11;  // of Float64Flops
 };
 
 struct EngineOptions {

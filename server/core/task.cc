@@ -33,13 +33,19 @@ double TaskFlops(const AnyTask& task) {
   return std::visit([](const auto* kind) { return TaskFlops(*kind); }, task);
 }
 
-bool RunsInFloat64(const AnyTask& task) {
+double Float64Flops(const AnyTask& task) {
   const auto* const* attention = std::get_if<const AttentionTask*>(&task);
-  if (attention == nullptr) return false;
+  if (attention == nullptr) return 0;
+  double pair_count = 0;
+  bool in_float64 = false;
   for (int64_t index = 0; index < ProblemCount(**attention); ++index) {
-    if (kernels::RunsInFloat64(ProblemOf(**attention, index), (*attention)->options)) return true;
+    const kernels::AttentionProblem problem = ProblemOf(**attention, index);
+    const kernels::Extents& query = problem.query.extents;
+    pair_count += static_cast<double>(query[0]) * static_cast<double>(query[1]) *
+                  static_cast<double>(query[2]) * static_cast<double>(problem.key.extents[2]);
+    in_float64 = in_float64 || kernels::RunsInFloat64(problem, (*attention)->options);
   }
-  return false;
+  return in_float64 ? TaskFlops(task) + kFloat64FlopsPerPair * pair_count : 0;
 }
 
 void VisitSequenceLengths(const AnyTask& task,

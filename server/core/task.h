@@ -31,8 +31,13 @@ using AnyTask = std::variant<const AttentionTask*, const RotaryTask*, const Merg
 // Floating point operations. A double, since it must not overflow.
 [[nodiscard]] double TaskFlops(const AnyTask& task);
 
-// Whether it is computed in float64, element by element, which has a limit of its own.
-[[nodiscard]] bool RunsInFloat64(const AnyTask& task);
+// The operations of what is computed in float64, pair by pair, which has a limit of its own; 0 for
+// all else. Every pair of a query and a key is walked to there, hidden or not: each counts
+// kFloat64FlopsPerPair more than TaskFlops says.
+[[nodiscard]] double Float64Flops(const AnyTask& task);
+
+// Measured: a hidden pair takes the time of some 40, a pair of width 1 that of some 100.
+inline constexpr double kFloat64FlopsPerPair = 64;
 
 // Calls `visit` with what attention is over: of each sequence of a ragged batch, once for any other
 // batch, and not at all for work that is over no pairs.

@@ -254,3 +254,5 @@ def _over_limits():
     yield of("2 * 10^13 operations", "max-request-flops", tensor(1048576, 4))
     yield of("2 * 10^11 operations in float64", "max-request-float64-flops",
              tensor(200000, 1, data_type=F64))
+    yield of("as many in float64, all of hidden keys", "max-request-float64-flops",
+             tensor(60000, 1, data_type=F64), key_lengths=to_tensor([0], INT32))

@@ -127,14 +127,21 @@ TEST_F(AttentionEngineTest, RefusesForGoodWhatWouldNeverFitTheBudget) {
 }
 
 TEST_F(AttentionEngineTest, RefusesTooMuchArithmetic) {
-  StartEngine({.limits = {.max_flops = 39, .max_float64_flops = 19}});
+  StartEngine({.limits = {.max_flops = 39, .max_float64_flops = 407}});
   const ReadyTask<float> f32(6);    // 2 * 6 * 2 * (1 + 1) = 48
-  const ReadyTask<double> f64(3);   // 24
+  const ReadyTask<double> f64(3);   // 24, and 64 for each of 6 pairs
   const ReadyTask<float> small(3);  // 24, of those that are fast
   EXPECT_EQ(Submit(f32.task).get().status().message(),
             "request: got 48 floating point operations, want <= 39 (--max-request-flops)");
   EXPECT_EQ(Submit(f64.task).get().status().message(),
-            "request: got 24 floating point operations in float64, want <= 19 "
+            "request: got 408 floating point operations in float64, want <= 407 "
+            "(--max-request-float64-flops)");
+  // Hidden pairs are walked to, too.
+  ReadyTask<double> hidden(4);
+  const int64_t no_keys[] = {0};
+  hidden.task.problem.key_lengths = no_keys;
+  EXPECT_EQ(Submit(hidden.task).get().status().message(),
+            "request: got 512 floating point operations in float64, want <= 407 "
             "(--max-request-float64-flops)");
   const bool has_fused = !kernels::RunsInFloat64(ProblemOf(small.task), small.task.options);
   EXPECT_EQ(Submit(small.task).get().ok(), has_fused);
