@@ -9,6 +9,7 @@ namespace attention::python {
 
 void DefineAttention(nanobind::module_& module);           // and Report
 void DefineMultiHeadAttention(nanobind::module_& module);  // after DefineAttention
+void DefineOperators(nanobind::module_& module);           // rotary embedding and merging
 
 }  // namespace attention::python
 

@@ -1,5 +1,5 @@
 // The extension module: names, arguments and their documentation, but for the layer's, which are in
-// multi_head_binding.cc.
+// multi_head_binding.cc, and those of operators.cc.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
@@ -158,6 +158,7 @@ NB_MODULE(_native, module) {
   module.attr("__version__") = ATTENTION_VERSION;
   DefineAttention(module);
   DefineMultiHeadAttention(module);
+  DefineOperators(module);
   DefineImplementations(module);
 }
 

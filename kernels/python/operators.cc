@@ -1,0 +1,173 @@
+#include "kernels/python/operators.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/merge_states.h"
+#include "kernels/python/array.h"
+#include "kernels/python/attention_call.h"
+#include "kernels/python/bindings.h"
+#include "kernels/python/status_error.h"
+#include "kernels/python/thread_pool.h"
+#include "kernels/rotary_embedding.h"
+
+namespace attention::python {
+namespace {
+
+namespace nb = nanobind;
+
+Array BorrowRows(nb::handle object, const std::string& field) {
+  Array rows = BorrowArray(object, field, Access::kRead);
+  if (rows.rank() < 2 || rows.rank() > 4) {
+    RaiseValueError(absl::StrCat(field, ": got ", rows.rank(), " axes, want 2 to 4"));
+  }
+  return rows;
+}
+
+// The caller's array, which may be the rows themselves, or a new one.
+Array RotatedArray(const RotaryArguments& arguments, const Array& rows) {
+  if (arguments.out.is_none()) return MakeArrayLike(rows, rows.extents);
+  Array output = BorrowArray(arguments.out, "out", Access::kWrite);
+  if (output.extents != rows.extents) {
+    RaiseValueError(absl::StrCat("out: got shape ", ShapeText(output.extents), ", want ",
+                                 ShapeText(rows.extents)));
+  }
+  RequireOwnPlaces(output, "out");
+  const bool in_place = output.data == rows.data && output.strides == rows.strides;
+  if (!in_place && MayOverlap(ViewOf(output), ViewOf(rows))) {
+    RaiseValueError("out: got memory among that of rows, want the same or memory of its own");
+  }
+  return output;
+}
+
+// As [batch, heads, queries, 1].
+Array BorrowLogSumExp(nb::handle object, const std::string& field, size_t output_rank) {
+  Array array = BorrowArray(object, field, Access::kRead);
+  if (array.rank() + 1 != output_rank) {
+    RaiseValueError(absl::StrCat(field, ": got ", array.rank(), " axes, want ", output_rank - 1,
+                                 ", one fewer than its output"));
+  }
+  return array;
+}
+
+kernels::MutableTensorView LogSumExpView(Array array) {
+  array.extents.push_back(1);
+  array.strides.push_back(1);
+  return ViewOf(array);
+}
+
+constexpr const char* kRotaryDocumentation = R"(
+Turns pairs (x, y) of numbers of each row by its position, as models do to queries and keys:
+
+    x' = x cos - y sin,   y' = x sin + y cos,   angle = position * position_scale * base^(-2 k / width)
+
+for the pairs (k, k + width / 2) or, interleaved, (2 k, 2 k + 1) of the first `width` numbers; the
+rest stays. The row i of each sequence has the position first_position + i.
+
+Arguments
+    rows            [batch, heads, sequence, row width], or fewer leading axes; float32, float16,
+                    bfloat16 or float64.
+    width           even; default: the row width.
+    threads         how many may compute; default: one for each processor. The bits do not depend on
+                    it.
+    out             where the result goes: the rows themselves, or memory of its own; default: a new
+                    array.
+
+Angles keep their digits at positions up to 2^32. float64 is computed in float64, all else in
+float32 and rounded once. Raises as scaled_dot_product_attention does.
+)";
+
+constexpr const char* kMergeDocumentation = R"(
+Joins what attention over parts of the keys gave into what it would have given over all of them.
+
+    m = max(log_sum_exps),   e = exp(log_sum_exps - m)
+    output = sum(e * outputs) / sum(e),   log_sum_exp = m + log(sum(e))
+
+Arguments
+    outputs         a list of arrays [batch, heads, queries, width], or fewer leading axes.
+    log_sum_exps    as many arrays [batch, heads, queries], float64 where the outputs are, otherwise
+                    float32. Where one is -infinity, its output counts nothing, whatever it holds.
+    threads         how many may compute; default: one for each processor. The bits do not depend on
+                    it.
+
+Returns the tuple (output, log_sum_exp). Computed in float64 and rounded once. Raises as
+scaled_dot_product_attention does.
+)";
+
+}  // namespace
+
+nb::object ApplyRotaryEmbedding(const RotaryArguments& arguments) {
+  const Array rows = BorrowRows(arguments.rows, "rows");
+  const Array output = RotatedArray(arguments, rows);
+  PooledExecutor executor(ThreadsToUse(arguments.threads));
+  absl::StatusOr<int> threads;
+  {
+    const nb::gil_scoped_release unlocked;
+    threads = kernels::ApplyRotaryEmbedding(arguments.rotary, {.first = arguments.first_position},
+                                            ViewOf(rows), ViewOf(output),
+                                            {.executor = &executor, .stop = nullptr});
+  }
+  RaiseUnlessOk(threads.status());
+  return output.object;
+}
+
+nb::object MergeAttentionStates(const std::vector<nb::object>& outputs,
+                                const std::vector<nb::object>& log_sum_exps,
+                                std::optional<int> threads) {
+  if (outputs.empty()) RaiseValueError("outputs: got none, want at least one");
+  if (log_sum_exps.size() != outputs.size()) {
+    RaiseValueError(absl::StrCat("log_sum_exps: got ", log_sum_exps.size(), ", want ",
+                                 outputs.size(), " as outputs"));
+  }
+  std::vector<Array> borrowed;  // keeps the arrays alive
+  std::vector<kernels::AttentionState> states;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Array& output =
+        borrowed.emplace_back(BorrowRows(outputs[i], absl::StrCat("outputs[", i, "]")));
+    const kernels::TensorView output_view = ViewOf(output);
+    const Array& log_sum_exp = borrowed.emplace_back(BorrowLogSumExp(
+        log_sum_exps[i], absl::StrCat("log_sum_exps[", i, "]"), borrowed.back().rank()));
+    states.push_back({.output = output_view, .log_sum_exp = LogSumExpView(log_sum_exp)});
+  }
+  RaiseUnlessOk(kernels::ValidateAttentionStates(states));
+  const Array output = MakeArrayLike(borrowed[0], borrowed[0].extents);
+  const Array log_sum_exp = MakeArrayLike(borrowed[1], borrowed[1].extents);
+  PooledExecutor executor(ThreadsToUse(threads));
+  absl::StatusOr<int> used;
+  {
+    const nb::gil_scoped_release unlocked;
+    used = kernels::MergeAttentionStates(
+        states, {.output = ViewOf(output), .log_sum_exp = LogSumExpView(log_sum_exp)},
+        {.executor = &executor, .stop = nullptr});
+  }
+  RaiseUnlessOk(used.status());
+  return nb::make_tuple(output.object, log_sum_exp.object);
+}
+
+void DefineOperators(nb::module_& module) {
+  using namespace nb::literals;  // NOLINT(google-build-using-namespace): "name"_a
+  module.def(
+      "rotary_embedding",
+      [](nb::object rows, int64_t first_position, std::optional<int64_t> width, double base,
+         double position_scale, bool interleaved, std::optional<int> threads, nb::object out) {
+        return ApplyRotaryEmbedding({.rows = std::move(rows),
+                                     .first_position = first_position,
+                                     .rotary = {.width = width.value_or(0),
+                                                .base = base,
+                                                .position_scale = position_scale,
+                                                .interleaved = interleaved},
+                                     .threads = threads,
+                                     .out = std::move(out)});
+      },
+      "rows"_a, nb::kw_only(), "first_position"_a = 0, "width"_a = nb::none(), "base"_a = 10000.0,
+      "position_scale"_a = 1.0, "interleaved"_a = false, "threads"_a = nb::none(),
+      "out"_a = nb::none(), kRotaryDocumentation);
+  module.def("merge_attention_states", &MergeAttentionStates, "outputs"_a, "log_sum_exps"_a,
+             nb::kw_only(), "threads"_a = nb::none(), kMergeDocumentation);
+}
+
+}  // namespace attention::python
