@@ -63,7 +63,8 @@ kernels::MutableTensorView LogSumExpView(Array array) {
 constexpr const char* kRotaryDocumentation = R"(
 Turns pairs (x, y) of numbers of each row by its position, as models do to queries and keys:
 
-    x' = x cos - y sin,   y' = x sin + y cos,   angle = position * position_scale * base^(-2 k / width)
+    angle = position * position_scale * base^(-2 k / width)
+    x' = x cos - y sin,   y' = x sin + y cos
 
 for the pairs (k, k + width / 2) or, interleaved, (2 k, 2 k + 1) of the first `width` numbers; the
 rest stays. The row i of each sequence has the position first_position + i.
