@@ -32,6 +32,11 @@ double TableBytes(const AttentionProblem& problem, const AttentionOutputs& outpu
   if (!problem.query_segments.empty()) {
     bytes += rows * queries * sizeof(KeyRange) + keys * 3 * sizeof(int64_t);
   }
+  // A few queries keep their scores until the softmax is final.
+  constexpr double kMostFewQueries = 8;
+  if (outputs.AsksForStatistics() && queries <= kMostFewQueries) {
+    bytes += rows * heads * queries * keys * sizeof(float);
+  }
   if (outputs.key_mass.present()) bytes += rows * heads * keys * sizeof(int64_t);
   return bytes;
 }

@@ -141,21 +141,29 @@ struct WeightSummary {
   float maximum = 0;        // of w; NaN if there is one
 };
 
-// weights[i] = 2^((scores[i] - reference) * exponent_scale) * factor, in [0, count). The scores may
-// be overwritten.
+// weights[i] = 2^((scores[i] - reference) * exponent_scale) * factor; 0 where the score is
+// -infinity, even if the factor is NaN.
 void NormalizeScores(const float* scores, int64_t count, const RowNormalizer& normalizer,
                      float* weights);
 
-// The same, and what they sum up to. The scores stay.
+// The same, and what they sum up to.
 [[nodiscard]] WeightSummary NormalizeAndSummarize(const float* scores, int64_t count,
                                                   const RowNormalizer& normalizer, float* weights);
 
 // sums[i] += weights[i].
 void AddToSums(const float* weights, int64_t count, double* sums);
 
-// The first i in [begin, count) with weights[i] > threshold, or count.
-[[nodiscard]] int64_t FindAbove(const float* weights, int64_t begin, int64_t count,
-                                float threshold);
+// The largest weights of a row so far, in descending order, and their keys.
+struct TopList {
+  float* weights;
+  int32_t* keys;
+  int64_t capacity;
+  int64_t count;
+};
+
+// Takes the weights greater than 0 of keys first_key + i into the list, later keys after earlier
+// ones of the same weight. NaN is left out.
+void TakeIntoTop(const float* weights, int64_t count, int64_t first_key, TopList& list);
 
 }  // namespace attention::kernels
 

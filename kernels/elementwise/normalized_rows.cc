@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "kernels/elementwise/elementwise.h"
@@ -25,19 +26,20 @@ HWY_INLINE void NormalizeRow(const float* scores, int64_t count, const RowNormal
   const Exponents exponents(normalizer.reference, normalizer.exponent_scale);
   const auto factors = hn::Set(d, normalizer.factor);
   const auto hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
+  const auto weigh = [&](FloatVector score) {
+    const auto exponent = exponents.Of(score);
+    const auto product = hn::Mul(Exp2(d, exponent), factors);
+    const auto weight = hn::IfThenZeroElse(hn::Eq(score, hidden), product);
+    take(exponent, weight);
+    return weight;
+  };
   int64_t column = 0;
   for (; column + lanes <= count; column += lanes) {
-    const auto exponent = exponents.Of(hn::LoadU(d, scores + column));
-    const auto weight = hn::Mul(Exp2(d, exponent), factors);
-    hn::StoreU(weight, d, weights + column);
-    take(exponent, weight);
+    hn::StoreU(weigh(hn::LoadU(d, scores + column)), d, weights + column);
   }
   if (column == count) return;
   const size_t rest = static_cast<size_t>(count - column);
-  const auto exponent = exponents.Of(hn::LoadNOr(hidden, d, scores + column, rest));
-  const auto weight = hn::Mul(Exp2(d, exponent), factors);
-  hn::StoreN(weight, d, weights + column, rest);
-  take(exponent, weight);
+  hn::StoreN(weigh(hn::LoadNOr(hidden, d, scores + column, rest)), d, weights + column, rest);
 }
 
 void NormalizeScoresHere(const float* scores, int64_t count, const RowNormalizer& normalizer,
@@ -80,19 +82,38 @@ void AddToSumsHere(const float* weights, int64_t count, double* sums) {
   for (; i < count; ++i) sums[i] += static_cast<double>(weights[i]);
 }
 
-int64_t FindAboveHere(const float* weights, int64_t begin, int64_t count, float threshold) {
+HWY_INLINE void Insert(float weight, int64_t key, TopList& list) {
+  float* const end = list.weights + list.count;
+  float* const place = std::upper_bound(list.weights, end, weight, std::greater<>());
+  const int64_t rank = place - list.weights;
+  const int64_t last = std::min(list.count, list.capacity - 1);
+  std::move_backward(place, list.weights + last, list.weights + last + 1);
+  std::move_backward(list.keys + rank, list.keys + last, list.keys + last + 1);
+  *place = weight;
+  list.keys[rank] = static_cast<int32_t>(key);
+  list.count = std::min(list.count + 1, list.capacity);
+}
+
+void TakeIntoTopHere(const float* weights, int64_t count, int64_t first_key, TopList& list) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto thresholds = hn::Set(d, threshold);
-  int64_t i = begin;
+  const auto threshold = [&] {
+    return list.count < list.capacity ? 0.0f : list.weights[list.capacity - 1];
+  };
+  float least = threshold();
+  const auto take = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (!(weights[i] > least)) continue;
+      Insert(weights[i], first_key + i, list);
+      least = threshold();
+    }
+  };
+  int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
-    const intptr_t found = hn::FindFirstTrue(d, hn::Gt(hn::LoadU(d, weights + i), thresholds));
-    if (found >= 0) return i + found;
+    const auto greater = hn::Gt(hn::LoadU(d, weights + i), hn::Set(d, least));
+    if (!hn::AllFalse(d, greater)) take(i, i + lanes);
   }
-  for (; i < count; ++i) {
-    if (weights[i] > threshold) return i;
-  }
-  return count;
+  take(i, count);
 }
 
 }  // namespace attention::kernels::HWY_NAMESPACE
@@ -104,7 +125,7 @@ namespace attention::kernels {
 HWY_EXPORT(NormalizeScoresHere);
 HWY_EXPORT(NormalizeAndSummarizeHere);
 HWY_EXPORT(AddToSumsHere);
-HWY_EXPORT(FindAboveHere);
+HWY_EXPORT(TakeIntoTopHere);
 
 void NormalizeScores(const float* scores, int64_t count, const RowNormalizer& normalizer,
                      float* weights) {
@@ -120,8 +141,8 @@ void AddToSums(const float* weights, int64_t count, double* sums) {
   HWY_DYNAMIC_DISPATCH(AddToSumsHere)(weights, count, sums);
 }
 
-int64_t FindAbove(const float* weights, int64_t begin, int64_t count, float threshold) {
-  return HWY_DYNAMIC_DISPATCH(FindAboveHere)(weights, begin, count, threshold);
+void TakeIntoTop(const float* weights, int64_t count, int64_t first_key, TopList& list) {
+  HWY_DYNAMIC_DISPATCH(TakeIntoTopHere)(weights, count, first_key, list);
 }
 
 }  // namespace attention::kernels

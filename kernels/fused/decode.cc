@@ -36,6 +36,7 @@ struct Partials {
   AlignedArray<float> maxima;   // [groups, chunks, rows]
   AlignedArray<float> sums;     // [groups, chunks, rows]
   AlignedArray<float> outputs;  // [groups, chunks, rows, output stride]
+  AlignedArray<float> scores;   // [groups, rows, keys], only if statistics need the weights
 };
 
 // All query heads of one key-value head, each with all queries: row = head in group * queries +
@@ -49,11 +50,16 @@ class DecodeCall {
         row_count_(group_size_ * problem_.query.extents[2]),
         chunk_count_(std::max<int64_t>((problem_.key.extents[2] + kChunkKeys - 1) / kChunkKeys, 1)),
         output_stride_(RoundUp(problem_.value.extents[3], kVectorElements)),
+        keeps_scores_(RowStatistics::NeedWeights(call.outputs)),
         partials_(partials) {
     const auto partial_rows = static_cast<size_t>(group_count() * chunk_count_ * row_count_);
     partials.maxima.Reserve(partial_rows);
     partials.sums.Reserve(partial_rows);
     partials.outputs.Reserve(partial_rows * static_cast<size_t>(output_stride_));
+    if (keeps_scores_) {
+      partials.scores.Reserve(
+          static_cast<size_t>(group_count() * row_count_ * problem_.key.extents[2]));
+    }
   }
 
   int Run(FirstError& error) {
@@ -65,7 +71,13 @@ class DecodeCall {
       }
     });
     if (!error.Get().ok() || StopRequested(call_.execution)) return threads;
-    RunItems(call_.execution, group_count(), [&](int64_t group) { Merge(group); });
+    RunItems(call_.execution, group_count(), [&](int64_t group) {
+      try {
+        Merge(group);
+      } catch (const std::bad_alloc&) {
+        error.Update(absl::ResourceExhaustedError("no memory for a row of weights"));
+      }
+    });
     return threads;
   }
 
@@ -127,6 +139,7 @@ class DecodeCall {
     float* outputs = partials_.outputs.data() + partial * output_stride_;
     std::fill_n(outputs, row_count_ * output_stride_, 0.0f);
     const KeySpan span = SpanOf(BatchOf(group), chunk);
+    if (keeps_scores_) HideScores(group, chunk);
     if (span.count == 0) return;
 
     thread_local AlignedArray<float> scores;
@@ -142,6 +155,19 @@ class DecodeCall {
     if (next.count == span.count) FetchAfter(values, Stream(problem_.key, group, next));
     SumStreamedRows(values, weights, {outputs, output_stride_, row_count_});
     RepairRows(group, span, weights, outputs);
+  }
+
+  // The scores of a row that statistics are made of.
+  [[nodiscard]] float* KeptScores(int64_t group, int64_t row) const {
+    return partials_.scores.data() + (group * row_count_ + row) * problem_.key.extents[2];
+  }
+
+  void HideScores(int64_t group, int64_t chunk) const {
+    const int64_t end = std::min((chunk + 1) * kChunkKeys, problem_.key.extents[2]);
+    for (int64_t row = 0; row < row_count_; ++row) {
+      float* scores = KeptScores(group, row);
+      std::fill(scores + chunk * kChunkKeys, scores + end, kMinusInfinity);
+    }
   }
 
   // The thread's own.
@@ -178,6 +204,9 @@ class DecodeCall {
       float* numbers = scores.data + row * scores.stride_elements;
       if (masks.Transform()) {
         masks.Apply(score_row, {span.first + begin, end - begin}, numbers + begin);
+      }
+      if (keeps_scores_) {
+        std::copy(numbers + begin, numbers + end, KeptScores(group, row) + span.first + begin);
       }
       SoftmaxToF32({.scores = numbers,
                     .score_stride_elements = scores.stride_elements,
@@ -219,12 +248,28 @@ class DecodeCall {
     }
   }
 
+  void TakeStatistics(int64_t group, int64_t row, const SoftmaxState& state,
+                      RowStatistics& statistics) const {
+    thread_local AlignedArray<float> weights;
+    const KeySpan all_keys = {.first = 0, .count = problem_.key.extents[2]};
+    weights.Reserve(static_cast<size_t>(all_keys.count));
+    const WeightSummary summary =
+        state.Weigh({KeptScores(group, row), all_keys.count}, true, weights.data());
+    const ScoreRow score_row = RowOf(group, row);
+    statistics.Take(row, score_row,
+                    {.keys = all_keys, .weights = weights.data(), .summary = summary});
+    statistics.EndRow(row, score_row);
+  }
+
   // Adds up a group's chunks in order, each scaled from its own maximum to the common one.
   void Merge(int64_t group) {
     thread_local AlignedArray<float> merged;
     const int64_t width = problem_.value.extents[3];
     merged.Reserve(static_cast<size_t>(width));
     RowOutputs outputs(call_, BatchOf(group), KeyValueHeadOf(group));
+    thread_local RowStatistics statistics;
+    statistics.Begin(call_, BatchOf(group), row_count_);
+    statistics.BeginKeys({.first = 0, .count = problem_.key.extents[2]});
     for (int64_t row = 0; row < row_count_; ++row) {
       const ScoreRow score_row = RowOf(group, row);
       const float exponent_scale = call_.form.ExponentScale(score_row.head);
@@ -246,8 +291,11 @@ class DecodeCall {
         for (int64_t column = 0; column < width; ++column)
           merged.data()[column] += output[column] * factor;
       }
-      outputs.Write(score_row, SoftmaxState(call_, score_row.head, maximum, sum), merged.data());
+      const SoftmaxState state(call_, score_row.head, maximum, sum);
+      outputs.Write(score_row, state, merged.data());
+      if (keeps_scores_) TakeStatistics(group, row, state, statistics);
     }
+    statistics.EndKeys();
   }
 
   const FusedCall& call_;
@@ -256,6 +304,7 @@ class DecodeCall {
   const int64_t row_count_;
   const int64_t chunk_count_;
   const int64_t output_stride_;
+  const bool keeps_scores_;
   const Partials& partials_;
 };
 
@@ -266,8 +315,7 @@ bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
   const int64_t query_count = problem.query.extents[2];
   const int64_t group_size = problem.query.extents[1] / problem.key.extents[1];
   return query_count <= kMaxQueries && query_count * group_size <= kMaxRows &&
-         options.scores == ScoresOutput::kNone && !outputs.weights.present() &&
-         !RowStatistics::NeedWeights(outputs);
+         options.scores == ScoresOutput::kNone && !outputs.weights.present();
 }
 
 absl::StatusOr<int> ComputeDecode(const FusedCall& call) {
@@ -275,7 +323,7 @@ absl::StatusOr<int> ComputeDecode(const FusedCall& call) {
   FirstError error;
   DecodeCall decode(call, partials);
   const int threads = decode.Run(error);
-  if (partials.outputs.size() > kKeptElements) partials = Partials();
+  if (partials.outputs.size() + partials.scores.size() > kKeptElements) partials = Partials();
   if (absl::Status status = error.Get(); !status.ok()) return status;
   return threads;
 }

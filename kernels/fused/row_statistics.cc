@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <numbers>
 
 namespace attention::kernels {
@@ -38,25 +37,12 @@ void RowStatistics::TakeTop(Row& row, const ScoreRow& score_row, const Weights& 
   const TopWeights& top = call_->outputs.top_weights;
   auto* list =
       reinterpret_cast<float*>(RowAddress(top.weights, batch_, score_row.head, score_row.query));
-  int32_t* list_keys = top.keys + (list - static_cast<float*>(top.weights.data));
-  const auto threshold = [&] {
-    return row.top_count < top.count ? 0.0f : list[top.count - 1];
-  };
-  const int64_t count = weights.keys.count;
-  for (int64_t i = FindAbove(weights.weights, 0, count, threshold()); i < count;
-       i = FindAbove(weights.weights, i + 1, count, threshold())) {
-    const float weight = weights.weights[i];
-    // Later keys come after earlier ones of the same weight.
-    float* const end = list + row.top_count;
-    float* const place = std::upper_bound(list, end, weight, std::greater<>());
-    int32_t* const key_place = list_keys + (place - list);
-    float* const last = list + std::min(row.top_count, top.count - 1);
-    std::move_backward(place, last, last + 1);
-    std::move_backward(key_place, list_keys + (last - list), list_keys + (last - list) + 1);
-    *place = weight;
-    *key_place = static_cast<int32_t>(weights.keys.first + i);
-    row.top_count = std::min(row.top_count + 1, top.count);
-  }
+  TopList top_list = {.weights = list,
+                      .keys = top.keys + (list - static_cast<float*>(top.weights.data)),
+                      .capacity = top.count,
+                      .count = row.top_count};
+  TakeIntoTop(weights.weights, weights.keys.count, weights.keys.first, top_list);
+  row.top_count = top_list.count;
 }
 
 double* RowStatistics::MassOf(int64_t head) {

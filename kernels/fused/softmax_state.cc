@@ -5,7 +5,8 @@
 
 namespace attention::kernels {
 
-SoftmaxState::SoftmaxState(const FusedCall& call, int64_t head, float reference, float sum) {
+SoftmaxState::SoftmaxState(const FusedCall& call, int64_t head, float reference, float sum)
+    : reference_(reference), exponent_scale_(call.form.ExponentScale(head)) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool empty = sum == 0;
   // The logarithm that the reference stands for.
@@ -28,6 +29,24 @@ SoftmaxState::SoftmaxState(const FusedCall& call, int64_t head, float reference,
   normalizer_ = static_cast<float>(1.0 / total);
   constexpr double kFarAbove = 700;  // e^709 is the largest power
   log_sum_exp_ = above > kFarAbove ? sink : offset + std::log(total);
+}
+
+WeightSummary SoftmaxState::Weigh(const Scores& scores, bool summarizes, float* weights) const {
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  if (reference_ == kHidden) {  // nothing was visible, or only -infinity and perhaps NaN
+    for (int64_t i = 0; i < scores.count; ++i) {
+      weights[i] = scores.scores[i] == kHidden ? 0.0f : normalizer_;
+    }
+    return {.sum = normalizer_, .exponent_sum = normalizer_, .maximum = normalizer_};
+  }
+  const RowNormalizer normalizer = {.reference = reference_,
+                                    .exponent_scale = exponent_scale_,
+                                    .factor = normalizer_};
+  if (summarizes) {
+    return NormalizeAndSummarize(scores.scores, scores.count, normalizer, weights);
+  }
+  NormalizeScores(scores.scores, scores.count, normalizer, weights);
+  return {};
 }
 
 }  // namespace attention::kernels

@@ -3,6 +3,9 @@
 #ifndef ATTENTION_KERNELS_FUSED_SOFTMAX_STATE_H_
 #define ATTENTION_KERNELS_FUSED_SOFTMAX_STATE_H_
 
+#include <cstdint>
+
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/fused/fused_call.h"
 
 namespace attention::kernels {
@@ -24,7 +27,17 @@ class SoftmaxState {
   // -infinity for a row that saw nothing; the sink where there is one.
   [[nodiscard]] double log_sum_exp() const { return log_sum_exp_; }
 
+  // The weights of some of the row's scores, which are -infinity where hidden. Sums them up if
+  // `summarizes`.
+  struct Scores {
+    const float* scores;
+    int64_t count;
+  };
+  WeightSummary Weigh(const Scores& scores, bool summarizes, float* weights) const;
+
  private:
+  float reference_ = 0;
+  float exponent_scale_ = 0;
   bool saw_nothing_ = false;
   float normalizer_ = 0;
   double log_sum_exp_ = 0;

@@ -69,11 +69,15 @@ void TileResults::PassRow(int64_t row, const KeySpan& keys, const KeySpan& compu
   tile_.Transform(row, computed, visible);
   if (call.options.scores == ScoresOutput::kMasked) WriteMaskedScores(row, keys, visible);
   if (visible.count() > 0) {
-    const WeightSummary summary = WeighRow(row, visible);
-    tile_.scratch().statistics.Take(row, tile_.RowAt(row),
-                                    {.keys = {keys.first + visible.begin, visible.count()},
-                                     .weights = tile_.scratch().row.data() + visible.begin,
-                                     .summary = summary});
+    TileScratch& scratch = tile_.scratch();
+    float* weights = scratch.row.data() + visible.begin;
+    const WeightSummary summary = scratch.softmax[static_cast<size_t>(row)].Weigh(
+        {tile_.Scores(row) + visible.begin, visible.count()},
+        RowStatistics::NeedWeights(call.outputs), weights);
+    scratch.statistics.Take(row, tile_.RowAt(row),
+                            {.keys = {keys.first + visible.begin, visible.count()},
+                             .weights = weights,
+                             .summary = summary});
   }
   if (call.outputs.weights.present()) WriteWeights(row, keys, visible);
 }
@@ -106,28 +110,6 @@ void TileResults::WriteMaskedScores(int64_t row, const KeySpan& keys, const Colu
   std::fill(scores + visible.end, scores + keys.count, kHidden);
   const double factor = call.form.NaturalScale(tile_.RowAt(row).head);
   WriteRow(call.outputs.scores, row, keys, {scores, ScoreForm::Normal(factor)});
-}
-
-// Weights of the visible columns, in the scratch row.
-WeightSummary TileResults::WeighRow(int64_t row, const Columns& visible) {
-  const TileScratch& scratch = tile_.scratch();
-  const SoftmaxState& state = scratch.softmax[static_cast<size_t>(row)];
-  const float* scores = tile_.Scores(row) + visible.begin;
-  float* weights = scratch.row.data() + visible.begin;
-  const float reference = scratch.references.data()[row];
-  if (reference == kHidden) {  // nothing was visible, or only -infinity and perhaps NaN
-    const float weight = state.normalizer();
-    std::fill_n(weights, visible.count(), weight);
-    return {.sum = weight, .exponent_sum = weight, .maximum = weight};
-  }
-  const RowNormalizer normalizer = {.reference = reference,
-                                    .exponent_scale = scratch.exponent_scales.data()[row],
-                                    .factor = state.normalizer()};
-  if (RowStatistics::NeedWeights(tile_.call().outputs)) {
-    return NormalizeAndSummarize(scores, visible.count(), normalizer, weights);
-  }
-  NormalizeScores(scores, visible.count(), normalizer, weights);
-  return {};
 }
 
 void TileResults::WriteWeights(int64_t row, const KeySpan& keys, const Columns& visible) {

@@ -39,7 +39,6 @@ class TileResults {
   void PassRow(int64_t row, const KeySpan& keys, const KeySpan& computed);
   void WriteUnmaskedScores(int64_t row, const KeySpan& keys);
   void WriteMaskedScores(int64_t row, const KeySpan& keys, const Columns& visible);
-  [[nodiscard]] WeightSummary WeighRow(int64_t row, const Columns& visible);
   void WriteWeights(int64_t row, const KeySpan& keys, const Columns& visible);
   void WriteRow(const MutableTensorView& target, int64_t row, const KeySpan& keys,
                 const RowToWrite& numbers);
