@@ -2,6 +2,9 @@
 
 #include "kernels/fused/fused_attention.h"
 
+#include <cmath>
+#include <limits>
+
 #include "gtest/gtest.h"
 #include "tests/support/implementation_under_test.h"
 #include "tests/support/matches_reference.h"
@@ -135,6 +138,31 @@ TEST_P(FusedAttentionTest, MatchesTheOracleOverCombinationsOfOptions) {
     EXPECT_TRUE(MatchesReference(problem, outputs))
         << "computed by " << outputs.report.implementation;
     ++done;
+  }
+}
+
+// Of a tile and of decoding.
+TEST(FusedStatisticsTest, ANanRowGivesMassToTheKeysThatItSeesAndToNoOthers) {
+  for (const int64_t query_count : {40, 2}) {
+    ProblemRecipe recipe;
+    recipe.query_count = query_count;
+    recipe.key_count = 300;
+    recipe.boolean_mask = MaskRecipe{};
+    recipe.weights = query_count > 8;
+    recipe.statistics = StatisticsRecipe::All(3);
+    TestProblem problem(recipe);
+    problem.query.Set(0, 0, 1, 0, std::numeric_limits<double>::quiet_NaN());
+    const TestOutputs outputs = MustAttend(problem);
+    for (int64_t key = 0; key < recipe.key_count; ++key) {
+      const bool sees = problem.boolean_mask.At(0, 0, 1, key) != 0;
+      ASSERT_EQ(std::isnan(outputs.key_mass.At(0, 0, 0, key)), sees) << key;
+      if (!recipe.weights) continue;
+      ASSERT_EQ(std::isnan(outputs.weights.At(0, 0, 1, key)), sees) << key;
+    }
+    EXPECT_TRUE(std::isnan(outputs.entropy.At(0, 0, 1, 0)));
+    EXPECT_TRUE(std::isnan(outputs.maximum_weight.At(0, 0, 1, 0)));
+    EXPECT_TRUE(std::isnan(outputs.top_weights.At(0, 0, 1, 0)));
+    EXPECT_FALSE(std::isnan(outputs.entropy.At(0, 0, 0, 0)));
   }
 }
 
