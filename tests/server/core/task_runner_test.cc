@@ -260,6 +260,39 @@ TYPED_TEST(TaskRunnerTest, AttendsToEachSequenceOfARaggedBatch) {
   EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({3, 3, 5, 0, 7}));
 }
 
+// Two heads with one key-value head; a query over two keys, and two queries over one.
+TYPED_TEST(TaskRunnerTest, ArrangesStatisticsOfARaggedBatchByHead) {
+  const TypeParam log_3 = std::log(TypeParam{3});
+  const std::vector<TypeParam> queries = {1, 0, 1, 0, 1, 0};  // head 0: 1, head 1: 0
+  const std::vector<TypeParam> keys = {0, log_3, log_3};
+  ReadyTask<TypeParam> ready;
+  AttentionTask& task = ready.task;
+  task.query.view = {queries.data(), task.type, {1, 2, 3, 1}, {6, 1, 2, 1}};
+  task.key.view = kernels::DenseView(keys.data(), task.type, {1, 1, 3, 1});
+  task.value.view = task.key.view;
+  task.output_layout = OutputLayout::kSequenceFirst;
+  task.ragged = RaggedRows{{0, 1, 3}, {0, 2, 3}};
+  task.statistics = {.log_sum_exp = true,
+                     .entropy = false,
+                     .maximum_weight = true,
+                     .key_mass = true,
+                     .top_weight_count = 2};
+  ASSERT_TRUE(Validate(task).ok()) << Validate(task);
+  const auto result = RunTask(task, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  using Statistic = TypeParam;
+  const double log_2 = 0.6931471805599453;
+  EXPECT_THAT(ValuesOf<Statistic>(result->log_sum_exp),
+              this->Near({2 * log_2, log_3, log_3, log_2, 0, 0}));
+  EXPECT_THAT(ValuesOf<Statistic>(result->maximum_weight), this->Near({0.75, 1, 1, 0.5, 1, 1}));
+  EXPECT_THAT(ValuesOf<Statistic>(result->key_mass), this->Near({0.25, 0.75, 2, 0.5, 0.5, 2}));
+  EXPECT_THAT(ValuesOf<Statistic>(result->top_weights),
+              this->Near({0.75, 0.25, 1, 0, 1, 0, 0.5, 0.5, 1, 0, 1, 0}));
+  EXPECT_THAT(ValuesOf<int32_t>(result->top_keys),
+              ElementsAre(1, 0, 0, -1, 0, -1, 0, 1, 0, -1, 0, -1));
+  EXPECT_EQ(result->entropy.byte_count(), 0u);
+}
+
 TYPED_TEST(TaskRunnerTest, ProjectsTheSequencesOfARaggedBatchTogether) {
   ProjectedTask<TypeParam> projected;
   projected.AddOutputProjection();
