@@ -22,14 +22,24 @@ using FloatVector = hn::Vec<FloatTag>;
 enum Part : unsigned { kSoftcap = 1, kRelativeBias = 2, kAdditive = 4, kVisible = 8 };
 constexpr unsigned kCombinations = 16;
 
+template <unsigned kParts>
+using TransformationOf = Transformation<(kParts & kSoftcap) != 0, (kParts & kRelativeBias) != 0>;
+
+// A row, and what scales, caps and biases its vectors.
+template <unsigned kParts>
+struct RowTransform {
+  const ScoreTransform& transform;
+  const TransformationOf<kParts> transformation;
+};
+
 // `load` reads whole vectors, or the rest of a row.
 template <unsigned kParts, class Load, class LoadBytes>
-HWY_INLINE FloatVector Transform(const ScoreTransform& transform, FloatVector score, int64_t column,
+HWY_INLINE FloatVector Transform(const RowTransform<kParts>& row, FloatVector score, int64_t column,
                                  const Load& load, const LoadBytes& load_bytes) {
+  const ScoreTransform& transform = row.transform;
+  const TransformationOf<kParts>& transformation = row.transformation;
   const FloatTag d;
   const auto hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
-  const Transformation<(kParts & kSoftcap) != 0, (kParts & kRelativeBias) != 0> transformation(
-      transform.multiplier, transform.softcap);
   if constexpr ((kParts & kRelativeBias) != 0) {
     score = transformation.Of(score, load(transform.relative_bias + column));
   } else {
@@ -55,10 +65,12 @@ void TransformRow(const ScoreTransform& transform, int64_t count, float* scores)
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto load = [&](const float* source) { return hn::LoadU(d, source); };
   const auto load_bytes = [&](const uint8_t* source) { return hn::LoadU(bytes, source); };
+  const RowTransform<kParts> row = {
+      transform, TransformationOf<kParts>(transform.multiplier, transform.softcap)};
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
     const auto score = hn::LoadU(d, scores + i);
-    hn::StoreU(Transform<kParts>(transform, score, i, load, load_bytes), d, scores + i);
+    hn::StoreU(Transform<kParts>(row, score, i, load, load_bytes), d, scores + i);
   }
   if (i == count) return;
   const size_t rest = static_cast<size_t>(count - i);
@@ -67,7 +79,7 @@ void TransformRow(const ScoreTransform& transform, int64_t count, float* scores)
     return hn::LoadN(bytes, source, rest);
   };
   const auto score = hn::LoadN(d, scores + i, rest);
-  hn::StoreN(Transform<kParts>(transform, score, i, load_rest, load_rest_bytes), d, scores + i,
+  hn::StoreN(Transform<kParts>(row, score, i, load_rest, load_rest_bytes), d, scores + i,
              rest);
 }
 

@@ -19,29 +19,31 @@ namespace hn = hwy::HWY_NAMESPACE;
 // softcap * tanh(multiplier * score) or, without a softcap, multiplier * score; + bias. In vectors
 // of hn::CappedTag<float, 16>.
 template <bool kSoftcap, bool kBias>
-struct Transformation {
+class Transformation {
+ public:
   static constexpr bool kChanges = true;
   static constexpr bool kReadsBias = kBias;
 
   using Tag = hn::CappedTag<float, 16>;
   using Vector = hn::Vec<Tag>;
 
-  Vector multiplier;
-  Vector softcap;
-
-  HWY_INLINE Transformation(float multiplier_in, float softcap_in)
-      : multiplier(hn::Set(Tag(), multiplier_in)), softcap(hn::Set(Tag(), softcap_in)) {}
+  HWY_INLINE Transformation(float multiplier, float softcap)
+      : multiplier_(hn::Set(Tag(), multiplier)), softcap_(multiplier, softcap) {}
 
   HWY_INLINE Vector Of(Vector score) const {
     static_assert(!kBias);
-    if constexpr (!kSoftcap) return hn::Mul(score, multiplier);
-    return hn::Mul(Tanh(Tag(), hn::Mul(score, multiplier)), softcap);
+    if constexpr (kSoftcap) return softcap_.Of(score);
+    return hn::Mul(score, multiplier_);
   }
   HWY_INLINE Vector Of(Vector score, Vector bias) const {
     static_assert(kBias);
-    if constexpr (!kSoftcap) return hn::MulAdd(score, multiplier, bias);
-    return hn::MulAdd(Tanh(Tag(), hn::Mul(score, multiplier)), softcap, bias);
+    if constexpr (kSoftcap) return hn::Add(softcap_.Of(score), bias);
+    return hn::MulAdd(score, multiplier_, bias);
   }
+
+ private:
+  Vector multiplier_;
+  Softcap softcap_;
 };
 
 // Scores as they are.

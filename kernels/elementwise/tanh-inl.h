@@ -8,6 +8,8 @@
 #define ATTENTION_KERNELS_ELEMENTWISE_TANH_INL_H_
 #endif
 
+#include <cmath>
+
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -15,10 +17,11 @@ namespace attention::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// x times a minimax rational function of x^2, relative error at most 1.5e-8 on [-8.7, 8.7] before
-// rounding; beyond, tanh is 1 - 5.6e-8.
+// tanh by x times a minimax rational function of x^2, relative error at most 1.5e-8 on [-8.7, 8.7]
+// before rounding; beyond, tanh is 1 - 5.6e-8. Infinite arguments give 1 or -1, NaN gives NaN.
+// Highway's own is much longer.
 template <class D, class V>
-HWY_INLINE V TanhOfAny(D d, V x) {
+HWY_INLINE V Tanh(D d, V x) {
   const V limit = hn::Set(d, 8.7f);
   // The second operand is what a comparison with NaN leaves.
   x = hn::Max(hn::Neg(limit), hn::Min(limit, x));
@@ -36,24 +39,54 @@ HWY_INLINE V TanhOfAny(D d, V x) {
   return hn::Div(hn::Mul(x, p), q);
 }
 
-// Relative error at most 4e-7, for any argument: a softcap multiplies what may be small by what may
-// be large. Infinite arguments give 1 or -1, NaN gives NaN. Highway's own is much longer.
+// softcap * tanh(multiplier * score), relative error at most 4e-7: what is small is multiplied by
+// what may be large.
 //
-// Most scores lie far below their cap: there x times a minimax polynomial in x^2, relative error at
-// most 1.5e-8 before rounding, does. What a lane gives does not depend on its neighbours.
-template <class D, class V>
-HWY_INLINE V Tanh(D d, V x) {
-  const auto small = hn::Le(hn::Abs(x), hn::Set(d, 0.5f));
-  const V square = hn::Mul(x, x);
-  V p = hn::Set(d, 0.017241545021533966f);
-  p = hn::MulAdd(p, square, hn::Set(d, -0.05304551497101784f));
-  p = hn::MulAdd(p, square, hn::Set(d, 0.13325878977775574f));
-  p = hn::MulAdd(p, square, hn::Set(d, -0.333331435918808f));
-  p = hn::MulAdd(p, square, hn::Set(d, 1.0f));
-  const V near_zero = hn::Mul(x, p);
-  if (HWY_LIKELY(hn::AllTrue(d, small))) return near_zero;
-  return hn::IfThenElse(small, near_zero, TanhOfAny(d, x));
-}
+// Most scores lie below half their cap: there score times a minimax polynomial in score^2, relative
+// error at most 1.5e-8 before rounding, does, whose coefficients take in multiplier and softcap.
+// What a lane gives does not depend on its neighbours.
+class Softcap {
+ public:
+  using Tag = hn::CappedTag<float, 16>;
+  using Vector = hn::Vec<Tag>;
+
+  HWY_INLINE Softcap(float multiplier, float softcap)
+      : multiplier_(hn::Set(Tag(), multiplier)), softcap_(hn::Set(Tag(), softcap)) {
+    constexpr double kCoefficients[] = {1.0, -0.333331435918808, 0.13325878977775574,
+                                        -0.05304551497101784, 0.017241545021533966};
+    // Beyond, the powers of a multiplier would leave f32.
+    const double scale = static_cast<double>(multiplier);
+    const bool usual = std::abs(scale) > 0x1p-12 && std::abs(scale) < 0x1p12;
+    double power = scale * static_cast<double>(softcap);
+    for (int i = 0; i < kTerms; ++i, power *= scale * scale) {
+      coefficients_[i] = hn::Set(Tag(), static_cast<float>(kCoefficients[i] * power));
+    }
+    largest_square_ =
+        hn::Set(Tag(), usual ? static_cast<float>(0.25 / (scale * scale)) : -1.0f);
+  }
+
+  HWY_INLINE Vector Of(Vector score) const {
+    const Tag d;
+    const Vector square = hn::Mul(score, score);
+    const auto small = hn::Le(square, largest_square_);
+    Vector p = hn::MulAdd(coefficients_[4], square, coefficients_[3]);
+    p = hn::MulAdd(p, square, coefficients_[2]);
+    p = hn::MulAdd(p, square, coefficients_[1]);
+    p = hn::MulAdd(p, square, coefficients_[0]);
+    const Vector near_zero = hn::Mul(score, p);
+    if (HWY_LIKELY(hn::AllTrue(d, small))) return near_zero;
+    const Vector any = hn::Mul(Tanh(d, hn::Mul(score, multiplier_)), softcap_);
+    return hn::IfThenElse(small, near_zero, any);
+  }
+
+ private:
+  static constexpr int kTerms = 5;
+
+  Vector multiplier_;
+  Vector softcap_;
+  Vector largest_square_;
+  Vector coefficients_[kTerms];
+};
 
 }  // namespace attention::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
