@@ -61,11 +61,14 @@ RECIPES = st.builds(
 
 def question(recipe):
     numbers = draws.Numbers(recipe.seed, recipe.data_type)
+    return ask(recipe, make_layer(recipe, numbers), numbers)
+
+
+def ask(recipe, layer, numbers):
     query = numbers.normal(recipe.batch, recipe.queries, recipe.source_width)
     value = query
     if not recipe.self_attention:
         value = numbers.normal(recipe.batch, recipe.keys, recipe.memory_width)
-    layer = make_layer(recipe, numbers, query, value)
     request = service.MultiHeadAttentionRequest(
         query=numbers.tensor(query), projections=projections_of(layer, numbers),
         head_count=recipe.heads * (recipe.group if recipe.grouped else 1),
@@ -84,7 +87,7 @@ def question(recipe):
     return Question("Keras", request, expected)
 
 
-def make_layer(recipe, numbers, query, value):
+def make_layer(recipe, numbers):
     common = {
         "use_bias": recipe.use_bias, "sliding_window": recipe.sliding_window, "dtype": "float64"}
     if recipe.grouped:
@@ -94,7 +97,8 @@ def make_layer(recipe, numbers, query, value):
         layer = keras.layers.MultiHeadAttention(
             recipe.heads, recipe.head_width, value_dim=recipe.value_width,
             output_shape=recipe.output_width, **common)
-    layer.build(query.shape, value.shape)
+    memory_width = recipe.source_width if recipe.self_attention else recipe.memory_width
+    layer.build((None, None, recipe.source_width), (None, None, memory_width))
     layer.set_weights([
         numbers.normal(*each.shape, scale=0.25) for each in layer.weights])
     return layer

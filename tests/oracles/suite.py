@@ -14,6 +14,7 @@ class Suite:
     recipes: object  # a strategy of hypothesis
     question: Callable  # of a recipe
     count: int  # of cases in a full run
+    can_be_replayed: bool = True  # by a server that was started with nothing but the binary
 
 
 class Disagreement(AssertionError):

@@ -7,6 +7,9 @@ from attention.v1 import options_pb2
 from tensors import to_array
 
 
+_ANGLE_ROUNDINGS = 8  # of a power, two products and a few sums
+
+
 def rotate(rows, positions, rotary, roundoff):
     """Turns [batch, heads, rows, width] by `positions` [batch, rows] and the message's angles."""
     width = rotary.width or rows.value.shape[-1]
@@ -14,7 +17,12 @@ def rotate(rows, positions, rotary, roundoff):
     scale = rotary.position_scale if rotary.HasField("position_scale") else 1.0
     rates = base ** (-2 * numpy.arange(width // 2) / width)
     angles = (positions[:, None, :, None] * scale) * rates
-    return _turn(rows, numpy.cos(angles), numpy.sin(angles), rotary.interleaved, roundoff)
+    # An angle is a product of three numbers of float64, whatever the rows are.
+    turned = _turn(rows, numpy.cos(angles), numpy.sin(angles), rotary.interleaved, roundoff)
+    largest = numpy.abs(rows.value).max(axis=-1, keepdims=True, initial=0)
+    turned.error[..., :width] += (
+        _ANGLE_ROUNDINGS * 2.0**-53 * numpy.abs(angles).max(axis=-1, keepdims=True) * 2 * largest)
+    return turned
 
 
 def apply_rotary_embedding(request):
