@@ -177,6 +177,147 @@ TEST(ReferenceAttentionTest, GroupedHeadsShareKeysAndValues) {
   EXPECT_THAT(hand.Compute().output, ElementsAre(8.0, 8.0, 16.0, 16.0));
 }
 
+TEST(ReferenceAttentionTest, ASoftcapComesBeforeMasks) {
+  HandProblem hand;
+  const std::vector<double> mask = {0.0, 5.0, 0.0, 0.0};
+  hand.problem.additive_mask = DenseView(mask.data(), DataType::kF64, {1, 1, 2, 2});
+  hand.options.softcap = 2.0;
+  const ReferenceResult result = hand.Compute();
+  const double first = 2.0 * std::tanh(std::log(3.0) / 2.0);
+  const double second = 2.0 * std::tanh(std::log(9.0) / 2.0);
+  EXPECT_THAT(result.raw_scores, Pointwise(Agrees(), {0.0, std::log(3.0), 0.0, std::log(9.0)}));
+  EXPECT_THAT(result.capped_scores, Pointwise(Agrees(), {0.0, first, 0.0, second}));
+  EXPECT_THAT(result.masked_scores, Pointwise(Agrees(), {0.0, first + 5.0, 0.0, second}));
+}
+
+TEST(ReferenceAttentionTest, PrefixesWindowsSegmentsAndBlocksHide) {
+  const std::vector<double> all = {14.0, 15.2};
+  const std::vector<double> diagonal = {8.0, 16.0};
+  HandProblem prefix;
+  const std::vector<int64_t> prefixes = {2};
+  prefix.problem.causal = true;
+  prefix.problem.prefix_lengths = prefixes;
+  EXPECT_THAT(prefix.Compute().output, Pointwise(Agrees(), all));
+  HandProblem windows;
+  windows.problem.left_window = 0;
+  EXPECT_THAT(windows.Compute().output, Pointwise(Agrees(), {14.0, 16.0}));
+  windows.problem.right_window = 0;
+  EXPECT_THAT(windows.Compute().output, ElementsAre(8.0, 16.0));
+  windows.problem.query_offset = 1;
+  EXPECT_THAT(windows.Compute().output, ElementsAre(16.0, 0.0));
+  windows.problem.left_window = std::numeric_limits<int64_t>::max();
+  EXPECT_THAT(windows.Compute().output, Pointwise(Agrees(), all));
+  HandProblem segments;
+  const std::vector<int32_t> ids = {7, -1};
+  segments.problem.query_segments = segments.problem.key_segments = ids;
+  EXPECT_THAT(segments.Compute().output, Pointwise(Agrees(), diagonal));
+  HandProblem blocks;
+  const std::vector<uint8_t> mask = {1, 0};
+  blocks.problem.block_mask = {DenseView(mask.data(), DataType::kBool, {1, 1, 1, 2}), 2, 1};
+  EXPECT_THAT(blocks.Compute().output, ElementsAre(8.0, 8.0));
+}
+
+TEST(ReferenceAttentionTest, BiasesFollowTheDistance) {
+  HandProblem hand;
+  hand.key = {0.0, 0.0};
+  hand.problem.query_offset = 1;  // distances -1, 0 and -2, -1
+  const std::vector<double> slopes = {0.5};
+  hand.problem.alibi.slopes = slopes;
+  EXPECT_THAT(hand.Compute().masked_scores, ElementsAre(-0.5, 0.0, -1.0, -0.5));
+  hand.problem.query_offset = -1;  // distances 1, 2 and 0, 1
+  EXPECT_THAT(hand.Compute().masked_scores, ElementsAre(0.5, 1.0, 0.0, 0.5));
+  hand.problem.alibi.symmetric = true;
+  EXPECT_THAT(hand.Compute().masked_scores, ElementsAre(-0.5, -1.0, -0.0, -0.5));
+  const std::vector<double> table = {10.0, 20.0, 30.0, 40.0};
+  hand.problem.alibi.slopes = {};
+  hand.problem.bucketed_bias = {table, 4, 5, true};  // 0 | < 0 | none | > 0
+  EXPECT_THAT(hand.Compute().masked_scores, ElementsAre(40.0, 40.0, 10.0, 40.0));
+  hand.problem.query_offset = 1;
+  EXPECT_THAT(hand.Compute().masked_scores, ElementsAre(20.0, 10.0, 20.0, 20.0));
+}
+
+// The sink of weight 4 / 8 and 4 / 14.
+TEST(ReferenceAttentionTest, ASinkTakesItsShare) {
+  HandProblem hand;
+  const std::vector<double> sinks = {std::log(4.0)};
+  hand.problem.sinks = sinks;
+  ReferenceResult result = hand.Compute();
+  EXPECT_THAT(result.weights, Pointwise(Agrees(), {1.0 / 8, 3.0 / 8, 1.0 / 14, 9.0 / 14}));
+  EXPECT_THAT(result.log_sum_exp, Pointwise(Agrees(), {std::log(8.0), std::log(14.0)}));
+  const std::vector<int64_t> lengths = {0};
+  hand.problem.key_lengths = lengths;
+  hand.options.fully_masked = FullyMasked::kNan;  // the sink takes all
+  result = hand.Compute();
+  EXPECT_THAT(result.log_sum_exp, Pointwise(Agrees(), {std::log(4.0), std::log(4.0)}));
+  EXPECT_THAT(result.output, ElementsAre(0.0, 0.0));
+}
+
+TEST(ReferenceAttentionTest, TemperaturesAndHeadFactorsBelongToHeads) {
+  HandProblem hand;
+  const std::vector<double> temperatures = {0.5};
+  hand.problem.temperatures = temperatures;
+  EXPECT_THAT(hand.Compute().weights, Pointwise(Agrees(), {0.1, 0.9, 1.0 / 82, 81.0 / 82}));
+  hand.problem.temperatures = {};
+  std::vector<double> factors = {-2.0};
+  hand.problem.head_factors = factors;
+  EXPECT_THAT(hand.Compute().weights, Pointwise(Agrees(), {-0.5, -1.5, -0.2, -1.8}));
+  EXPECT_THAT(hand.Compute().output, Pointwise(Agrees(), {-28.0, -30.4}));
+  EXPECT_THAT(hand.Compute().softmax, Pointwise(Agrees(), {0.25, 0.75, 0.1, 0.9}));
+  factors[0] = 0.0;
+  hand.value[0] = hand.key[0] = kNaN;
+  EXPECT_THAT(hand.Compute().output, ElementsAre(0.0, 0.0));
+}
+
+TEST(ReferenceAttentionTest, RowsThatSeeNothingFollowThePolicy) {
+  HandProblem hand;
+  hand.problem.causal = true;
+  hand.problem.query_offset = -1;
+  hand.options.fully_masked = FullyMasked::kUniform;
+  EXPECT_THAT(hand.Compute().weights, ElementsAre(0.5, 0.5, 1.0, 0.0));
+  EXPECT_THAT(hand.Compute().output, ElementsAre(12.0, 8.0));
+  EXPECT_THAT(hand.Compute().softmax, ElementsAre(0.0, 0.0, 1.0, 0.0));
+  hand.options.fully_masked = FullyMasked::kNan;
+  EXPECT_THAT(hand.Compute().output, ElementsAre(testing::IsNan(), 8.0));
+  EXPECT_THAT(hand.Compute().entropy, ElementsAre(0.0, 0.0));
+}
+
+TEST(ReferenceAttentionTest, StatisticsDescribeTheWeights) {
+  const ReferenceResult result = HandProblem().Compute();
+  const double first = -0.25 * std::log(0.25) - 0.75 * std::log(0.75);
+  const double second = -0.1 * std::log(0.1) - 0.9 * std::log(0.9);
+  EXPECT_THAT(result.log_sum_exp, Pointwise(Agrees(), {std::log(4.0), std::log(10.0)}));
+  EXPECT_THAT(result.entropy, Pointwise(Agrees(), {first, second}));
+  EXPECT_THAT(result.maximum_weight, Pointwise(Agrees(), {0.75, 0.9}));
+  EXPECT_THAT(result.key_mass, Pointwise(Agrees(), {0.35, 1.65}));
+}
+
+// Of rows of four numbers at positions 0 and 1, so that a distance of 1 turns the first pair by one
+// radian and the second by base^(-1/2).
+TEST(ReferenceAttentionTest, TheRotaryEmbeddingTurnsByPositions) {
+  const std::vector<double> rows = {1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0};
+  const std::vector<double> second = {0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0};
+  const auto scores = [](const std::vector<double>& operand, const RotaryEmbedding& rotary,
+                         int64_t offset) {
+    AttentionProblem problem;
+    problem.query = problem.key = problem.value =
+        DenseView(operand.data(), DataType::kF64, {1, 1, 2, 4});
+    problem.rotary = rotary;
+    problem.query_offset = offset;
+    return ReferenceAttention(problem, {.scale = 1.0}).raw_scores;
+  };
+  const double turn = std::cos(1.0);
+  EXPECT_THAT(scores(rows, {.base = 100.0}, 0), Pointwise(Agrees(), {1.0, turn, turn, 1.0}));
+  EXPECT_THAT(scores(rows, {.base = 100.0}, 1),
+              Pointwise(Agrees(), {turn, 1.0, std::cos(2.0), turn}));
+  const double less = std::cos(0.1);
+  EXPECT_THAT(scores(second, {.base = 100.0}, 0), Pointwise(Agrees(), {1.0, less, less, 1.0}));
+  EXPECT_THAT(scores(second, {.base = 100.0, .interleaved = true}, 0),
+              Pointwise(Agrees(), {1.0, turn, turn, 1.0}));
+  const double half = std::cos(0.5);
+  EXPECT_THAT(scores(rows, {.width = 2, .position_scale = 0.5}, 0),
+              Pointwise(Agrees(), {1.0, half, half, 1.0}));
+}
+
 TEST(ReferenceAttentionTest, ReadsEveryType) {
   const float single[] = {1.5f, -2.0f};
   const uint16_t half[] = {0x3e00, 0xc000};
