@@ -12,10 +12,9 @@ namespace {
 
 // Never null for a valid problem: the last implementation offers everything and runs anywhere. None
 // is asked to turn queries and keys.
-const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options,
-                             const AttentionOutputs& outputs) {
+const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options) {
   for (const Implementation* implementation : AllImplementations()) {
-    if (IsUsable(*implementation) && implementation->Offers(problem, options, outputs)) {
+    if (IsUsable(*implementation) && implementation->Offers(problem, options)) {
       return implementation;
     }
   }
@@ -49,7 +48,7 @@ absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
                                        const Execution& execution) {
   if (absl::Status status = Validate(problem, options, outputs); !status.ok()) return status;
   const auto run = [&](const AttentionProblem& rotated) -> absl::StatusOr<AttentionReport> {
-    const Implementation* implementation = Choose(rotated, options, outputs);
+    const Implementation* implementation = Choose(rotated, options);
     if (implementation == nullptr) {
       return absl::UnimplementedError(
           "no usable implementation offers this combination of options");
@@ -93,11 +92,10 @@ double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptio
                            number_bytes;
 }
 
-bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options,
-                   const AttentionOutputs& outputs) {
+bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options) {
   AttentionProblem rotated = problem;
   rotated.rotary.reset();
-  const Implementation* implementation = Choose(rotated, options, outputs);
+  const Implementation* implementation = Choose(rotated, options);
   return implementation != nullptr && implementation->name() == "unfused-float64";
 }
 

@@ -115,9 +115,7 @@ struct AttentionReport {
 
 // True if Attend would compute this in float64, element by element: much slower, so servers limit
 // it apart.
-// Of the outputs only what is asked for matters.
-[[nodiscard]] bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options,
-                                 const AttentionOutputs& outputs = {});
+[[nodiscard]] bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options);
 
 }  // namespace attention::kernels
 

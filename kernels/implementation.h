@@ -25,10 +25,9 @@ class Implementation {
   // Whether the processor, as capped by UseImplementation, can run it.
   [[nodiscard]] virtual bool supported_by_runtime_system() const = 0;
 
-  // Whether it offers this problem and these results; validated ones are expected.
+  // Whether it offers this problem, with any results; a validated one is expected.
   [[nodiscard]] virtual bool Offers(const AttentionProblem& problem,
-                                    const AttentionOptions& options,
-                                    const AttentionOutputs& outputs) const = 0;
+                                    const AttentionOptions& options) const = 0;
 
   // Computes a validated problem that it offers.
   [[nodiscard]] virtual absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,

@@ -25,8 +25,7 @@ class FusedImplementation final : public Implementation {
     return EffectiveInstructionLevel() == level_;
   }
 
-  bool Offers(const AttentionProblem& problem, const AttentionOptions& options,
-              const AttentionOutputs&) const override {
+  bool Offers(const AttentionProblem& problem, const AttentionOptions& options) const override {
     return problem.query.type != DataType::kF64 && !options.float64 &&
            options.score == ScoreKind::kDotProduct &&
            options.normalization == Normalization::kSoftmaxOverKeys;

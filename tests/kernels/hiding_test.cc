@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -126,7 +127,7 @@ class HidingTest : public testing::TestWithParam<Numbers> {
   template <typename Check>
   static void ForEachHiding(const Check& check) {
     for (const Hiding& hiding : kHidings) {
-      for (const int64_t query_count : {67, 1, 3}) {
+      for (const int64_t query_count : {67, 3}) {
         ProblemRecipe recipe = PlainRecipe(query_count);
         recipe.weights = query_count > 3;
         if (recipe.weights) recipe.options.scores = kernels::ScoresOutput::kMasked;
@@ -186,14 +187,16 @@ TEST_P(HidingTest, WhatNobodySeesChangesNoBit) {
     ASSERT_LT(hidden.size(), 2u * 2u * 301u);
     const TestOutputs want = MustAttend(problem);
     EXPECT_TRUE(MatchesReference(problem, want));
-    for (const double garbage : {kNaN, kInfinity, 6e4}) {
-      for (const bool in_keys : {true, false}) {
-        TestProblem poisoned = problem;
-        for (const KeyOfHead& key : hidden)
-          Fill(key, garbage, in_keys ? poisoned.key : poisoned.value);
-        EXPECT_TRUE(MustAttend(poisoned).SameBitsAs(want))
-            << garbage << (in_keys ? " in keys" : " in values");
+    const std::pair<double, double> garbage[] = {
+        {kNaN, kNaN}, {kInfinity, 6e4}, {6e4, -kInfinity}, {-6e4, 1e-30}};
+    for (const auto& [in_keys, in_values] : garbage) {
+      TestProblem poisoned = problem;
+      for (const KeyOfHead& key : hidden) {
+        Fill(key, in_keys, poisoned.key);
+        Fill(key, in_values, poisoned.value);
       }
+      EXPECT_TRUE(MustAttend(poisoned).SameBitsAs(want))
+          << in_keys << " in keys, " << in_values << " in values";
     }
   });
 }

@@ -277,7 +277,7 @@ TestOutputs MustAttend(const TestProblem& problem, const kernels::Execution& exe
   outputs.report = *report;
   EXPECT_TRUE(outputs.GuardsIntact()) << "wrote outside the outputs\n" << problem.recipe;
   const kernels::Implementation* forced = ForcedImplementation();
-  if (forced != nullptr && forced->Offers(view, problem.recipe.options, outputs.View())) {
+  if (forced != nullptr && forced->Offers(view, problem.recipe.options)) {
     EXPECT_EQ(report->implementation, forced->name()) << problem.recipe;
   }
   return outputs;

@@ -174,9 +174,11 @@ class Derivation {
       tolerance_.maximum_weight.push_back(largest);
     }
     for (size_t j = 0; j < key_count_; ++j) {
-      // Masses may be summed in units of 2^-40, so that the order of queries does not matter.
+      // Masses may be sums of integers, so that the order of queries does not matter; those of all
+      // queries then fit into 62 bits.
+      const auto queries = static_cast<double>(query_count_);
       const double units =
-          problem_.query.type == DataType::kF64 ? 0.0 : static_cast<double>(query_count_) * 0x1p-40;
+          problem_.query.type == DataType::kF64 ? 0.0 : queries * queries * 0x1p-62;
       tolerance_.key_mass.push_back(naive_mass + roundings_ * std::sqrt(mass_squares[j]) + units +
                                     Stored(masses[j]));
     }

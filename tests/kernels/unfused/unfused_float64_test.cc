@@ -36,7 +36,7 @@ TEST(UnfusedFloat64Test, ReportsItsNameAndPrecision) {
 
 TEST(UnfusedFloat64Test, OffersEveryProblemOnEveryMachine) {
   EXPECT_TRUE(UnfusedFloat64().supported_by_runtime_system());
-  EXPECT_TRUE(UnfusedFloat64().Offers({}, {}, {}));
+  EXPECT_TRUE(UnfusedFloat64().Offers({}, {}));
 }
 
 // Narrow types get the float64 result rounded once, so no rounding on the way may show.
