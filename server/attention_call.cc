@@ -91,7 +91,9 @@ absl::Status AttentionCall::AdmitAndDecode() {
   // would be held twice for as long as they are computed.
   const_cast<grpc::ByteBuffer*>(exchange_.request)->Clear();
 
-  absl::StatusOr<DecodedCall> decoded = DecodeRequestOf(method_, *message_, environment_.defaults);
+  RequestDefaults defaults = environment_.defaults;
+  defaults.layers = environment_.layers.layers();
+  absl::StatusOr<DecodedCall> decoded = DecodeRequestOf(method_, *message_, defaults);
   if (!decoded.ok()) return Rejected(Rejection::kInvalid, std::move(decoded).status());
   decoded_ = *std::move(decoded);
   return absl::OkStatus();

@@ -19,6 +19,7 @@
 #include "server/codec/request_decoder.h"
 #include "server/core/admission.h"
 #include "server/core/attention_engine.h"
+#include "server/core/layer.h"
 #include "server/core/request_context.h"
 #include "server/core/service_metrics.h"
 #include "server/json_log.h"
@@ -34,7 +35,8 @@ struct CallEnvironment {
   JsonLog& log;
   RateLimiter& failure_log_limiter;
   std::chrono::seconds max_deadline;
-  RequestDefaults defaults;
+  RequestDefaults defaults;  // but for the layers, which change
+  const LayerRegistry& layers;
 
   // Calls whose answer gRPC has not yet sent.
   std::atomic<int64_t>& live_call_count;

@@ -19,6 +19,7 @@
 #include "server/core/compute_threads.h"
 #include "server/grpc_transport.h"
 #include "server/http_server.h"
+#include "server/layers/layer_store.h"
 #include "server/prometheus_metrics.h"
 #include "server/rate_limiter.h"
 
@@ -80,6 +81,7 @@ class AttentionServer::Impl {
         metrics_({std::string(Version()), implementation_, std::string(kernels::InstructionSet()),
                   grpc::Version()},
                  engine_options_.thread_count),
+        layers_(options.layers_directory, options.max_layer_bytes),
         engine_(engine_options_, clock_, metrics_, &log),
         failure_log_limiter_(kFailureLinesPerSecond, clock_),
         service_({engine_,
@@ -89,14 +91,20 @@ class AttentionServer::Impl {
                   failure_log_limiter_,
                   options.max_deadline,
                   {.precision = options.default_precision},
+                  layers_.registry(),
                   live_call_count_},
                  DescribeServer(engine_options_, {.precision = options.default_precision})) {
     metrics_.SetBytesInFlightSource([this] { return engine_.bytes_in_flight(); });
+    metrics_.SetLayerSource(
+        [this] { return LayerUse{layers_.layer_count(), layers_.used_bytes()}; });
   }
 
   ~Impl() { Shutdown(std::chrono::milliseconds(0)); }
 
   absl::Status Start() {
+    if (absl::Status status = LoadLayers(nullptr); !status.ok()) {
+      return WithFlag("--layers-directory", status);
+    }
     absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Start(
         options_.http_address,
         {.metrics = [this] { return metrics_.Text(); }, .ready = [this] { return ready_.load(); }});
@@ -109,6 +117,14 @@ class AttentionServer::Impl {
     SetHealth(*transport_.server, true);
     ready_ = true;
     return absl::OkStatus();
+  }
+
+  void ReloadLayers(const kernels::StopSignal* stop) {
+    const absl::Status status = LoadLayers(stop);
+    if (status.ok()) return;
+    const absl::string_view detail = status.message();
+    log_.Write(LogLevel::kError, "layers not loaded; those before stay",
+               {{"detail", std::string_view(detail.data(), detail.size())}});
   }
 
   void TurnNotServing() {
@@ -140,6 +156,23 @@ class AttentionServer::Impl {
   [[nodiscard]] int compute_thread_count() const { return engine_options_.thread_count; }
 
  private:
+  absl::Status LoadLayers(const kernels::StopSignal* stop) {
+    if (layers_.directory().empty()) return absl::OkStatus();
+    const TimePoint start = clock_.Now();
+    const absl::Status status =
+        layers_.Load({.precision = options_.default_precision, .stop = stop});
+    metrics_.LayersLoaded(status.ok());
+    if (!status.ok()) return status;
+    const auto elapsed =
+        std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - start);
+    log_.Write(LogLevel::kInfo, "layers loaded",
+               {{"directory", layers_.directory()},
+                {"layers", layers_.layer_count()},
+                {"bytes", layers_.used_bytes()},
+                {"elapsed_ms", int64_t{elapsed.count()}}});
+    return status;
+  }
+
   // Calls that come meanwhile wait for it.
   void WarmUp() {
     const WarmUpReport report = engine_.WarmUp(options_.warm_up, options_.default_precision);
@@ -162,6 +195,7 @@ class AttentionServer::Impl {
   const EngineOptions engine_options_;
   const SteadyClock clock_;
   PrometheusMetrics metrics_;
+  LayerStore layers_;  // before the engine, whose tasks use them
   AttentionEngine engine_;
   RateLimiter failure_log_limiter_;
   std::atomic<int64_t> live_call_count_ = 0;
@@ -192,6 +226,7 @@ const std::string& AttentionServer::grpc_address() const { return impl_->grpc_ad
 const std::string& AttentionServer::http_address() const { return impl_->http_address(); }
 const std::string& AttentionServer::implementation() const { return impl_->implementation(); }
 int AttentionServer::compute_thread_count() const { return impl_->compute_thread_count(); }
+void AttentionServer::ReloadLayers(const kernels::StopSignal* stop) { impl_->ReloadLayers(stop); }
 void AttentionServer::TurnNotServing() { impl_->TurnNotServing(); }
 void AttentionServer::Shutdown() { impl_->Shutdown(impl_->options().drain_timeout); }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/execution.h"
 #include "server/json_log.h"
 #include "server/server_options.h"
 
@@ -29,6 +30,10 @@ class AttentionServer {
   [[nodiscard]] const std::string& http_address() const;
   [[nodiscard]] const std::string& implementation() const;  // the preferred one
   [[nodiscard]] int compute_thread_count() const;
+
+  // Offers the layers that their directory holds now; if that is not whole, the log says why, and
+  // those before stay. `stop` is asked between layers.
+  void ReloadLayers(const kernels::StopSignal* stop);
 
   // Tells everybody who asks for its health to go elsewhere, and goes on serving.
   void TurnNotServing();

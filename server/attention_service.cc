@@ -3,6 +3,7 @@
 #include <grpcpp/support/slice.h>
 
 #include "server/call_identity.h"
+#include "server/codec/layer_codec.h"
 #include "server/codec/wire_message.h"
 #include "server/status_mapping.h"
 
@@ -12,6 +13,36 @@ namespace {
 grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message) {
   const grpc::Slice slice(message.SerializeAsString());
   return {&slice, 1};
+}
+
+// Answers at once, as methods do that cost nothing.
+grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
+                                    const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status, NewRequestId()));
+  return reactor;
+}
+
+absl::Status AnswerGetLayer(const grpc::ByteBuffer& request, const LayerSet& layers,
+                            grpc::ByteBuffer& response) {
+  v1::GetLayerRequest message;
+  if (absl::Status status = ParseWireMessage(request, message); !status.ok()) return status;
+  const auto layer = FindLayer(message.name(), "name", &layers);
+  if (!layer.ok()) return layer.status();
+  v1::GetLayerResponse answer;
+  *answer.mutable_layer() = DescribeLayer(**layer);
+  response = ToByteBuffer(answer);
+  return absl::OkStatus();
+}
+
+absl::Status AnswerListLayers(const grpc::ByteBuffer& request, const LayerSet& layers,
+                              grpc::ByteBuffer& response) {
+  v1::ListLayersRequest message;
+  if (absl::Status status = ParseWireMessage(request, message); !status.ok()) return status;
+  v1::ListLayersResponse answer;
+  for (const auto& [name, layer] : layers) *answer.add_layers() = DescribeLayer(*layer);
+  response = ToByteBuffer(answer);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -69,15 +100,25 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::MergeAttentionStates(
   return StartCall(Method::kMergeAttentionStates, {context, request, response});
 }
 
+grpc::ServerUnaryReactor* AttentionServiceImpl::ListLayers(grpc::CallbackServerContext* context,
+                                                           const grpc::ByteBuffer* request,
+                                                           grpc::ByteBuffer* response) {
+  return FinishNow(context, AnswerListLayers(*request, *environment_.layers.layers(), *response));
+}
+
+grpc::ServerUnaryReactor* AttentionServiceImpl::GetLayer(grpc::CallbackServerContext* context,
+                                                         const grpc::ByteBuffer* request,
+                                                         grpc::ByteBuffer* response) {
+  return FinishNow(context, AnswerGetLayer(*request, *environment_.layers.layers(), *response));
+}
+
 grpc::ServerUnaryReactor* AttentionServiceImpl::GetServerInfo(grpc::CallbackServerContext* context,
                                                               const grpc::ByteBuffer* request,
                                                               grpc::ByteBuffer* response) {
   v1::GetServerInfoRequest message;
   const absl::Status status = ParseWireMessage(*request, message);
   if (status.ok()) *response = info_;
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status, NewRequestId()));
-  return reactor;
+  return FinishNow(context, status);
 }
 
 }  // namespace attention::server

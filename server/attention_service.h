@@ -19,8 +19,10 @@ using RawAttentionService = v1::AttentionService::WithRawCallbackMethod_SelfAtte
                 v1::AttentionService::WithRawCallbackMethod_ScaledDotProductAttention<
                     v1::AttentionService::WithRawCallbackMethod_ApplyRotaryEmbedding<
                         v1::AttentionService::WithRawCallbackMethod_MergeAttentionStates<
-                            v1::AttentionService::WithRawCallbackMethod_GetServerInfo<
-                                v1::AttentionService::Service>>>>>>>>;
+                            v1::AttentionService::WithRawCallbackMethod_ListLayers<
+                                v1::AttentionService::WithRawCallbackMethod_GetLayer<
+                                    v1::AttentionService::WithRawCallbackMethod_GetServerInfo<
+                                        v1::AttentionService::Service>>>>>>>>>>;
 
 class AttentionServiceImpl final : public RawAttentionService {
  public:
@@ -48,6 +50,12 @@ class AttentionServiceImpl final : public RawAttentionService {
   grpc::ServerUnaryReactor* MergeAttentionStates(grpc::CallbackServerContext* context,
                                                  const grpc::ByteBuffer* request,
                                                  grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListLayers(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetLayer(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
                                           const grpc::ByteBuffer* request,
                                           grpc::ByteBuffer* response) override;

@@ -1,5 +1,6 @@
 #include "server/grpc_transport.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/compression.h>
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
@@ -114,6 +115,8 @@ void SetHealth(grpc::Server& server, bool serving) {
 }
 
 absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Service& service) {
+  // Protobuf would write a line of its own about every text that is no UTF-8.
+  google::protobuf::SetLogHandler(nullptr);
   const absl::StatusOr<ListenAddress> address = ParseListenAddress(options.grpc_address);
   if (!address.ok()) return address.status();
   gpr_set_log_function(WriteGrpcMessage);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/execution.h"
 #include "server/attention_server.h"
 #include "server/build_info.h"
 #include "server/grpc_transport.h"
@@ -32,6 +33,16 @@ sigset_t TerminationSignals() {
   sigaddset(&signals, SIGINT);
   return signals;
 }
+
+// Says stop while SIGTERM or SIGINT waits for somebody to ask.
+class PendingTermination final : public kernels::StopSignal {
+ public:
+  [[nodiscard]] bool StopRequested() const override {
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+  }
+};
 
 void LogServing(const AttentionServer& server, JsonLog& log) {
   log.Write(LogLevel::kInfo, "serving",
@@ -69,17 +80,20 @@ void KeepFreedMemory() {
   mallopt(M_TOP_PAD, 64 * kMiB);
 }
 
-void HoldTerminationSignals() {
-  const sigset_t signals = TerminationSignals();
+void HoldSignals() {
+  sigset_t signals = TerminationSignals();
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }
 
-void WaitForTerminationSignal() {
-  const sigset_t signals = TerminationSignals();
+OperatorSignal WaitForSignal() {
+  sigset_t signals = TerminationSignals();
+  sigaddset(&signals, SIGHUP);
   int received = 0;
   while (sigwait(&signals, &received) != 0) {
   }
+  return received == SIGHUP ? OperatorSignal::kReload : OperatorSignal::kTerminate;
 }
 
 bool WaitForTerminationSignal(std::chrono::milliseconds timeout) {
@@ -129,7 +143,8 @@ int ServeUntilTerminated(const ParsedOptions& parsed) {
     log.Write(LogLevel::kWarning, "unknown environment variable", {{"variable", variable}});
   }
   LogServing(**server, log);
-  WaitForTerminationSignal();
+  const PendingTermination termination;
+  while (WaitForSignal() == OperatorSignal::kReload) (*server)->ReloadLayers(&termination);
   Drain(**server, parsed.options, log);
   log.Write(LogLevel::kInfo, "stopped");
   return 0;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 
@@ -18,15 +19,18 @@ namespace attention::server {
 // before any thread exists.
 void KeepFreedMemory();
 
-// From now on SIGTERM and SIGINT wait until somebody asks for them, in every thread that is started
-// later, and writing to a closed connection is an error instead of the end. Call it before any
-// thread exists.
-void HoldTerminationSignals();
+// From now on SIGTERM, SIGINT and SIGHUP wait until somebody asks for them, in every thread that is
+// started later, and writing to a closed connection is an error instead of the end. Call it before
+// any thread exists.
+void HoldSignals();
 
-// Returns once SIGTERM or SIGINT has come.
-void WaitForTerminationSignal();
+// SIGTERM or SIGINT, and SIGHUP.
+enum class OperatorSignal : uint8_t { kTerminate, kReload };
 
-// Returns whether one came within `timeout`.
+// Returns once one has come.
+[[nodiscard]] OperatorSignal WaitForSignal();
+
+// Returns whether SIGTERM or SIGINT came within `timeout`.
 [[nodiscard]] bool WaitForTerminationSignal(std::chrono::milliseconds timeout);
 
 // Ends the process with code 1 unless it is destroyed within `timeout`: an orchestrator would kill

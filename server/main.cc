@@ -12,7 +12,7 @@
 int main(int argc, char** argv) {
   namespace server = attention::server;
   server::KeepFreedMemory();
-  server::HoldTerminationSignals();
+  server::HoldSignals();
 
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   std::vector<std::string> environment;

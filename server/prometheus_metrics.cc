@@ -49,6 +49,7 @@ Buckets PowersOfFour(double first, double last) {
 
 Buckets BytesBuckets() { return PowersOfFour(256, 256.0 * 1024 * 1024); }
 Buckets LengthBuckets() { return PowersOfFour(1, 1024.0 * 1024); }
+Buckets SharingBuckets() { return {1, 2, 4, 8, 16, 32}; }
 
 constexpr std::array<Method, kMethodCount> kMethods = {
     Method::kSelfAttention,       Method::kMaskedAttention,           Method::kMultiHeadAttention,
@@ -147,10 +148,18 @@ struct PrometheusMetrics::Series {
   Gauge& bytes_in_flight =
       AddGauge(registry, "attention_bytes_in_flight",
                "Memory reserved for requests, intermediate results and answers.");
+  Gauge& layers = AddGauge(registry, "attention_layers", "Layers that requests can name.");
+  Gauge& layer_bytes =
+      AddGauge(registry, "attention_layer_bytes", "Memory for layers, as stored and packed.");
+  std::array<Counter*, 2> layer_loads = {};  // refused, succeeded
+  Histogram& sharing_requests = AddHistogram(
+      registry, "attention_layer_sharing_requests",
+      "Requests of a layer whose projections were computed in one product.", SharingBuckets());
   ProcessMetrics process;
 
   std::mutex source_mutex;
   std::function<int64_t()> bytes_in_flight_source;
+  std::function<LayerUse()> layer_source;
 };
 
 PrometheusMetrics::Series::Series(const BuildInfo& build_info, int compute_thread_count) {
@@ -186,6 +195,12 @@ PrometheusMetrics::Series::Series(const BuildInfo& build_info, int compute_threa
           .Register(registry);
   cancelled = &stopped_family.Add({{"code", "cancelled"}});
   deadline_exceeded = &stopped_family.Add({{"code", "deadline_exceeded"}});
+  Family<Counter>& load_family = BuildCounter()
+                                     .Name("attention_layer_loads_total")
+                                     .Help("How often the layers' directory was loaded or refused.")
+                                     .Register(registry);
+  layer_loads = {&load_family.Add({{"result", "refused"}}),
+                 &load_family.Add({{"result", "loaded"}})};
   AddGauge(registry, "attention_compute_threads", "Threads that compute.")
       .Set(compute_thread_count);
   BuildGauge()
@@ -209,11 +224,25 @@ void PrometheusMetrics::SetBytesInFlightSource(std::function<int64_t()> source) 
   series_->bytes_in_flight_source = std::move(source);
 }
 
+void PrometheusMetrics::SetLayerSource(std::function<LayerUse()> source) {
+  const std::lock_guard<std::mutex> lock(series_->source_mutex);
+  series_->layer_source = std::move(source);
+}
+
+void PrometheusMetrics::LayersLoaded(bool succeeded) {
+  series_->layer_loads[succeeded ? 1 : 0]->Increment();
+}
+
 std::string PrometheusMetrics::Text() const {
   {
     const std::lock_guard<std::mutex> lock(series_->source_mutex);
     if (series_->bytes_in_flight_source) {
       series_->bytes_in_flight.Set(static_cast<double>(series_->bytes_in_flight_source()));
+    }
+    if (series_->layer_source) {
+      const LayerUse use = series_->layer_source();
+      series_->layers.Set(static_cast<double>(use.layer_count));
+      series_->layer_bytes.Set(static_cast<double>(use.bytes));
     }
   }
   std::vector<prometheus::MetricFamily> families = series_->registry.Collect();
@@ -265,6 +294,10 @@ void PrometheusMetrics::Computed(Method method, const Computation& computation) 
 void PrometheusMetrics::SequenceLengths(int64_t query_count, int64_t key_count) {
   series_->lengths[0]->Observe(static_cast<double>(query_count));
   series_->lengths[1]->Observe(static_cast<double>(key_count));
+}
+
+void PrometheusMetrics::ProjectedTogether(int64_t request_count) {
+  series_->sharing_requests.Observe(static_cast<double>(request_count));
 }
 
 }  // namespace attention::server

@@ -20,6 +20,12 @@ struct BuildInfo {
   std::string grpc_version;
 };
 
+// The layers that a server offers, and the bytes that all in use keep.
+struct LayerUse {
+  int64_t layer_count = 0;
+  int64_t bytes = 0;
+};
+
 // Every series exists, with value 0, from the start, so that rates work from the first event.
 // Thread safety: all methods may be called from any thread.
 class PrometheusMetrics final : public ServiceMetrics {
@@ -29,6 +35,12 @@ class PrometheusMetrics final : public ServiceMetrics {
 
   // Who is asked, at each scrape, for attention_bytes_in_flight. Must stay callable until replaced.
   void SetBytesInFlightSource(std::function<int64_t()> source);
+
+  // The same for attention_layers and attention_layer_bytes.
+  void SetLayerSource(std::function<LayerUse()> source);
+
+  // Layers were loaded from their directory, or refused.
+  void LayersLoaded(bool succeeded);
 
   // Everything, as an answer to a scrape.
   [[nodiscard]] std::string Text() const;
@@ -42,6 +54,7 @@ class PrometheusMetrics final : public ServiceMetrics {
   void QueueWaited(double seconds) override;
   void Computed(Method method, const Computation& computation) override;
   void SequenceLengths(int64_t query_count, int64_t key_count) override;
+  void ProjectedTogether(int64_t request_count) override;
 
  private:
   struct Series;

@@ -2,8 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <deque>
-#include <functional>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -15,17 +13,13 @@
 #include "kernels/implementation.h"
 #include "server/build_info.h"
 #include "server/core/precision.h"
+#include "server/flag_table.h"
 #include "server/listen_address.h"
 #include "server/option_values.h"
 #include "server/warm_up_shapes.h"
 
 namespace attention::server {
 namespace {
-
-constexpr char kVariablePrefix[] = "ATTENTION_";
-
-// Set by the script that runs programs in the build environment; means nothing to the server.
-constexpr char kEnvironmentScriptVariable[] = "ATTENTION_ROOT";
 
 // Protobuf's own limit, less room for what surrounds the elements.
 constexpr int64_t kMaxMessageBytes = (int64_t{2} << 30) - (int64_t{2} << 20);
@@ -41,6 +35,7 @@ constexpr char kDescription[] =
     "Serves attention.v1.AttentionService over gRPC, and metrics and health over HTTP.\n"
     "It runs in the foreground and logs one JSON object a line to standard error. SIGTERM or\n"
     "SIGINT drains it: health turns NOT_SERVING, accepted work is finished, and it exits with 0.\n"
+    "SIGHUP has it load its layers again.\n"
     "\n"
     "Every flag can be given as an environment variable: --grpc-address is\n"
     "ATTENTION_GRPC_ADDRESS. The flag wins. Sizes may end in KiB, MiB or GiB.";
@@ -51,12 +46,6 @@ constexpr char kExamples[] =
     "  attention_server --grpc-address 0.0.0.0:8001 --http-address 0.0.0.0:8002\n"
     "  attention_server --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0 --log-level debug\n"
     "  ATTENTION_COMPUTE_THREADS=4 ATTENTION_MAX_REQUEST_BYTES=64MiB attention_server";
-
-using Assign = std::function<absl::Status(const std::string&)>;
-
-std::string VariableOf(const std::string& flag) {
-  return kVariablePrefix + absl::AsciiStrToUpper(absl::StrReplaceAll(flag.substr(2), {{"-", "_"}}));
-}
 
 // Stores what `parse` makes of a text in `target`.
 template <typename Parse, typename Target>
@@ -132,79 +121,6 @@ Assign OneOfPrecisions(kernels::Precision& target) {
   };
 }
 
-// Collects the flags in a CLI::App. Values are checked by `Assign`, not by CLI11's validators,
-// which ignore what an environment variable got wrong.
-class FlagTable {
- public:
-  explicit FlagTable(CLI::App& app) : app_(app) {}
-
-  void Group(std::string name) { group_ = std::move(name); }
-
-  void Add(const std::string& flag, const std::string& value_name, const std::string& description,
-           const std::string& default_text, Assign assign) {
-    flags_.push_back({flag, std::move(assign), {}});
-    app_.add_option(flag, flags_.back().text,
-                    absl::StrCat(description, " (", VariableOf(flag), ")"))
-        ->option_text(absl::StrCat(value_name, " [", default_text, "]"))
-        ->group(group_);
-  }
-
-  // Assigns from the parsed arguments and then, for absent flags, from `variables`.
-  absl::Status Apply(const std::vector<std::string>& environment) {
-    for (const Flag& flag : flags_) {
-      std::string origin = flag.name;
-      std::optional<std::string> text;
-      if (app_.count(flag.name) > 0) {
-        text = flag.text;
-      } else {
-        origin = VariableOf(flag.name);
-        text = Variable(environment, origin);
-      }
-      if (!text.has_value()) continue;
-      if (const absl::Status status = flag.assign(*text); !status.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat(origin, ": ", status.message()));
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  [[nodiscard]] std::vector<std::string> UnknownVariables(
-      const std::vector<std::string>& environment) const {
-    std::vector<std::string> unknown;
-    for (const std::string& entry : environment) {
-      const std::string name = entry.substr(0, entry.find('='));
-      if (name.rfind(kVariablePrefix, 0) != 0 || name == kEnvironmentScriptVariable) continue;
-      const bool known = std::any_of(flags_.begin(), flags_.end(), [&name](const Flag& flag) {
-        return VariableOf(flag.name) == name;
-      });
-      if (!known) unknown.push_back(name);
-    }
-    return unknown;
-  }
-
- private:
-  struct Flag {
-    std::string name;
-    Assign assign;
-    std::string text;
-  };
-
-  static std::optional<std::string> Variable(const std::vector<std::string>& environment,
-                                             const std::string& name) {
-    for (const std::string& entry : environment) {
-      if (entry.size() > name.size() + 1 && entry[name.size()] == '=' &&
-          entry.compare(0, name.size(), name) == 0) {
-        return entry.substr(name.size() + 1);
-      }
-    }
-    return std::nullopt;
-  }
-
-  CLI::App& app_;
-  std::string group_;
-  std::deque<Flag> flags_;  // CLI11 keeps pointers into it
-};
-
 void AddSeconds(const std::string& flag, const std::string& description,
                 std::chrono::seconds& target, FlagTable& flags) {
   flags.Add(flag, "SECONDS", description, absl::StrCat(target.count()),
@@ -278,6 +194,21 @@ void AddCompute(ServerOptions& options, FlagTable& flags) {
                    PrecisionNames(), "."),
       std::string(Name(options.default_precision)), OneOfPrecisions(options.default_precision));
   AddWarmUp(options.warm_up, flags);
+}
+
+void AddLayers(ServerOptions& options, FlagTable& flags) {
+  flags.Group("Layers");
+  flags.Add("--layers-directory", "DIRECTORY",
+            "Projections that requests can name: NAME/layer.json and NAME/weights.safetensors; "
+            "read at the start, and again after SIGHUP.",
+            "none", [&options](const std::string& text) {
+              options.layers_directory = text;
+              return absl::OkStatus();
+            });
+  flags.Add("--max-layer-bytes", "BYTES",
+            "Memory for layers, as stored and packed, and for those that replace them.",
+            ByteCountText(options.max_layer_bytes),
+            Bytes(options.max_layer_bytes, 1, kMaxMemoryBytes));
 }
 
 void AddLimits(ServerOptions& options, FlagTable& flags) {
@@ -363,6 +294,7 @@ ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
   FlagTable flags(app);
   AddAddresses(options, flags);
   AddCompute(options, flags);
+  AddLayers(options, flags);
   AddLimits(options, flags);
   AddConnections(options, flags);
   AddOperation(options, flags);

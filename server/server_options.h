@@ -38,6 +38,8 @@ struct ServerOptions {
   std::string implementation;  // empty: the best that this machine can run
   kernels::Precision default_precision = kernels::Precision::kF32;
   WarmUpOptions warm_up = {.shapes = CommonWarmUpShapes()};
+  std::string layers_directory;  // empty: no layers
+  int64_t max_layer_bytes = int64_t{4} << 30;
   bool reflection = true;
   LogLevel log_level = LogLevel::kInfo;
   std::chrono::milliseconds drain_grace{5000};

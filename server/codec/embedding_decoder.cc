@@ -1,11 +1,14 @@
 #include "server/codec/embedding_decoder.h"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
 #include "server/codec/head_counts.h"
+#include "server/codec/layer_codec.h"
 #include "server/codec/operand_checks.h"
 #include "server/codec/options_codec.h"
 #include "server/codec/protocol_limits.h"
@@ -22,11 +25,13 @@ struct Heads {
   [[nodiscard]] int64_t head_width() const { return source.view.extents[3]; }
 };
 
-// One operand's embeddings, its projection if it has one, and how many heads it is split into.
+// Where one operand's heads come from: its embeddings, by a map of the request, a map of a layer or
+// as they are, and how many they are split into.
 struct OperandFields {
   const Embeddings& embeddings;
+  absl::string_view role;  // "query", "key" or "value"
   const v1::Projection* projection = nullptr;
-  absl::string_view projection_path;
+  const std::optional<LinearMap>* layer_map = nullptr;  // null without a layer
   int64_t head_count = 1;
   absl::string_view head_count_path;
 };
@@ -60,30 +65,80 @@ absl::StatusOr<LinearMap> ReadLinearMap(const v1::Projection& projection, absl::
   return map;
 }
 
+// The layer's map, which must fit the embeddings.
+absl::StatusOr<LinearMap> LayerMap(const OperandFields& fields, absl::string_view width_path) {
+  const LinearMap& map = **fields.layer_map;
+  ATTENTION_RETURN_IF_ERROR(
+      CheckSame(width_path, fields.embeddings.width, map.input_width, "the layer"));
+  return map;
+}
+
 absl::StatusOr<Heads> ReadHeads(const OperandFields& fields, TensorReader& reader) {
   const Embeddings& embeddings = fields.embeddings;
   const int64_t rows = embeddings.rows;
   Heads heads;
+  std::optional<LinearMap>& map = heads.source.projection;
   heads.width_path = ShapePath(embeddings.path, embeddings.tensor.rank - 1);
-  int64_t packed_width = embeddings.width;
   if (fields.projection != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(
-        heads.source.projection,
-        ReadLinearMap(*fields.projection, fields.projection_path, embeddings.tensor.type,
-                      embeddings.width, heads.width_path, reader));
-    heads.source.embeddings = embeddings.tensor.data;
-    heads.width_path = absl::StrCat(fields.projection_path, ".weight.shape[1]");
-    packed_width = heads.source.projection->output_width;
+    const std::string path = absl::StrCat("projections.", fields.role);
+    ATTENTION_ASSIGN_OR_RETURN(map, ReadLinearMap(*fields.projection, path, embeddings.tensor.type,
+                                                  embeddings.width, heads.width_path, reader));
+    heads.width_path = absl::StrCat(path, ".weight.shape[1]");
+  } else if (fields.layer_map != nullptr && fields.layer_map->has_value()) {
+    ATTENTION_ASSIGN_OR_RETURN(map, LayerMap(fields, heads.width_path));
+    heads.width_path = absl::StrCat("layer.", fields.role);
   }
+  if (map.has_value()) heads.source.embeddings = embeddings.tensor.data;
+  const int64_t packed_width = map.has_value() ? map->output_width : embeddings.width;
   ATTENTION_ASSIGN_OR_RETURN(
       const int64_t head_width,
       SplitWidth(packed_width, heads.width_path, fields.head_count, fields.head_count_path));
   kernels::TensorView& view = heads.source.view;
-  view.data = fields.projection == nullptr ? embeddings.tensor.data : nullptr;
+  view.data = map.has_value() ? nullptr : embeddings.tensor.data;
   view.type = *KernelType(embeddings.tensor.type);
   view.extents = {embeddings.batch, fields.head_count, rows, head_width};
   view.strides = {rows * packed_width, head_width, packed_width, 1};
   return heads;
+}
+
+absl::Status AppendRow(const void* row, absl::string_view rows_path, Heads& heads) {
+  int64_t& row_count = heads.source.view.extents[2];
+  ATTENTION_RETURN_IF_ERROR(CheckRange(rows_path, row_count, 0, kMaxSequence - 1));
+  heads.source.appended = row;
+  ++row_count;
+  return absl::OkStatus();
+}
+
+absl::Status ReadAppended(const v1::Tensor& tensor, absl::string_view path,
+                          absl::string_view rows_path, Heads& heads, TensorReader& reader) {
+  const kernels::TensorView& view = heads.source.view;
+  ATTENTION_ASSIGN_OR_RETURN(const WireTensor row, reader.Read(tensor, path));
+  ATTENTION_RETURN_IF_ERROR(CheckSameType(row, path, WireType(view.type), "the embeddings"));
+  ATTENTION_RETURN_IF_ERROR(CheckRank(row, path, 1));
+  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(path, 0), row.shape[0],
+                                      view.extents[1] * view.extents[3], heads.width_path));
+  return AppendRow(row.data, rows_path, heads);
+}
+
+// One more key and value, of the request or of the layer.
+absl::Status DecodeAppended(const EmbeddingRequest& request, const Layer* layer, Heads& key,
+                            Heads& value, TensorReader& reader) {
+  const std::string key_rows = ShapePath(request.key.path, request.key.tensor.rank - 2);
+  const std::string value_rows = ShapePath(request.value.path, request.value.tensor.rank - 2);
+  if (layer != nullptr) {
+    if (layer->contents().appended_key == nullptr) return absl::OkStatus();
+    ATTENTION_RETURN_IF_ERROR(AppendRow(layer->contents().appended_key, key_rows, key));
+    return AppendRow(layer->contents().appended_value, value_rows, value);
+  }
+  if (request.projections == nullptr) return absl::OkStatus();
+  constexpr absl::string_view kKeyPath = "projections.appended_key";
+  constexpr absl::string_view kValuePath = "projections.appended_value";
+  const v1::Projections& fields = *request.projections;
+  if (!fields.has_appended_key() && !fields.has_appended_value()) return absl::OkStatus();
+  if (!fields.has_appended_key()) return MissingField(kKeyPath);
+  if (!fields.has_appended_value()) return MissingField(kValuePath);
+  ATTENTION_RETURN_IF_ERROR(ReadAppended(fields.appended_key(), kKeyPath, key_rows, key, reader));
+  return ReadAppended(fields.appended_value(), kValuePath, value_rows, value, reader);
 }
 
 absl::Status CheckTogether(const EmbeddingRequest& request) {
@@ -102,22 +157,109 @@ std::vector<int64_t> WithBatch(const Embeddings& query, std::vector<int64_t> sha
   return shape;
 }
 
+absl::StatusOr<std::optional<LinearMap>> ReadOutputMap(const EmbeddingRequest& request,
+                                                       const AttentionTask& task,
+                                                       int64_t heads_width, TensorReader& reader) {
+  constexpr absl::string_view kHeadsWidth = "heads * value width";
+  if (task.layer != nullptr) {
+    const std::optional<LinearMap>& map = task.layer->contents().output;
+    if (map.has_value()) {
+      ATTENTION_RETURN_IF_ERROR(
+          CheckSame("layer.output", map->input_width, heads_width, kHeadsWidth));
+    }
+    return map;
+  }
+  if (request.projections == nullptr || !request.projections->has_output()) return std::nullopt;
+  return ReadLinearMap(request.projections->output(), "projections.output", WireType(task.type),
+                       heads_width, kHeadsWidth, reader);
+}
+
 absl::Status DecodeOutput(const EmbeddingRequest& request, int64_t heads_width,
                           TensorReader& reader, DecodedRequest& decoded) {
   AttentionTask& task = decoded.task;
   task.output_layout = OutputLayout::kSequenceFirst;
-  int64_t output_width = heads_width;
-  if (request.projections.has_output()) {
-    ATTENTION_ASSIGN_OR_RETURN(
-        task.output_projection,
-        ReadLinearMap(request.projections.output(), "projections.output", WireType(task.type),
-                      heads_width, "heads * value width", reader));
-    output_width = task.output_projection->output_width;
-  }
+  ATTENTION_ASSIGN_OR_RETURN(task.output_projection,
+                             ReadOutputMap(request, task, heads_width, reader));
+  const int64_t output_width =
+      task.output_projection.has_value() ? task.output_projection->output_width : heads_width;
   decoded.response_form.output_shape = WithBatch(request.query, {request.query.rows, output_width});
-  decoded.response_form.matrix_shape =
-      WithBatch(request.query, {task.query.view.extents[1], request.query.rows, request.key.rows});
+  decoded.response_form.matrix_shape = WithBatch(
+      request.query, {task.query.view.extents[1], request.query.rows, task.key.view.extents[2]});
   return absl::OkStatus();
+}
+
+// The layer that the request names, or null.
+absl::StatusOr<std::shared_ptr<const Layer>> ReadLayer(const EmbeddingRequest& request) {
+  if (request.layer.empty()) return std::shared_ptr<const Layer>();
+  ATTENTION_ASSIGN_OR_RETURN(std::shared_ptr<const Layer> layer,
+                             FindLayer(request.layer, "layer", request.layers));
+  if (request.projections != nullptr) {
+    return FieldError("projections", "projections beside a layer", "one of them");
+  }
+  ATTENTION_RETURN_IF_ERROR(CheckSameType(request.query.tensor, request.query.path,
+                                          WireType(layer->contents().type),
+                                          absl::StrCat("the layer '", request.layer, "'")));
+  return layer;
+}
+
+absl::StatusOr<HeadCounts> ReadHeadCounts(const EmbeddingRequest& request, const Layer* layer) {
+  if (layer == nullptr) {
+    return ResolveHeadCounts(request.head_count, request.key_value_head_count);
+  }
+  const LayerContents& contents = layer->contents();
+  const auto check = [&](absl::string_view field, int32_t got, int64_t want) {
+    if (got == 0 || got == want) return absl::OkStatus();
+    return FieldError(field, got, absl::StrCat("0 or the layer's ", want));
+  };
+  ATTENTION_RETURN_IF_ERROR(check("head_count", request.head_count, contents.head_count));
+  ATTENTION_RETURN_IF_ERROR(
+      check("key_value_head_count", request.key_value_head_count, contents.key_value_head_count));
+  return HeadCounts{.query = contents.head_count,
+                    .key_value = contents.key_value_head_count,
+                    .key_value_path = "key_value_head_count of the layer"};
+}
+
+struct Operands {
+  Heads query, key, value;
+};
+
+absl::StatusOr<Operands> ReadOperands(const EmbeddingRequest& request, const HeadCounts& counts,
+                                      const Layer* layer, TensorReader& reader) {
+  const v1::Projections* const maps = request.projections;
+  const LayerContents* const contents = layer != nullptr ? &layer->contents() : nullptr;
+  Operands operands;
+  ATTENTION_ASSIGN_OR_RETURN(
+      operands.query,
+      ReadHeads({.embeddings = request.query,
+                 .role = "query",
+                 .projection = maps != nullptr && maps->has_query() ? &maps->query() : nullptr,
+                 .layer_map = contents != nullptr ? &contents->query : nullptr,
+                 .head_count = counts.query,
+                 .head_count_path = "head_count"},
+                reader));
+  ATTENTION_ASSIGN_OR_RETURN(
+      operands.key,
+      ReadHeads({.embeddings = request.key,
+                 .role = "key",
+                 .projection = maps != nullptr && maps->has_key() ? &maps->key() : nullptr,
+                 .layer_map = contents != nullptr ? &contents->key : nullptr,
+                 .head_count = counts.key_value,
+                 .head_count_path = counts.key_value_path},
+                reader));
+  ATTENTION_ASSIGN_OR_RETURN(
+      operands.value,
+      ReadHeads({.embeddings = request.value,
+                 .role = "value",
+                 .projection = maps != nullptr && maps->has_value() ? &maps->value() : nullptr,
+                 .layer_map = contents != nullptr ? &contents->value : nullptr,
+                 .head_count = counts.key_value,
+                 .head_count_path = counts.key_value_path},
+                reader));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckHeadWidths({operands.query.head_width(), operands.query.width_path},
+                      {operands.key.head_width(), operands.key.width_path}, request.options));
+  ATTENTION_RETURN_IF_ERROR(DecodeAppended(request, layer, operands.key, operands.value, reader));
+  return operands;
 }
 
 }  // namespace
@@ -144,33 +286,22 @@ absl::StatusOr<Embeddings> ReadEmbeddings(bool present, const v1::Tensor& tensor
 absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReader& reader,
                                     DecodedRequest& decoded) {
   ATTENTION_RETURN_IF_ERROR(CheckTogether(request));
-  ATTENTION_ASSIGN_OR_RETURN(const HeadCounts counts,
-                             ResolveHeadCounts(request.head_count, request.key_value_head_count));
-  const v1::Projections& maps = request.projections;
-  const absl::string_view key_value_path = counts.key_value_path;
-  ATTENTION_ASSIGN_OR_RETURN(Heads query,
-                             ReadHeads({request.query, maps.has_query() ? &maps.query() : nullptr,
-                                        "projections.query", counts.query, "head_count"},
-                                       reader));
-  ATTENTION_ASSIGN_OR_RETURN(
-      Heads key, ReadHeads({request.key, maps.has_key() ? &maps.key() : nullptr, "projections.key",
-                            counts.key_value, key_value_path},
-                           reader));
-  ATTENTION_ASSIGN_OR_RETURN(Heads value,
-                             ReadHeads({request.value, maps.has_value() ? &maps.value() : nullptr,
-                                        "projections.value", counts.key_value, key_value_path},
-                                       reader));
-  ATTENTION_RETURN_IF_ERROR(CheckHeadWidths({query.head_width(), query.width_path},
-                                            {key.head_width(), key.width_path}, request.options));
   AttentionTask& task = decoded.task;
-  task.type = query.source.view.type;
-  task.query = query.source;
-  task.key = key.source;
-  task.value = value.source;
+  ATTENTION_ASSIGN_OR_RETURN(task.layer, ReadLayer(request));
+  ATTENTION_ASSIGN_OR_RETURN(const HeadCounts counts, ReadHeadCounts(request, task.layer.get()));
+  ATTENTION_ASSIGN_OR_RETURN(const Operands operands,
+                             ReadOperands(request, counts, task.layer.get(), reader));
+  task.type = operands.query.source.view.type;
+  task.query = operands.query.source;
+  task.key = operands.key.source;
+  task.value = operands.value.source;
   ATTENTION_RETURN_IF_ERROR(
       DecodeOptions({request.options, request.query.has_batch, reader, task}));
+  if (task.layer != nullptr) {
+    ATTENTION_RETURN_IF_ERROR(ApplyFixedOptions(*task.layer, request.options, task));
+  }
   ATTENTION_RETURN_IF_ERROR(
-      DecodeOutput(request, counts.query * value.head_width(), reader, decoded));
+      DecodeOutput(request, counts.query * operands.value.head_width(), reader, decoded));
   decoded.response_form.floats = reader.floats_only();
   return absl::OkStatus();
 }

@@ -18,6 +18,11 @@ DecodedRequest Undecided(const RequestDefaults& defaults) {
   return decoded;
 }
 
+template <typename Request>
+const v1::Projections* ProjectionsOf(const Request& request) {
+  return request.has_projections() ? &request.projections() : nullptr;
+}
+
 // SelfAttention and MaskedAttention take the same fields.
 template <typename Request>
 absl::StatusOr<DecodedRequest> DecodeSelf(const Request& request, const RequestDefaults& defaults) {
@@ -26,9 +31,14 @@ absl::StatusOr<DecodedRequest> DecodeSelf(const Request& request, const RequestD
   ATTENTION_ASSIGN_OR_RETURN(
       const Embeddings embeddings,
       ReadEmbeddings(request.has_embeddings(), request.embeddings(), "embeddings", reader));
-  const EmbeddingRequest fields = {
-      embeddings,           embeddings, embeddings,       request.projections(),
-      request.head_count(), 0,          request.options()};
+  const EmbeddingRequest fields = {.query = embeddings,
+                                   .key = embeddings,
+                                   .value = embeddings,
+                                   .projections = ProjectionsOf(request),
+                                   .head_count = request.head_count(),
+                                   .options = request.options(),
+                                   .layer = request.layer(),
+                                   .layers = defaults.layers.get()};
   ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
   return decoded;
 }
@@ -65,13 +75,15 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::MultiHeadAttentionRequest
   if (request.has_value()) {
     ATTENTION_ASSIGN_OR_RETURN(value, ReadEmbeddings(true, request.value(), "value", reader));
   }
-  const EmbeddingRequest fields = {query,
-                                   key,
-                                   value,
-                                   request.projections(),
-                                   request.head_count(),
-                                   request.key_value_head_count(),
-                                   request.options()};
+  const EmbeddingRequest fields = {.query = query,
+                                   .key = key,
+                                   .value = value,
+                                   .projections = ProjectionsOf(request),
+                                   .head_count = request.head_count(),
+                                   .key_value_head_count = request.key_value_head_count(),
+                                   .options = request.options(),
+                                   .layer = request.layer(),
+                                   .layers = defaults.layers.get()};
   ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
   return decoded;
 }
@@ -87,8 +99,14 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::CrossAttentionRequest& re
       const Embeddings memory,
       ReadEmbeddings(request.has_memory_embeddings(), request.memory_embeddings(),
                      "memory_embeddings", reader));
-  const EmbeddingRequest fields = {
-      query, memory, memory, request.projections(), request.head_count(), 0, request.options()};
+  const EmbeddingRequest fields = {.query = query,
+                                   .key = memory,
+                                   .value = memory,
+                                   .projections = ProjectionsOf(request),
+                                   .head_count = request.head_count(),
+                                   .options = request.options(),
+                                   .layer = request.layer(),
+                                   .layers = defaults.layers.get()};
   ATTENTION_RETURN_IF_ERROR(DecodeEmbeddingRequest(fields, reader, decoded));
   return decoded;
 }

@@ -9,18 +9,20 @@
 #include "attention/v1/attention_service.pb.h"
 #include "kernels/attend.h"
 #include "server/codec/decoded_request.h"
+#include "server/core/layer.h"
 #include "server/core/service_metrics.h"
 
 namespace attention::server {
 
-// What this server does where a request does not say.
+// What this server does where a request does not say, and what it has for requests to name.
 struct RequestDefaults {
   kernels::Precision precision = kernels::Precision::kF32;
+  std::shared_ptr<const LayerSet> layers = nullptr;  // null: none
 };
 
 // One decoder for each method. The message must outlive the result. Errors: kInvalidArgument for
-// everything that the comments of proto/attention/v1 refuse, with the field's path. May throw
-// std::bad_alloc.
+// everything that the comments of proto/attention/v1 refuse, with the field's path; kNotFound for a
+// layer that there is not. May throw std::bad_alloc.
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(const v1::SelfAttentionRequest& request,
                                                            const RequestDefaults& defaults = {});
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(

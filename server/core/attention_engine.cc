@@ -1,14 +1,18 @@
 #include "server/core/attention_engine.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <exception>
 #include <limits>
 #include <new>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/core/guarded.h"
+#include "server/core/layer_runner.h"
+#include "server/core/sharing_queue.h"
 #include "server/core/task_gate.h"
 
 namespace attention::server {
@@ -44,6 +48,7 @@ struct Submission {
   AttentionEngine::Done done;
   double flops = 0;
   TimePoint submitted;
+  TimePoint started;
   ByteBudget::Permit answer_permit;
   ByteBudget::Permit scratch_permit;
 };
@@ -80,9 +85,12 @@ class AttentionEngine::Impl {
   [[nodiscard]] absl::Status Stopped(const absl::Status& status);
   [[nodiscard]] absl::Status CheckLimits(const AnyTask& task, double flops) const;
   [[nodiscard]] absl::Status TryAccept(Submission& submission);
-  void RunSubmission(Submission& submission, kernels::Executor& executor);
-  [[nodiscard]] absl::StatusOr<AttentionAnswer> Compute(Submission& submission,
-                                                        kernels::Executor& executor);
+  [[nodiscard]] absl::Status TryQueue(Submission& submission);
+  void RunJob(std::unique_ptr<Submission> submission, kernels::Executor& executor);
+  void RunSharing(std::unique_ptr<Submission> first, kernels::Executor& executor);
+  [[nodiscard]] absl::Status Begin(Submission& submission);
+  void Conclude(std::unique_ptr<Submission> submission, absl::StatusOr<AttentionResult> result);
+  [[nodiscard]] AttentionAnswer AnswerOf(Submission& submission, AttentionResult result);
   [[nodiscard]] absl::Status ForCaller(const absl::Status& status, const RequestContext& context);
 
   const EngineOptions options_;
@@ -98,6 +106,7 @@ class AttentionEngine::Impl {
 
   ByteBudget budget_;
   TaskGate gate_;
+  SharingQueue<Submission> sharing_;
   ComputePool pool_;  // last: its destructor waits for jobs, which use the rest
 };
 
@@ -166,13 +175,25 @@ absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
   if (!submission.scratch_permit) return Rejected(Rejection::kBytesInFlight, budget_full_);
 
   submission.submitted = clock_.Now();
-  const absl::Status status = pool_.TrySubmit([this, &submission](kernels::Executor& executor) {
-    std::unique_ptr<Submission> owned(&submission);
-    RunSubmission(*owned, executor);
-    owned.reset();  // what `done` owns is gone before the task counts as finished
-    gate_.Leave();
-  });
+  const absl::Status status = TryQueue(submission);
   return status.ok() ? status : Rejected(Rejection::kQueueFull, status);
+}
+
+// A submission that can share is in two queues: the one job that takes it from the other owns it.
+absl::Status AttentionEngine::Impl::TryQueue(Submission& submission) {
+  const auto ticket = sharing_.NewTicket(submission.task);
+  ComputePool::Job job = [this, ticket, &submission](kernels::Executor& executor) {
+    if (sharing_.Take(ticket)) RunJob(std::unique_ptr<Submission>(&submission), executor);
+  };
+  sharing_.Add(ticket, submission);
+  absl::Status status;
+  try {
+    status = pool_.TrySubmit(std::move(job));
+  } catch (const std::bad_alloc&) {
+    status = out_of_memory_;
+  }
+  // Another job may have taken it already.
+  return status.ok() || !sharing_.Take(ticket) ? absl::OkStatus() : status;
 }
 
 void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
@@ -203,50 +224,96 @@ void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
   gate_.Leave();
 }
 
-void AttentionEngine::Impl::RunSubmission(Submission& submission, kernels::Executor& executor) {
+void AttentionEngine::Impl::RunJob(std::unique_ptr<Submission> submission,
+                                   kernels::Executor& executor) {
+  if (SharingTaskOf(submission->task) != nullptr) {
+    RunSharing(std::move(submission), executor);
+    return;
+  }
+  absl::StatusOr<AttentionResult> result;
+  if (absl::Status status = Begin(*submission); !status.ok()) {
+    result = std::move(status);
+  } else {
+    result = Guarded([&] {
+      return RunTask(submission->task, {.executor = &executor, .stop = submission->context.get()});
+    });
+  }
+  Conclude(std::move(submission), std::move(result));
+}
+
+// With those that wait and can share its layer's products. Needs no memory for that.
+void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
+                                       kernels::Executor& executor) {
+  std::array<std::unique_ptr<Submission>, kMostSharingTasks> group;
+  size_t group_size = 0;
+  const AttentionTask& first_task = *SharingTaskOf(first->task);
+  group[group_size++] = std::move(first);
+  sharing_.TakeLike(first_task,
+                    [&](Submission& submission) { group[group_size++].reset(&submission); });
+  std::array<LayerTask, kMostSharingTasks> tasks;
+  size_t task_count = 0;
+  for (std::unique_ptr<Submission>& submission : std::span(group).first(group_size)) {
+    if (absl::Status status = Begin(*submission); !status.ok()) {
+      Conclude(std::move(submission), std::move(status));
+      continue;
+    }
+    LayerTask& task = tasks[task_count++];
+    task.task = SharingTaskOf(submission->task);
+    task.stop = submission->context.get();
+  }
+  if (task_count == 0) return;
+  metrics_.ProjectedTogether(static_cast<int64_t>(task_count));
+  RunLayerTasks(std::span(tasks).first(task_count), &executor);
+  auto done = tasks.begin();
+  for (std::unique_ptr<Submission>& submission : std::span(group).first(group_size)) {
+    if (submission != nullptr) Conclude(std::move(submission), std::move((done++)->result));
+  }
+}
+
+// The end of waiting; the status of a task that nobody waits for any more.
+absl::Status AttentionEngine::Impl::Begin(Submission& submission) {
+  submission.started = clock_.Now();
+  metrics_.QueueWaited(Seconds(Nanoseconds(submission.started - submission.submitted)));
+  return submission.context->StopStatus();
+}
+
+// Hands the answer over.
+void AttentionEngine::Impl::Conclude(std::unique_ptr<Submission> submission,
+                                     absl::StatusOr<AttentionResult> result) {
   absl::StatusOr<AttentionAnswer> answer = out_of_memory_;
   try {
-    answer = Compute(submission, executor);
+    if (result.ok()) {
+      answer = AnswerOf(*submission, *std::move(result));
+    } else {
+      answer = ForCaller(result.status(), *submission->context);
+    }
   } catch (const std::bad_alloc&) {
     answer = out_of_memory_;
   }
-  submission.scratch_permit = {};
+  result = out_of_memory_;  // what is not handed over is gone before its bytes are returned
+  submission->scratch_permit = {};
   if (answer.ok()) {
-    answer->permit = std::move(submission.answer_permit);
+    answer->permit = std::move(submission->answer_permit);
   } else {
-    submission.answer_permit = {};
+    submission->answer_permit = {};
   }
-  std::move(submission.done)(std::move(answer));
+  std::move(submission->done)(std::move(answer));
+  submission.reset();  // what `done` owns is gone before the task counts as finished
+  gate_.Leave();
 }
 
-absl::StatusOr<AttentionAnswer> AttentionEngine::Impl::Compute(Submission& submission,
-                                                               kernels::Executor& executor) {
-  const TimePoint start = clock_.Now();
-  const int64_t queue_ns = Nanoseconds(start - submission.submitted);
-  metrics_.QueueWaited(Seconds(queue_ns));
-  const RequestContext& context = *submission.context;
-  if (absl::Status status = context.StopStatus(); !status.ok()) return Stopped(status);
-
-  absl::StatusOr<AttentionResult> result = out_of_memory_;
-  try {
-    result = RunTask(submission.task, {.executor = &executor, .stop = &context});
-  } catch (const std::bad_alloc&) {
-    return out_of_memory_;
-  } catch (const std::exception& exception) {
-    result = absl::InternalError(exception.what());
-  }
-  if (!result.ok()) return ForCaller(result.status(), context);
-
-  const int64_t compute_ns = Nanoseconds(clock_.Now() - start);
+AttentionAnswer AttentionEngine::Impl::AnswerOf(Submission& submission, AttentionResult result) {
+  const int64_t queue_ns = Nanoseconds(submission.started - submission.submitted);
+  const int64_t compute_ns = Nanoseconds(clock_.Now() - submission.started);
   VisitSequenceLengths(submission.task, [this](int64_t query_count, int64_t key_count) {
     metrics_.SequenceLengths(query_count, key_count);
   });
   metrics_.Computed(submission.method, {.seconds = Seconds(compute_ns),
                                         .flops = submission.flops,
-                                        .implementation = result->report.implementation,
-                                        .precision = result->report.precision});
+                                        .implementation = result.report.implementation,
+                                        .precision = result.report.precision});
   AttentionAnswer answer;
-  answer.result = *std::move(result);
+  answer.result = std::move(result);
   answer.times = {.queue_ns = queue_ns, .compute_ns = compute_ns};
   return answer;
 }
@@ -258,7 +325,10 @@ absl::Status AttentionEngine::Impl::ForCaller(const absl::Status& status,
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kUnimplemented:
       return status;
+    case absl::StatusCode::kResourceExhausted:
+      return out_of_memory_;
     case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kDeadlineExceeded:
       if (absl::Status stop = context.StopStatus(); !stop.ok()) return Stopped(stop);
       break;
     default:

@@ -146,8 +146,15 @@ absl::Status ValidateSource(absl::string_view name, const HeadsSource& source,
                             kernels::DataType type) {
   if (absl::Status status = ValidateExtents(name, source.view.extents); !status.ok()) return status;
   if (source.joined.has_value()) {
-    if (!source.projection.has_value()) return ValidateJoined(name, source, type);
-    return absl::InvalidArgumentError(absl::StrCat(name, ".joined: got rows, want no projection"));
+    if (!source.projection.has_value() && source.appended == nullptr) {
+      return ValidateJoined(name, source, type);
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ".joined: got rows, want no projection and no appended row"));
+  }
+  if (source.given_row_count() < 0) {
+    return Invalid(absl::StrCat(name, ".extents[2]"), source.view.extents[2], 1,
+                   " or more with an appended row");
   }
   if (!source.projection.has_value()) return absl::OkStatus();
   const std::string field = absl::StrCat(name, ".projection");
@@ -157,7 +164,7 @@ absl::Status ValidateSource(absl::string_view name, const HeadsSource& source,
     return Invalid(absl::StrCat(field, ".output_width"), source.projection->output_width,
                    SaturatingProduct({heads[1], heads[3]}), " = heads * width");
   }
-  if (source.embeddings == nullptr && SaturatingProduct({heads[0], heads[2]}) > 0) {
+  if (source.embeddings == nullptr && SaturatingProduct({heads[0], source.given_row_count()}) > 0) {
     return absl::InvalidArgumentError(absl::StrCat(name, ".embeddings: got null"));
   }
   return absl::OkStatus();
@@ -179,6 +186,31 @@ absl::Status ValidateOutputProjection(const AttentionTask& task) {
         "output_layout: got heads first, want sequence first to project");
   }
   return absl::OkStatus();
+}
+
+// What a layer's products over several tasks need more: copies of rows side by side, before and
+// after each product.
+int64_t SharingBytes(const AttentionTask& task) {
+  if (task.layer == nullptr) return 0;
+  const int64_t element_bytes = ElementBytes(task);
+  int64_t bytes = 0;
+  const auto add = [&](int64_t row_count, int64_t width) {
+    bytes = SaturatingSum({bytes, SaturatingProduct({row_count, width, element_bytes})});
+  };
+  for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
+    if (!source->projection.has_value()) continue;
+    const int64_t row_count =
+        SaturatingProduct({source->view.extents[0], source->given_row_count()});
+    add(row_count, source->projection->input_width);
+    if (source->appended != nullptr) add(row_count, source->projection->output_width);
+  }
+  if (task.output_projection.has_value()) {
+    const Extents& extents = task.query.view.extents;
+    const int64_t row_count = SaturatingProduct({extents[0], extents[2]});
+    add(row_count, task.output_projection->input_width);
+    add(row_count, task.output_projection->output_width);
+  }
+  return bytes;
 }
 
 double MapFlops(int64_t row_count, const LinearMap& map) {
@@ -264,7 +296,7 @@ kernels::AttentionProblem ProblemOf(const AttentionTask& task, int64_t index) {
 
 bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b) {
   return a.projection.has_value() && b.projection.has_value() && a.embeddings == b.embeddings &&
-         a.view.extents == b.view.extents &&
+         a.view.extents == b.view.extents && a.appended == b.appended &&
          a.projection->input_width == b.projection->input_width &&
          a.projection->output_width == b.projection->output_width &&
          a.projection->weight == b.projection->weight && a.projection->bias == b.projection->bias;
@@ -328,7 +360,7 @@ int64_t ScratchBytes(const AttentionTask& task, int thread_count) {
         SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
   }
   if (task.ragged.has_value()) bytes = SaturatingSum({bytes, RaggedBytes(task)});
-  return SaturatingSum({bytes, Saturated(PackedBytes(task, thread_count))});
+  return SaturatingSum({bytes, SharingBytes(task), Saturated(PackedBytes(task, thread_count))});
 }
 
 double TaskFlops(const AttentionTask& task) {
@@ -341,8 +373,9 @@ double TaskFlops(const AttentionTask& task) {
   }
   for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
     if (!source->projection.has_value() || IsRepeated(task, *source)) continue;
-    const Extents& extents = source->view.extents;
-    flops += MapFlops(SaturatingProduct({extents[0], extents[2]}), *source->projection);
+    const int64_t row_count =
+        SaturatingProduct({source->view.extents[0], source->given_row_count()});
+    flops += MapFlops(row_count, *source->projection);
   }
   if (task.output_projection.has_value()) {
     const Extents& extents = task.query.view.extents;

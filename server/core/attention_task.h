@@ -4,6 +4,7 @@
 #define ATTENTION_SERVER_CORE_ATTENTION_TASK_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -13,7 +14,9 @@
 
 namespace attention::server {
 
-// y = x weight + bias. Dense, in the task's type; memory is the request's.
+class Layer;
+
+// y = x weight + bias. Dense, in the task's type; memory is the request's or its layer's.
 struct LinearMap {
   int64_t input_width = 0;
   int64_t output_width = 0;
@@ -38,10 +41,22 @@ struct HeadsSource {
   const void* embeddings = nullptr;
 
   // Set: rows = the past ones, then the added ones, copied into one array, heads first. Without a
-  // projection.
+  // projection and an appended row.
   std::optional<JoinedRows> joined;
 
-  [[nodiscard]] bool ready() const { return !projection.has_value() && !joined.has_value(); }
+  // Set: one more row, [heads * head width], behind those of each sequence, which the view's rows
+  // count. Without a projection, the view's memory holds the others.
+  const void* appended = nullptr;
+
+  // Whether heads are read as they lie in memory.
+  [[nodiscard]] bool ready() const {
+    return !projection.has_value() && !joined.has_value() && appended == nullptr;
+  }
+
+  // Rows of a sequence, without the appended one.
+  [[nodiscard]] int64_t given_row_count() const {
+    return view.extents[2] - (appended != nullptr ? 1 : 0);
+  }
 };
 
 // How the output's axes lie in memory.
@@ -75,6 +90,10 @@ struct AttentionTask {
 
   OutputLayout output_layout = OutputLayout::kSequenceFirst;
   std::optional<LinearMap> output_projection;  // only with kSequenceFirst
+
+  // Whose maps these are, if they are not the request's own; keeps them alive.
+  std::shared_ptr<const Layer> layer;
+
   bool return_weights = false;
   bool return_present = false;  // keys and values, heads first; both must be joined
   Statistics statistics;
@@ -110,8 +129,8 @@ struct AttentionResult {
 [[nodiscard]] int64_t ProblemCount(const AttentionTask& task);
 [[nodiscard]] kernels::AttentionProblem ProblemOf(const AttentionTask& task, int64_t index);
 
-// Whether two sources are projected to the same heads: the same embeddings by the same map. Those
-// are computed and stored once.
+// Whether two sources are projected to the same heads: the same embeddings by the same map, with
+// the same row appended. Those are computed and stored once.
 [[nodiscard]] bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b);
 
 // kInvalidArgument, naming the field and both values, if projections and heads do not fit together

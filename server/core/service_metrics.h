@@ -59,6 +59,7 @@ class ServiceMetrics {
   virtual void QueueWaited(double seconds) = 0;
   virtual void Computed(Method method, const Computation& computation) = 0;
   virtual void SequenceLengths(int64_t query_count, int64_t key_count) = 0;
+  virtual void ProjectedTogether(int64_t request_count) = 0;  // by the maps of one layer
 };
 
 }  // namespace attention::server

@@ -7,7 +7,9 @@
 #include "absl/status/status.h"
 #include "kernels/projection.h"
 #include "kernels/tensor_view.h"
+#include "server/core/counting_executor.h"
 #include "server/core/join_rows.h"
+#include "server/core/operand_rows.h"
 #include "server/core/ragged_runner.h"
 #include "server/core/result_arrays.h"
 
@@ -17,29 +19,6 @@ namespace {
 using kernels::Extents;
 using kernels::MutableTensorView;
 using kernels::TensorView;
-
-// Passes work on and remembers the most threads that took part.
-class CountingExecutor final : public kernels::Executor {
- public:
-  explicit CountingExecutor(kernels::Executor* executor) : executor_(executor) {}
-
-  int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) override {
-    const int thread_count =
-        kernels::RunItems({.executor = executor_, .stop = nullptr}, item_count, work);
-    most_threads_ = std::max(most_threads_, thread_count);
-    return thread_count;
-  }
-
-  int thread_count() const override {
-    return kernels::ThreadCount({.executor = executor_, .stop = nullptr});
-  }
-
-  [[nodiscard]] int most_threads() const { return most_threads_; }
-
- private:
-  kernels::Executor* const executor_;
-  int most_threads_ = 1;
-};
 
 int64_t RowCount(const Extents& heads) { return heads[0] * heads[2]; }
 
@@ -58,7 +37,7 @@ MutableTensorView PackedView(void* data, kernels::DataType type, const Extents& 
 struct Arrays {
   explicit Arrays(const AttentionTask& task);
 
-  Buffer query, key, value;  // projected or joined; empty if ready or if another's memory serves
+  Buffer query, key, value;  // empty if ready or if another's memory serves
   Buffer heads;              // attended, if they are projected afterwards
   AttentionResult result;
 
@@ -124,7 +103,7 @@ absl::Status Project(const AttentionTask& task, const SharedInput& input,
 void PlanHeads(const HeadsSource& source, const Buffer& buffer, std::vector<SharedInput>& inputs,
                TensorView& view) {
   if (!source.projection.has_value()) return;
-  const int64_t row_count = RowCount(view.extents);
+  const int64_t row_count = view.extents[0] * source.given_row_count();
   const int64_t input_width = source.projection->input_width;
   auto input = std::find_if(inputs.begin(), inputs.end(), [&](const SharedInput& other) {
     return other.embeddings == source.embeddings && other.row_count == row_count &&
@@ -178,6 +157,21 @@ void JoinOperands(const AttentionTask& task, const Arrays& arrays,
   plan(task.key, arrays.key, problem.key);
   plan(task.value, arrays.value, problem.value);
   JoinRows(joins, execution);
+}
+
+// The last step of a source's way into `buffer`, unless another one's memory serves.
+void AppendGivenRow(const HeadsSource& source, const Buffer& buffer, TensorView& view) {
+  if (source.appended == nullptr) return;
+  if (source.projection.has_value() && buffer.data() == nullptr) return;
+  const Extents& heads = view.extents;
+  const AppendedRow appended = {
+      .row = source.appended,
+      .row_bytes = static_cast<size_t>(heads[1] * heads[3]) * kernels::ElementBytes(view.type),
+      .batch = heads[0],
+      .row_count = source.given_row_count()};
+  AppendRow(appended, source.projection.has_value() ? buffer.data() : source.view.data,
+            buffer.data());
+  view = PackedView(buffer.data(), view.type, heads);
 }
 
 kernels::AttentionOutputs OutputsIn(const AttentionTask& task, const Arrays& arrays) {
@@ -234,6 +228,8 @@ absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
   if (absl::Status status = ProjectOperands(task, arrays, counted, problem); !status.ok())
     return status;
   JoinOperands(task, arrays, counted, problem);
+  AppendGivenRow(task.key, arrays.key, problem.key);
+  AppendGivenRow(task.value, arrays.value, problem.value);
   if (kernels::StopRequested(counted)) return absl::CancelledError("stopped on request");
   absl::StatusOr<kernels::AttentionReport> report = Attend(task, arrays, problem, counted);
   if (!report.ok()) return report.status();

@@ -71,6 +71,12 @@ LAYERS = (
          "spdlog"),
         "the server reaches kernels only through their public headers"),
     Layer(
+        "server/layers", r"server/layers/",
+        (r"server/layers/", r"server/core/", r"server/codec/(status_macros|protocol_limits)\.h$",
+         r"kernels/[^/]+\.h$"),
+        ("abseil", "json"),
+        "layers come from files, whoever names them"),
+    Layer(
         "server", r"server/", (r"server/", r"kernels/[^/]+\.h$"),
         ("abseil", "generated proto", "gRPC", "protobuf", "CLI11", "json", "spdlog"),
         "only server/prometheus_*, server/http_* and main know prometheus, and the server reaches "

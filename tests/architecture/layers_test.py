@@ -17,6 +17,7 @@ LEGAL = {
     "kernels/python/module.cc": '#include <nanobind/nanobind.h>\n#include "kernels/attend.h"\n',
     "kernels/onednn/matmul.cc": '#include "oneapi/dnnl/dnnl.hpp"\n#include "kernels/attend.h"\n',
     "server/core/engine.h": '#include "kernels/attend.h"\n#include "absl/status/status.h"\n',
+    "server/layers/file.cc": '#include <nlohmann/json.hpp>\n#include "server/core/engine.h"\n',
     "server/codec.cc": '#include "attention/v1/tensor.pb.h"\n#include "server/core/engine.h"\n'
                        '#include <grpcpp/grpcpp.h>\n#include "google/protobuf/message.h"\n',
     "server/prometheus_metrics.cc": '#include "prometheus/registry.h"\n',
@@ -47,6 +48,8 @@ FORBIDDEN = (
     ("kernels/attend.cc", '#include "nlohmann/json.hpp"', "json"),
     ("kernels/onednn/matmul.cc", '#include "grpc/grpc.h"', "gRPC"),
     ("server/core/engine.h", '#include "grpcpp/grpcpp.h"', "gRPC"),
+    ("server/layers/file.cc", '#include "grpcpp/grpcpp.h"', "gRPC"),
+    ("server/layers/file.cc", '#include "server/codec/tensor_codec.h"', "tensor_codec.h"),
     ("server/core/engine.h", '#include "attention/v1/tensor.pb.h"', "generated proto"),
     ("server/core/engine.h", '#include "google/protobuf/message.h"', "protobuf"),
     ("server/core/engine.h", '#include "prometheus/counter.h"', "prometheus"),

@@ -3,17 +3,20 @@
 The fields come from the protocol's own descriptors: a new one without an example fails here.
 """
 
+import tempfile
 import unittest
 
 import grpc
 
 import field_examples
 import fields
+import layer_files
 from field_examples import OF_OPTIONS
 from request_examples import OF_REQUESTS
 from server_process import ServerProcess
 
 EXAMPLES = OF_OPTIONS | OF_REQUESTS
+_MODEL_WIDTH = field_examples.HEADS * field_examples.WIDTH
 
 REFUSALS = ("INVALID_ARGUMENT", "UNIMPLEMENTED")
 
@@ -66,7 +69,13 @@ TENSOR_CHANGES = {
 class EveryFieldTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = ServerProcess()
+        layers = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(layers.cleanup)
+        for name in ("layer", "other"):
+            layer_files.write_layer(
+                layers.name, name, {"format": "plain", "head_count": field_examples.HEADS},
+                {"query.weight": layer_files.Numbers(1)(*[_MODEL_WIDTH] * 2)})
+        cls.server = ServerProcess(f"--layers-directory={layers.name}")
 
     @classmethod
     def tearDownClass(cls):

@@ -99,6 +99,8 @@ def request_of(method, data_type=F32):
         "MergeAttentionStates": lambda: service.MergeAttentionStatesRequest(states=[
             {"output": heads(seed), "log_sum_exp": numbers(BATCH, HEADS, TOKENS, seed=seed)}
             for seed in (1, 2)]),
+        "ListLayers": service.ListLayersRequest,
+        "GetLayer": lambda: service.GetLayerRequest(name="layer"),
         "GetServerInfo": service.GetServerInfoRequest,
     }
     return requests[method]()

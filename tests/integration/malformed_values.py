@@ -9,6 +9,7 @@ from tensors import BF16, BOOL, F16, F32, F64, INT32, INT64, to_tensor
 
 def cases():
     yield from _bad_embeddings()
+    yield from _bad_layers()
     yield from _bad_ready_operands()
     yield from _bad_options()
     yield from _bad_operators()
@@ -76,6 +77,27 @@ def _bad_embeddings():
                 "memory_embeddings")
     yield case("memory of another batch", "CrossAttention",
                 changed(request, "memory_embeddings", replace(2, 3, 4)), "memory_embeddings")
+
+
+def _bad_layers():
+    """Of a server that has none, and what stands in a layer's place."""
+    for method in ("SelfAttention", "MaskedAttention", "MultiHeadAttention", "CrossAttention"):
+        request = valid_requests()[method]
+        request.ClearField("projections")
+        for name in ("..", "a/../b", "/etc/passwd", "%2e", "a\n", "a\0b", "-a", " ", "x" * 129,
+                     "\N{CYRILLIC SMALL LETTER A}"):
+            request.layer = name
+            yield case(f"layer {name[:20]!r}", method, request, "layer")
+        bad_text = request.SerializeToString().replace(request.layer.encode(), b"\xff\xff")
+        yield Case("layer of other bytes", method, bad_text, (INVALID,), "request")
+        request = valid_requests()[method]
+        request.projections.appended_key.CopyFrom(tensor(6))
+        yield case("a key appended alone", method, request, "projections.appended_value")
+        request.projections.appended_value.CopyFrom(tensor(3))
+        yield case("an appended value of another width", method, request,
+                   "projections.appended_value.shape[0]")
+        request.projections.appended_key.CopyFrom(tensor(1, 6))
+        yield case("an appended key of rank 2", method, request, "projections.appended_key")
 
 
 def _bad_ready_operands():

@@ -26,6 +26,7 @@ REASONS = {
 LABELS = {
     "method": METHODS, "code": CODES, "reason": REASONS, "role": {"query", "key"}, "le": None,
     "precision": {"f32", "bf16_x6", "bf16_x3", "bf16", "f64"},
+    "result": {"loaded", "refused"},
     "version": None, "implementation": None, "instruction_set": None, "grpc_version": None,
 }
 

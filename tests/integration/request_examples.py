@@ -1,7 +1,8 @@
 """Examples, as in field_examples, of the fields of requests that are not options."""
 
 from attention.v1 import attention_service_pb2 as service
-from field_examples import BATCH, HEADS, TOKENS, WIDTH, Example, integers, numbers, put, within
+from field_examples import (
+    BATCH, HEADS, TOKENS, WIDTH, Example, booleans, integers, numbers, put, within)
 
 _MODEL_WIDTH = HEADS * WIDTH
 _OTHER_EMBEDDINGS = numbers(BATCH, TOKENS, _MODEL_WIDTH, seed=11)
@@ -20,6 +21,7 @@ def _embedding_method(name, **sources):
         "projections": Example(put(projections={"value": _projection(21)})),
         "head_count": Example(put(head_count=1)),
         "options": Example(put(options=some_options), lambda r: r.ClearField("options")),
+        "layer": Example(put(layer="layer")),
     }
     if name == "MaskedAttentionRequest":  # which refuses a request without a mask
         examples["options"] = Example(lambda r: r.ClearField("options"), refused=True)
@@ -32,6 +34,20 @@ _PROJECTIONS = {
         within("projections", **{name: _projection(21)}),
         put(projections={"value" if name == "query" else "query": _projection(31)}))
     for name in ("query", "key", "value", "output")}
+
+
+def _appending(request):
+    """A sixth key, which masks count."""
+    put(projections={"appended_key": numbers(_MODEL_WIDTH, seed=31),
+                     "appended_value": numbers(_MODEL_WIDTH, seed=32)})(request)
+    if request.options.HasField("boolean_mask"):
+        request.options.boolean_mask.CopyFrom(booleans(1, 1, 1, 1, 0, 1))
+
+
+_APPENDED = {
+    f"Projections.{name}": Example(
+        within("projections", **{name: numbers(_MODEL_WIDTH, seed=21)}), _appending)
+    for name in ("appended_key", "appended_value")}
 
 _PROJECTION = {
     "Projection.weight": Example(
@@ -146,7 +162,8 @@ OF_REQUESTS = (
     | _embedding_method(
         "CrossAttentionRequest", query_embeddings=_OTHER_EMBEDDINGS,
         memory_embeddings=_OTHER_EMBEDDINGS)
-    | _PROJECTIONS | _PROJECTION
+    | _PROJECTIONS | _APPENDED | _PROJECTION
+    | {"GetLayerRequest.name": Example(put(name="other"))}
     | _named("ScaledDotProductAttentionRequest", _READY)
     | _named("ApplyRotaryEmbeddingRequest", _ROTARY)
     | _MERGING)

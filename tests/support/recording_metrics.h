@@ -36,6 +36,7 @@ struct RecordedMetrics {
   std::vector<double> queue_waits;
   std::vector<Computation> computed;
   std::vector<std::pair<int64_t, int64_t>> sequence_lengths;
+  std::vector<int64_t> projected_together;
 };
 
 // Thread safety: all methods may be called from any thread.
@@ -75,6 +76,10 @@ class RecordingMetrics final : public server::ServiceMetrics {
   void SequenceLengths(int64_t query_count, int64_t key_count) override {
     const std::lock_guard lock(mutex_);
     recorded_.sequence_lengths.emplace_back(query_count, key_count);
+  }
+  void ProjectedTogether(int64_t request_count) override {
+    const std::lock_guard lock(mutex_);
+    recorded_.projected_together.push_back(request_count);
   }
 
   [[nodiscard]] RecordedMetrics recorded() const {

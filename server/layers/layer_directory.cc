@@ -1,0 +1,118 @@
+#include "server/layers/layer_directory.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <new>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "server/codec/status_macros.h"
+#include "server/layers/layer_description.h"
+#include "server/layers/layer_weights.h"
+#include "server/layers/read_file.h"
+#include "server/layers/safetensors.h"
+
+namespace attention::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxDescriptionBytes = 64 << 10;
+
+absl::Status At(const fs::path& path, const absl::Status& status) {
+  if (status.ok()) return status;
+  const absl::StatusCode code =
+      absl::IsInvalidArgument(status) ? absl::StatusCode::kFailedPrecondition : status.code();
+  return {code, absl::StrCat(path.string(), ": ", status.message())};
+}
+
+// The layers' folders, by name.
+absl::StatusOr<std::vector<fs::path>> FoldersIn(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> folders;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const fs::path& path = entry->path();
+    const std::string name = path.filename().string();
+    if (name.front() == '.') continue;
+    if (!IsLayerName(name)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          directory.string(), ": got an entry that is no name of a layer, want 1 to 128 letters, ",
+          "digits and . _ - of ASCII, the first a letter or a digit"));
+    }
+    if (std::error_code unknown; !fs::is_directory(path, unknown)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          path.string(), ": got no folder, want one with layer.json and ", "weights.safetensors"));
+    }
+    folders.push_back(path);
+    if (folders.size() > static_cast<size_t>(kMaxLayers)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(directory.string(), ": got more than ", kMaxLayers, " layers"));
+    }
+  }
+  if (error) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory.string(), ": cannot be read: ", error.message()));
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
+absl::StatusOr<LayerDescription> ReadDescription(const fs::path& path) {
+  ATTENTION_ASSIGN_OR_RETURN(const Buffer file, ReadFile(path.string(), kMaxDescriptionBytes));
+  return ParseLayerDescription({static_cast<const char*>(file.data()), file.byte_count()});
+}
+
+absl::StatusOr<LayerContents> ReadWeights(const fs::path& path, const LayerDescription& description,
+                                          int64_t max_bytes) {
+  ATTENTION_ASSIGN_OR_RETURN(const Buffer file, ReadFile(path.string(), max_bytes));
+  ATTENTION_ASSIGN_OR_RETURN(
+      const StoredTensors tensors,
+      ParseSafetensors({static_cast<const std::byte*>(file.data()), file.byte_count()}));
+  return ReadLayerWeights(description, tensors);
+}
+
+absl::StatusOr<std::shared_ptr<const Layer>> LoadLayer(const fs::path& folder, ByteBudget& budget,
+                                                       kernels::Precision precision) {
+  const fs::path description_path = folder / "layer.json";
+  const auto description = ReadDescription(description_path);
+  if (!description.ok()) return At(description_path, description.status());
+  const fs::path weights_path = folder / "weights.safetensors";
+  auto contents = ReadWeights(weights_path, *description, budget.capacity_bytes());
+  if (!contents.ok()) return At(weights_path, contents.status());
+  contents->name = folder.filename().string();
+  std::shared_ptr<const Layer> layer = Layer::Make(*std::move(contents), budget);
+  if (layer == nullptr || layer->Packed(precision) == nullptr) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(folder.string(), ": no room for it in the ", budget.capacity_bytes(),
+                     " bytes for layers (--max-layer-bytes), or in memory"));
+  }
+  return layer;
+}
+
+}  // namespace
+
+absl::StatusOr<LayerSet> LoadLayers(const std::string& directory, ByteBudget& budget,
+                                    const LayerLoading& loading) {
+  try {
+    ATTENTION_ASSIGN_OR_RETURN(const std::vector<fs::path> folders, FoldersIn(directory));
+    LayerSet layers;
+    for (const fs::path& folder : folders) {
+      if (loading.stop != nullptr && loading.stop->StopRequested()) {
+        return absl::CancelledError("stopped on request");
+      }
+      ATTENTION_ASSIGN_OR_RETURN(std::shared_ptr<const Layer> layer,
+                                 LoadLayer(folder, budget, loading.precision));
+      layers.emplace(folder.filename().string(), std::move(layer));
+    }
+    return layers;
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat(directory, ": no memory for its layers"));
+  }
+}
+
+}  // namespace attention::server
