@@ -247,6 +247,40 @@ TEST_P(NumericsTest, BiasesThatReachFar) {
   }
 }
 
+TEST_P(NumericsTest, SoftcapsBelowAndAboveTheScores) {
+  for (const int64_t query_count : kQueryCounts) {
+    for (const double softcap : {1e-3, 0.5, 20.0, 1e4}) {
+      ProblemRecipe recipe = Recipe(query_count);
+      recipe.options.softcap = softcap;
+      recipe.options.scale = 1.0;
+      ExpectTheContract(TestProblem(recipe));
+    }
+  }
+}
+
+// An infinite sink takes all, one of minus infinity is none.
+TEST_P(NumericsTest, SinksFarFromTheScores) {
+  for (const int64_t query_count : kQueryCounts) {
+    ProblemRecipe recipe = Recipe(query_count);
+    recipe.sinks = true;
+    recipe.key_lengths = true;
+    TestProblem problem(recipe);
+    problem.key_lengths = {0, 301};
+    problem.sinks = {-kInfinity, kInfinity, 1e4, -1e4};
+    ExpectTheContract(problem);
+  }
+}
+
+TEST_P(NumericsTest, TemperaturesThatSharpenAndFlatten) {
+  for (const int64_t query_count : kQueryCounts) {
+    ProblemRecipe recipe = Recipe(query_count);
+    recipe.temperatures = true;
+    TestProblem problem(recipe);
+    problem.temperatures = {1e-2, 0.3, 30.0, 1e6};
+    ExpectTheContract(problem);
+  }
+}
+
 // On N(0, 1), whatever the shape.
 TEST_P(NumericsTest, RelativeErrorsOnNormalNumbers) {
   constexpr double kBounds[] = {3e-6, 3e-6, 1e-3, 3e-3};

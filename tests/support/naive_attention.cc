@@ -145,7 +145,8 @@ class Naive {
   Real Softmax(size_t first, size_t step, size_t count, Real sink) {
     Real maximum = sink;
     for (size_t i = 0; i < count; ++i) maximum = std::max(maximum, scores_[first + i * step]);
-    Real sum = sink == -kInfinity ? Real{0} : std::exp(sink - maximum);
+    Real sum = 0;
+    if (sink != -kInfinity) sum = sink == maximum ? Real{1} : std::exp(sink - maximum);
     for (size_t i = 0; i < count; ++i) {
       const size_t at = first + i * step;
       scores_[at] = hidden_[at] ? Real{0} : std::exp(scores_[at] - maximum);

@@ -111,5 +111,34 @@ TEST(UnfusedFloat64Test, StopsWithinARowOfManyKeys) {
   EXPECT_TRUE(outputs.SameBitsAs(untouched));
 }
 
+// How often it asks whether to stop, and a little more.
+int64_t QuestionCount(const TestProblem& problem) {
+  for (int64_t count = 1;; count += 5) {
+    TestOutputs outputs(problem.recipe);
+    const StopAfter stop(count);
+    if (UnfusedFloat64()
+            .Run(problem.View(), problem.recipe.options, outputs.View(), {.stop = &stop})
+            .ok())
+      return count;
+  }
+}
+
+// The rows are done by then; what is left is the pass over keys.
+TEST(UnfusedFloat64Test, StopsWhileItSumsTheMassOfKeys) {
+  ProblemRecipe recipe;
+  recipe.type = DataType::kF64;
+  recipe.query_count = 16;
+  recipe.key_count = 5000;
+  recipe.key_width = recipe.value_width = 1;
+  const int64_t of_rows = QuestionCount(TestProblem(recipe));
+  recipe.statistics.key_mass = true;
+  const TestProblem problem(recipe);
+  TestOutputs outputs(recipe);
+  const StopAfter stop(of_rows + 10);
+  EXPECT_THAT(UnfusedFloat64().Run(problem.View(), recipe.options, outputs.View(), {.stop = &stop}),
+              HasCode(absl::StatusCode::kCancelled));
+  EXPECT_GT(QuestionCount(problem), of_rows + 10);
+}
+
 }  // namespace
 }  // namespace attention::test
