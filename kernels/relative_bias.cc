@@ -20,27 +20,55 @@ int64_t LogarithmicStep(int64_t distance, int64_t exact_count, int64_t maximum_d
   return static_cast<int64_t>(std::floor(steps + kRoundings));
 }
 
+// What decides where the logarithmic buckets of one direction begin.
+struct Steps {
+  int64_t exact_count = 0;
+  int64_t step_count = 0;
+  int64_t maximum_distance = 0;
+
+  bool operator==(const Steps&) const = default;
+};
+
+std::vector<int64_t> FindFirstDistances(const Steps& steps) {
+  const auto [exact_count, step_count, maximum_distance] = steps;
+  const auto ratio =
+      static_cast<long double>(maximum_distance) / static_cast<long double>(exact_count);
+  std::vector<int64_t> first_distances;
+  first_distances.reserve(static_cast<size_t>(step_count));
+  for (int64_t step = 0; step < step_count; ++step) {
+    const auto reached = [&](int64_t distance) {
+      return LogarithmicStep(distance, exact_count, maximum_distance, step_count) >= step;
+    };
+    const long double estimate =
+        static_cast<long double>(exact_count) *
+        std::pow(ratio, static_cast<long double>(step) / static_cast<long double>(step_count));
+    auto distance = std::max(exact_count, static_cast<int64_t>(estimate));
+    while (distance > exact_count && reached(distance - 1)) --distance;
+    while (!reached(distance)) ++distance;
+    first_distances.push_back(distance);
+  }
+  return first_distances;
+}
+
+std::shared_ptr<const std::vector<int64_t>> FirstDistances(const Steps& steps) {
+  thread_local Steps last_steps;
+  thread_local std::shared_ptr<const std::vector<int64_t>> last;
+  if (last == nullptr || steps != last_steps) {
+    last = std::make_shared<const std::vector<int64_t>>(FindFirstDistances(steps));
+    last_steps = steps;
+  }
+  return last;
+}
+
 }  // namespace
 
 DistanceBuckets::DistanceBuckets(const BucketedBias& bias) : bidirectional_(bias.bidirectional) {
   if (bias.table.empty()) return;
   const int64_t bucket_count = bidirectional_ ? bias.bucket_count / 2 : bias.bucket_count;
   exact_count_ = bucket_count / 2;
-  const int64_t step_count = bucket_count - exact_count_;
-  const auto ratio =
-      static_cast<long double>(bias.maximum_distance) / static_cast<long double>(exact_count_);
-  const auto step_of = [&](int64_t distance) {
-    return LogarithmicStep(distance, exact_count_, bias.maximum_distance, step_count);
-  };
-  for (int64_t step = 0; step < step_count; ++step) {
-    const long double estimate =
-        static_cast<long double>(exact_count_) *
-        std::pow(ratio, static_cast<long double>(step) / static_cast<long double>(step_count));
-    auto distance = std::max(exact_count_, static_cast<int64_t>(estimate));
-    while (distance > exact_count_ && step_of(distance - 1) >= step) --distance;
-    while (step_of(distance) < step) ++distance;
-    first_distances_.push_back(distance);
-  }
+  first_distances_ = FirstDistances({.exact_count = exact_count_,
+                                     .step_count = bucket_count - exact_count_,
+                                     .maximum_distance = bias.maximum_distance});
 }
 
 int64_t DistanceBuckets::Find(int64_t distance) const {
@@ -48,13 +76,14 @@ int64_t DistanceBuckets::Find(int64_t distance) const {
   const int64_t backward = distance == std::numeric_limits<int64_t>::min()
                                ? std::numeric_limits<int64_t>::max()
                                : -distance;
-  const auto step_count = static_cast<int64_t>(first_distances_.size());
+  const std::vector<int64_t>& first_distances = *first_distances_;
+  const auto step_count = static_cast<int64_t>(first_distances.size());
   const int64_t first = bidirectional_ && distance > 0 ? exact_count_ + step_count : 0;
   const int64_t magnitude =
       bidirectional_ ? std::max(distance, backward) : std::max<int64_t>(backward, 0);
   if (magnitude < exact_count_) return first + magnitude;
-  const auto next = std::upper_bound(first_distances_.begin(), first_distances_.end(), magnitude);
-  return first + exact_count_ + (next - first_distances_.begin()) - 1;
+  const auto next = std::upper_bound(first_distances.begin(), first_distances.end(), magnitude);
+  return first + exact_count_ + (next - first_distances.begin()) - 1;
 }
 
 RelativeBias::RelativeBias(const Alibi& alibi, const BucketedBias& bucketed_bias,

@@ -6,6 +6,7 @@
 #define ATTENTION_KERNELS_RELATIVE_BIAS_H_
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -16,7 +17,8 @@ namespace attention::kernels {
 // The buckets of a BucketedBias. Thread safety: immutable.
 class DistanceBuckets {
  public:
-  // Expects a valid bias; one without a table has no buckets to find.
+  // Expects a valid bias; one without a table has no buckets to find. A thread keeps the borders of
+  // its last buckets, so that many small problems with the same ones find them once.
   explicit DistanceBuckets(const BucketedBias& bias);
 
   // In [0, bucket_count), for any distance.
@@ -25,9 +27,9 @@ class DistanceBuckets {
  private:
   bool bidirectional_ = false;
   // Of one direction. Distances below exact_count_ have a bucket each; the following begin at
-  // first_distances_.
+  // first_distances_, which is null without a table.
   int64_t exact_count_ = 0;
-  std::vector<int64_t> first_distances_;
+  std::shared_ptr<const std::vector<int64_t>> first_distances_;
 };
 
 // Both kinds together, for one problem, whose spans must outlive this. Thread safety: immutable.

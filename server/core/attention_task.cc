@@ -251,6 +251,15 @@ double SecondPassFlops(const AttentionTask& task, double attention_flops) {
   return attention_flops * key_width / (key_width + value_width);
 }
 
+// Sequences of a ragged batch may be many and tiny, and a table of biases large; each of them
+// checks it anew. Reading a number takes as long as so many operations.
+double RereadingFlops(const AttentionTask& task) {
+  constexpr double kFlopsPerNumber = 32;
+  if (!task.ragged.has_value()) return 0;
+  return kFlopsPerNumber * static_cast<double>(task.problem.bucketed_bias.table.size()) *
+         static_cast<double>(task.ragged->sequence_count());
+}
+
 // What the kernels hold at a time: of a ragged batch, for as many sequences as there are threads.
 double PackedBytes(const AttentionTask& task, int thread_count) {
   std::vector<double> bytes;
@@ -364,7 +373,7 @@ int64_t ScratchBytes(const AttentionTask& task, int thread_count) {
 }
 
 double TaskFlops(const AttentionTask& task) {
-  double flops = 0;
+  double flops = RereadingFlops(task);
   for (int64_t index = 0; index < ProblemCount(task); ++index) {
     const kernels::AttentionProblem problem = ProblemOf(task, index);
     const double attention_flops = kernels::EstimateFlops(problem);

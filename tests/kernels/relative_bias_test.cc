@@ -45,6 +45,19 @@ TEST(DistanceBucketsTest, AreThoseOfT5sDecoder) {
     EXPECT_EQ(buckets.Find(distance), bucket) << distance;
 }
 
+TEST(DistanceBucketsTest, AreThoseOfTheBiasAtHandWhicheverOneCameBefore) {
+  const std::vector<double> table(64);
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    const DistanceBuckets near(Bias(table, 32, 128, false));
+    const DistanceBuckets far(Bias(table, 32, 1000, false));
+    const DistanceBuckets many(Bias(table, 64, 128, true));  // of one direction, those of `near`
+    EXPECT_EQ(near.Find(-100), 30);
+    EXPECT_EQ(far.Find(-100), 23);
+    EXPECT_EQ(many.Find(-100), 30);
+    EXPECT_EQ(many.Find(100), 62);
+  }
+}
+
 // The least table there may be: distance 0, and everything before.
 TEST(DistanceBucketsTest, MayBeTwo) {
   const std::vector<double> table(2);

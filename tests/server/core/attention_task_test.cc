@@ -132,6 +132,14 @@ TEST(AttentionTaskTest, CountsTheOperationsOfEachSequenceAlone) {
                    2.0 * 7 * (2 * 1 + 0 * 3 + 9 * 9) * (3 + 5));
 }
 
+TEST(AttentionTaskTest, CountsThatEachSequenceReadsATableOfBiasesAnew) {
+  AttentionTask task = RaggedSizes(DataType::kF32);
+  const double without = TaskFlops(task);
+  const std::vector<double> table(7 * 8);
+  task.problem.bucketed_bias = {.table = table, .bucket_count = 8};
+  EXPECT_EQ(TaskFlops(task), without + 3 * 7 * 8 * 32);
+}
+
 TEST(AttentionTaskTest, CountsPackedCopiesOfAsManySequencesAsThereAreThreads) {
   const AttentionTask task = RaggedSizes(DataType::kF32);
   const auto packed = [&](int64_t sequence) {
