@@ -71,8 +71,8 @@ struct WeighedColumns {
       TransformColumns(source, first, inner_begin, scores);
       TransformColumns(source, inner_end, padded, scores);
     }
-    std::fill(scores + first, scores + begin, kMinusInfinity);
-    std::fill(scores + end, scores + padded, kMinusInfinity);
+    if (first < begin) std::fill(scores + first, scores + begin, kMinusInfinity);
+    if (end < padded) std::fill(scores + end, scores + padded, kMinusInfinity);
   }
 };
 

@@ -88,8 +88,10 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSour
   }
   const float sum = WeighRow(scores + columns.first, columns.padded - columns.first,
                              Exponents(maximum, block.exponent_scales[row]));
-  std::fill(scores, scores + columns.first, 0.0f);
-  std::fill(scores + columns.padded, scores + block.column_count, 0.0f);
+  if (columns.first > 0) std::fill_n(scores, columns.first, 0.0f);
+  if (columns.padded < block.column_count) {
+    std::fill(scores + columns.padded, scores + block.column_count, 0.0f);
+  }
   AddWeights(block, row, maximum, sum);
 }
 

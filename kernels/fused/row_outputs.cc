@@ -14,7 +14,7 @@ void RowOutputs::Write(const ScoreRow& row, const SoftmaxState& state,
   const MutableTensorView& log_sum_exp = call_.outputs.log_sum_exp;
   if (log_sum_exp.present()) {
     *reinterpret_cast<float*>(RowAddress(log_sum_exp, batch_, row.head, row.query)) =
-        static_cast<float>(state.log_sum_exp());
+        static_cast<float>(state.LogSumExp());
   }
   const double head_factor = call_.HeadFactor(row.head);
   auto factor = static_cast<float>(static_cast<double>(state.normalizer()) * head_factor);

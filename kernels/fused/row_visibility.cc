@@ -9,6 +9,8 @@ void RowVisibility::Begin(const AttentionProblem& problem, const AttentionOption
   problem_ = &problem;
   skips_heads_ = !problem.head_factors.empty() && options.scores == ScoresOutput::kNone &&
                  !outputs.AsksForStatistics();
+  rows_differ_ = skips_heads_ || problem.causal || problem.left_window.has_value() ||
+                 problem.right_window.has_value() || !problem.query_segments.empty();
   segments_.Begin(problem);
   const int64_t batch_count = problem.query.extents[0];
   hulls_.resize(static_cast<size_t>(batch_count));
@@ -17,7 +19,7 @@ void RowVisibility::Begin(const AttentionProblem& problem, const AttentionOption
   }
 }
 
-KeyRange RowVisibility::Keys(int64_t batch, const ScoreRow& row) const {
+KeyRange RowVisibility::KeysOfRow(int64_t batch, const ScoreRow& row) const {
   if (skips_heads_ && problem_->head_factors[static_cast<size_t>(row.head)] == 0) return {};
   return segments_.Intersect(batch, row.query, VisibleKeys(*problem_, batch, row.query));
 }

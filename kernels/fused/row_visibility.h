@@ -27,7 +27,9 @@ class RowVisibility {
   void Begin(const AttentionProblem& problem, const AttentionOptions& options,
              const AttentionOutputs& outputs);
 
-  [[nodiscard]] KeyRange Keys(int64_t batch, const ScoreRow& row) const;
+  [[nodiscard]] KeyRange Keys(int64_t batch, const ScoreRow& row) const {
+    return rows_differ_ ? KeysOfRow(batch, row) : Hull(batch);
+  }
 
   // Contains the keys of every row of a batch entry; the same for all heads.
   [[nodiscard]] KeyRange Hull(int64_t batch) const { return hulls_[static_cast<size_t>(batch)]; }
@@ -36,10 +38,12 @@ class RowVisibility {
   [[nodiscard]] bool SegmentsAreMask(int64_t batch) const { return !segments_.Contiguous(batch); }
 
  private:
+  [[nodiscard]] KeyRange KeysOfRow(int64_t batch, const ScoreRow& row) const;
   [[nodiscard]] KeyRange FindHull(int64_t batch) const;
 
   const AttentionProblem* problem_ = nullptr;
   bool skips_heads_ = false;
+  bool rows_differ_ = false;
   SegmentRanges segments_;
   std::vector<KeyRange> hulls_;
 };

@@ -23,7 +23,9 @@ class ScoreForm {
         scale_(scale),
         softcap_(softcap),
         transforms_(masks || softcap > 0 || !problem.alibi.slopes.empty() ||
-                    !problem.bucketed_bias.table.empty() || !(scale > 0)) {}
+                    !problem.bucketed_bias.table.empty() || !(scale > 0)),
+        common_natural_scale_(transforms_ ? 1.0 : scale_),
+        common_exponent_scale_(Normal(common_natural_scale_ * std::numbers::log2e)) {}
 
   // Whether scores are transformed before the softmax reads them.
   [[nodiscard]] bool transforms() const { return transforms_; }
@@ -39,15 +41,14 @@ class ScoreForm {
 
   // Times this, what the softmax reads is a score in the sense of attend.h.
   [[nodiscard]] double NaturalScale(int64_t head) const {
-    const double scale = transforms_ ? 1.0 : scale_;
-    return problem_.temperatures.empty()
-               ? scale
-               : scale / problem_.temperatures[static_cast<size_t>(head)];
+    if (problem_.temperatures.empty()) return common_natural_scale_;
+    return common_natural_scale_ / problem_.temperatures[static_cast<size_t>(head)];
   }
 
   // Times this, it is an exponent of 2. Kept among normal numbers, so that 0 and -infinity stay
   // what they are.
   [[nodiscard]] float ExponentScale(int64_t head) const {
+    if (problem_.temperatures.empty()) return common_exponent_scale_;
     return Normal(NaturalScale(head) * std::numbers::log2e);
   }
 
@@ -62,6 +63,8 @@ class ScoreForm {
   double scale_;
   double softcap_;
   bool transforms_;
+  double common_natural_scale_;  // without temperatures
+  float common_exponent_scale_;
 };
 
 }  // namespace attention::kernels

@@ -4,32 +4,41 @@
 #include <limits>
 
 namespace attention::kernels {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+}  // namespace
 
 SoftmaxState::SoftmaxState(const FusedCall& call, int64_t head, float reference, float sum)
     : reference_(reference), exponent_scale_(call.form.ExponentScale(head)) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool empty = sum == 0;
-  // The logarithm that the reference stands for.
-  const double offset = static_cast<double>(reference) * call.form.NaturalScale(head);
-  if (call.problem.sinks.empty()) {
-    saw_nothing_ = empty;
-    normalizer_ = empty ? 0.0f : 1.0f / sum;
-    log_sum_exp_ = empty ? -kInfinity : offset + std::log(static_cast<double>(sum));
-    return;
-  }
-  const double sink = call.problem.sinks[static_cast<size_t>(head)];
+  const bool sinks = !call.problem.sinks.empty();
+  const double sink = sinks ? call.problem.sinks[static_cast<size_t>(head)] : -kInfinity;
   if (empty) {
     saw_nothing_ = sink == -kInfinity;
-    log_sum_exp_ = sink;
+    offset_ = sink;
+    total_ = 1;
+    return;
+  }
+  // The logarithm that the reference stands for.
+  offset_ = static_cast<double>(reference) * call.form.NaturalScale(head);
+  total_ = static_cast<double>(sum);
+  if (!sinks) {
+    normalizer_ = 1.0f / sum;
     return;
   }
   // The sink may lie so far above the keys that its power overflows: all weights are then 0.
-  const double above = sink - offset;
-  const double total = static_cast<double>(sum) + std::exp(above);
-  normalizer_ = static_cast<float>(1.0 / total);
+  const double above = sink - offset_;
+  total_ += std::exp(above);
+  normalizer_ = static_cast<float>(1.0 / total_);
   constexpr double kFarAbove = 700;  // e^709 is the largest power
-  log_sum_exp_ = above > kFarAbove ? sink : offset + std::log(total);
+  if (above <= kFarAbove) return;
+  offset_ = sink;
+  total_ = 1;
 }
+
+double SoftmaxState::LogSumExp() const { return offset_ + std::log(total_); }
 
 WeightSummary SoftmaxState::Weigh(const Scores& scores, bool summarizes, float* weights) const {
   constexpr float kHidden = -std::numeric_limits<float>::infinity();

@@ -25,7 +25,7 @@ class SoftmaxState {
   [[nodiscard]] float normalizer() const { return normalizer_; }
 
   // -infinity for a row that saw nothing; the sink where there is one.
-  [[nodiscard]] double log_sum_exp() const { return log_sum_exp_; }
+  [[nodiscard]] double LogSumExp() const;
 
   // The weights of some of the row's scores, which are -infinity where hidden. Sums them up if
   // `summarizes`.
@@ -40,7 +40,9 @@ class SoftmaxState {
   float exponent_scale_ = 0;
   bool saw_nothing_ = false;
   float normalizer_ = 0;
-  double log_sum_exp_ = 0;
+  // The denominator is e^offset * total; its logarithm is taken only where it is asked for.
+  double offset_ = 0;
+  double total_ = 0;
 };
 
 }  // namespace attention::kernels
