@@ -154,41 +154,6 @@ TYPED_TEST(TaskRunnerTest, ProjectsTheOutput) {
   EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({7, -2, 10.5, 7, -2, 10.5}));
 }
 
-// One more key, ln 3, with the value 8: weights 1/7, 3/7 and 3/7 of the values 0, 4 and 8.
-TYPED_TEST(TaskRunnerTest, AppendsAKeyAndAValueToReadyOnes) {
-  ReadyTask<TypeParam> ready;
-  const TypeParam key = std::log(TypeParam{3});
-  const TypeParam value = 8;
-  for (HeadsSource* source : {&ready.task.key, &ready.task.value}) {
-    source->view.extents[2] = 3;
-    source->appended = source == &ready.task.key ? &key : &value;
-  }
-  ready.task.return_weights = true;
-  ASSERT_TRUE(Validate(ready.task).ok());
-  constexpr int64_t kCopiedBytes = 2 * 3 * sizeof(TypeParam);
-  EXPECT_GE(ScratchBytes(ready.task), ScratchBytes(ReadyTask<TypeParam>().task) + kCopiedBytes);
-  const auto result = RunTask(ready.task, {});
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(ValuesOf<TypeParam>(result->weights), this->Near({1.0 / 7, 3.0 / 7, 3.0 / 7}));
-  EXPECT_THAT(ValuesOf<TypeParam>(result->output), this->Near({36.0 / 7}));
-}
-
-// The same for both heads of the projected task, whose keys are 0 and ln 3; the second head's query
-// is 0, so that its three weights are 1/3: (0 + 2 + 8) / 3.
-TYPED_TEST(TaskRunnerTest, AppendsAKeyAndAValueToProjectedOnes) {
-  ProjectedTask<TypeParam> projected;
-  const std::vector<TypeParam> keys(2, std::log(TypeParam{3}));
-  const std::vector<TypeParam> values(2, 8);
-  projected.task.key.appended = keys.data();
-  projected.task.value.appended = values.data();
-  projected.task.key.view.extents[2] = projected.task.value.view.extents[2] = 3;
-  ASSERT_TRUE(Validate(projected.task).ok());
-  const auto result = RunTask(projected.task, {});
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(ValuesOf<TypeParam>(result->output),
-              this->Near({36.0 / 7, 10.0 / 3, 36.0 / 7, 10.0 / 3}));
-}
-
 // Keys and values by one map (and, in the second case, queries too) are the same numbers as by
 // equal maps that lie elsewhere.
 TYPED_TEST(TaskRunnerTest, SharesEqualProjectionsWithoutChangingTheAnswer) {
