@@ -56,18 +56,13 @@ class Recipe:
     key_padding: bool
 
 
-# Whether there is a bias_k and a bias_v.
-_APPENDS = [False, True]
-if "appended_key" not in service.Projections.DESCRIPTOR.fields_by_name:
-    _APPENDS = [False]
-
 RECIPES = st.builds(
     Recipe, seed=draws.SEEDS, data_type=st.sampled_from([F32, F32, BF16, F64]),
     batch=st.integers(0, 3), heads=st.integers(1, 4), head_width=st.integers(1, 20),
     queries=draws.SEQUENCES, keys=draws.SEQUENCES, self_attention=st.booleans(),
     key_source_width=st.one_of(st.none(), st.integers(1, 30)),
     value_source_width=st.one_of(st.none(), st.integers(1, 30)), bias=st.booleans(),
-    add_bias_kv=st.sampled_from(_APPENDS), add_zero_attn=st.booleans(), batch_first=st.booleans(),
+    add_bias_kv=st.booleans(), add_zero_attn=st.booleans(), batch_first=st.booleans(),
     need_weights=st.booleans(), average_weights=st.booleans(),
     mask=st.sampled_from(["none", "boolean", "float", "causal"]), mask_per_head=st.booleans(),
     key_padding=st.booleans())

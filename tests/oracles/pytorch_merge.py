@@ -49,6 +49,6 @@ def question(recipe):
     log_sums = torch.from_numpy(log_sums)
     shares = torch.softmax(log_sums, 0).nan_to_num(0.0)
     output = (shares[..., None] * torch.from_numpy(outputs)).sum(0)
-    return Question("PyTorch", request, {
+    return Question("the formula", request, {
         "output": Expected(output.numpy()),
         "log_sum_exp": Expected(torch.logsumexp(log_sums, 0).numpy())})

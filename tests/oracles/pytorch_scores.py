@@ -89,7 +89,7 @@ def question(recipe):
     if recipe.scores != "none":
         matrix = {"raw": raw, "capped": capped, "masked": masked}[recipe.scores]
         expected["scores"] = Expected(matrix.numpy())
-    return Question("PyTorch", request, expected)
+    return Question("the formula", request, expected)
 
 
 def _raw_scores(recipe, numbers, options, query, key):

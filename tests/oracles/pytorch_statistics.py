@@ -97,7 +97,7 @@ def question(recipe):
             "key_mass": Expected(weights.sum(-2).numpy()),
             "maximum_weight": Expected(weights.amax(-1).numpy()),
         }
-    return Question("PyTorch", request, expected)
+    return Question("the formula", request, expected)
 
 
 def _ask_for(recipe, options):

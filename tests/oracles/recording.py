@@ -10,6 +10,7 @@ _CASES_OF_A_SUITE = 12
 _DRAWN_FOR_THEM = 800
 _PACKAGES = {
     "PyTorch": ["torch", "numpy"],
+    "Formulas": ["torch", "numpy"],
     "Keras": ["keras", "torch", "numpy"],
     "ONNX": ["onnx", "numpy"],
 }

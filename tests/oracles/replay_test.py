@@ -30,7 +30,7 @@ class ReplayTest(unittest.TestCase):
 
     def test_there_are_vectors_of_every_library(self):
         counts = {file["library"]: len(file["cases"]) for file in vectors.read_all()}
-        self.assertEqual(set(counts), {"PyTorch", "Keras", "ONNX"})
+        self.assertEqual(set(counts), {"PyTorch", "Formulas", "Keras", "ONNX"})
         self.assertTrue(all(count >= 20 for count in counts.values()), counts)
 
     def test_an_answer_that_is_off_is_noticed(self):

@@ -54,9 +54,8 @@ def _projected_operands(request, roundoff):
         projected = exact(array if array.ndim == 3 else array[None])
         if projections.HasField(name):
             projected = _project(projected, getattr(projections, name), roundoff)
-        appended = f"appended_{name}"
-        if appended in projections.DESCRIPTOR.fields_by_name and projections.HasField(appended):
-            projected = _append(projected, getattr(projections, appended))
+        if name != "query" and projections.HasField(f"appended_{name}"):
+            projected = _append(projected, getattr(projections, f"appended_{name}"))
         operands.append(projected.map(lambda a, n=heads: _split_heads(a, n)))
 
     def shape_output(attended):
