@@ -135,6 +135,24 @@ absl::StatusOr<MergedStateResult> AttentionClient::MergeAttentionStates(
   return connection_->Compute(&Connection::Stub::MergeAttentionStates, request);
 }
 
+absl::StatusOr<std::vector<LayerInfo>> AttentionClient::ListLayers() {
+  const auto response = connection_->Call<v1::ListLayersRequest, v1::ListLayersResponse>(
+      &Connection::Stub::ListLayers, {});
+  if (!response.ok()) return response.status();
+  std::vector<LayerInfo> layers;
+  for (const v1::Layer& layer : response->layers()) layers.push_back(FromMessage(layer));
+  return layers;
+}
+
+absl::StatusOr<LayerInfo> AttentionClient::GetLayer(std::string_view name) {
+  v1::GetLayerRequest request;
+  request.set_name(std::string(name));
+  const auto response = connection_->Call<v1::GetLayerRequest, v1::GetLayerResponse>(
+      &Connection::Stub::GetLayer, request);
+  if (!response.ok()) return response.status();
+  return FromMessage(response->layer());
+}
+
 absl::StatusOr<ServerInfo> AttentionClient::GetServerInfo() {
   const auto response = connection_->Call<v1::GetServerInfoRequest, v1::GetServerInfoResponse>(
       &Connection::Stub::GetServerInfo, {});

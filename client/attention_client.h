@@ -20,6 +20,7 @@
 #include <chrono>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/channel.h"
@@ -61,6 +62,12 @@ class AttentionClient {
       const ApplyRotaryEmbeddingRequest& request);
   [[nodiscard]] absl::StatusOr<MergedStateResult> MergeAttentionStates(
       const MergeAttentionStatesRequest& request);
+
+  // The layers that requests can name, by name.
+  [[nodiscard]] absl::StatusOr<std::vector<LayerInfo>> ListLayers();
+
+  // NOT_FOUND if the server has no such layer.
+  [[nodiscard]] absl::StatusOr<LayerInfo> GetLayer(std::string_view name);
 
   [[nodiscard]] absl::StatusOr<ServerInfo> GetServerInfo();
 

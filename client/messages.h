@@ -35,6 +35,7 @@ namespace attention::client {
 [[nodiscard]] absl::StatusOr<MergedStateResult> FromMessage(
     v1::MergeAttentionStatesResponse response);
 [[nodiscard]] ServerInfo FromMessage(const v1::GetServerInfoResponse& response);
+[[nodiscard]] LayerInfo FromMessage(const v1::Layer& layer);
 
 }  // namespace attention::client
 

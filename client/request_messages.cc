@@ -33,10 +33,19 @@ void Fill(const Projections& projections, MessageFiller* filler, v1::Projections
   if (projections.key) Fill(*projections.key, "key", filler, message->mutable_key());
   if (projections.value) Fill(*projections.value, "value", filler, message->mutable_value());
   if (projections.output) Fill(*projections.output, "output", filler, message->mutable_output());
+  if (projections.appended_key) {
+    filler->Fill(*projections.appended_key, "projections.appended_key",
+                 message->mutable_appended_key());
+  }
+  if (projections.appended_value) {
+    filler->Fill(*projections.appended_value, "projections.appended_value",
+                 message->mutable_appended_value());
+  }
 }
 
 bool IsEmpty(const Projections& projections) {
-  return !projections.query && !projections.key && !projections.value && !projections.output;
+  return !projections.query && !projections.key && !projections.value && !projections.output &&
+         !projections.appended_key && !projections.appended_value;
 }
 
 // What every request has. An absent message and one without fields mean the same; the former is
@@ -46,6 +55,11 @@ absl::StatusOr<Message> Finish(MessageFiller filler, const Request& request, Mes
   if constexpr (requires { request.projections; }) {
     if (!IsEmpty(request.projections))
       Fill(request.projections, &filler, message.mutable_projections());
+  }
+  if constexpr (requires { request.layer; }) {
+    // The layer knows its heads; 1 is what a caller who says nothing has.
+    if (!request.layer.empty() && request.head_count == 1) message.clear_head_count();
+    message.set_layer(request.layer);
   }
   if constexpr (requires { request.options; })
     filler.Fill(request.options, message.mutable_options());

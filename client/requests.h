@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "client/attention_options.h"
@@ -28,6 +29,10 @@ struct Projections {
   std::optional<Projection> key = {};
   std::optional<Projection> value = {};
   std::optional<Projection> output = {};
+
+  // One more key and value after the projected ones; both or neither.
+  std::optional<TensorRef> appended_key = {};
+  std::optional<TensorRef> appended_value = {};
 };
 
 struct SelfAttentionRequest {
@@ -35,6 +40,8 @@ struct SelfAttentionRequest {
   Projections projections = {};
   int32_t head_count = 1;
   AttentionOptions options = {};
+  // Instead of projections. A head_count of 1 then means the layer's.
+  std::string layer = {};
 };
 
 struct MaskedAttentionRequest {
@@ -42,6 +49,7 @@ struct MaskedAttentionRequest {
   Projections projections = {};
   int32_t head_count = 1;
   AttentionOptions options = {};
+  std::string layer = {};
 };
 
 struct MultiHeadAttentionRequest {
@@ -52,6 +60,7 @@ struct MultiHeadAttentionRequest {
   int32_t head_count = 1;
   std::optional<int32_t> key_value_head_count = {};  // absent: head_count
   AttentionOptions options = {};
+  std::string layer = {};
 };
 
 struct CrossAttentionRequest {
@@ -60,6 +69,7 @@ struct CrossAttentionRequest {
   Projections projections = {};
   int32_t head_count = 1;
   AttentionOptions options = {};
+  std::string layer = {};
 };
 
 enum class Layout : uint8_t { kHeadsFirst, kSequenceFirst, kPacked };

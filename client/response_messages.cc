@@ -147,6 +147,28 @@ absl::StatusOr<MergedStateResult> FromMessage(v1::MergeAttentionStatesResponse r
   return result;
 }
 
+LayerInfo FromMessage(const v1::Layer& layer) {
+  const auto map = [](bool present, const v1::Layer::LinearMap& message) {
+    std::optional<LayerInfo::LinearMap> result;
+    if (present) result = {message.input_width(), message.output_width(), message.has_bias()};
+    return result;
+  };
+  return {
+      .name = layer.name(),
+      .type = FromMessage(layer.data_type()),
+      .head_count = layer.head_count(),
+      .key_value_head_count = layer.key_value_head_count(),
+      .format = layer.format(),
+      .query = map(layer.has_query(), layer.query()),
+      .key = map(layer.has_key(), layer.key()),
+      .value = map(layer.has_value(), layer.value()),
+      .output = map(layer.has_output(), layer.output()),
+      .appends_key_value = layer.appends_key_value(),
+      .scale = layer.has_scale() ? std::optional<double>(layer.scale()) : std::nullopt,
+      .sinks = {layer.sinks().begin(), layer.sinks().end()},
+  };
+}
+
 ServerInfo FromMessage(const v1::GetServerInfoResponse& response) {
   return {
       .version = response.version(),

@@ -53,6 +53,25 @@ struct MergedStateResult {
   Execution execution;
 };
 
+// A layer that the server has loaded, as attention.v1.Layer describes it.
+struct LayerInfo {
+  struct LinearMap {
+    int64_t input_width = 0;
+    int64_t output_width = 0;
+    bool has_bias = false;
+  };
+
+  std::string name;
+  std::optional<DataType> type;  // of its embeddings; empty: one that this library does not know
+  int32_t head_count = 0;
+  int32_t key_value_head_count = 0;
+  std::string format;                                  // "pytorch", "keras" or "plain"
+  std::optional<LinearMap> query, key, value, output;  // empty: the identity
+  bool appends_key_value = false;
+  std::optional<double> scale;  // what it fixes
+  std::vector<double> sinks;
+};
+
 struct ServerInfo {
   std::string version;
   std::vector<std::string> implementations;  // the preferred one first

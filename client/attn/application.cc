@@ -6,6 +6,7 @@
 #include "CLI/CLI.hpp"
 #include "client/attn/attention_commands.h"
 #include "client/attn/example_commands.h"
+#include "client/attn/layer_commands.h"
 #include "client/attn/operator_commands.h"
 #include "client/attn/server_commands.h"
 #include "client/terminal/display_width.h"
@@ -56,6 +57,7 @@ ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& conso
   AddOperatorCommands(&app, console, &chosen);
   AddExampleCommands(&app, console, &chosen);
   AddServerCommands(&app, console, &chosen);
+  AddLayerCommands(&app, console, &chosen);
   if (!arguments.empty() && !arguments[0].starts_with('-') && !HasCommand(app, arguments[0])) {
     return Report({ExitCode::kUsage, "no command is named " + arguments[0] + "; see `attn --help`"},
                   console);

@@ -65,6 +65,20 @@ bool OutputRowsAreQueries(Method method, const AttentionFlags& flags,
          request.added_head_axis >= 0;
 }
 
+// A layer may append a key, which no file names.
+std::vector<std::string> KeyLabels(const AttentionRequest& request, const AttentionResult& result) {
+  std::vector<std::string> labels = request.key_labels;
+  for (const auto* matrix : {&result.weights, &result.scores}) {
+    if (!matrix->has_value() || (*matrix)->shape().empty()) continue;
+    if ((*matrix)->shape().back() == std::ssize(labels) + 1) labels.emplace_back("appended");
+  }
+  if (result.key_mass && !result.key_mass->shape().empty() &&
+      result.key_mass->shape().back() == std::ssize(labels) + 1) {
+    labels.emplace_back("appended");
+  }
+  return labels;
+}
+
 Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& console) {
   if (Outcome refused = CheckResultFlags(flags.result, console); refused.code != ExitCode::kOk)
     return refused;
@@ -74,7 +88,7 @@ Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& 
   if (!result.ok()) return ServerError(result.status());
   const ResultNames names = {
       .query_labels = request->query_labels,
-      .key_labels = request->key_labels,
+      .key_labels = KeyLabels(*request, *result),
       .output_rows_are_queries = OutputRowsAreQueries(method, flags, *request)};
   return WriteResult(*result, names, flags.result, console);
 }

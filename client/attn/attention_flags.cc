@@ -57,12 +57,22 @@ void AddProjectionFlags(CLI::App* command, InputFlags* flags) {
   add("key", &flags->key_projection, "[width, heads * key width]");
   add("value", &flags->value_projection, "[width, heads * value width]");
   add("output", &flags->output_projection, "[heads * value width, output width]");
+  CLI::Option* layer = command
+                           ->add_option("--layer", flags->layer,
+                                        "A layer that the server has loaded, instead of all these "
+                                        "(`attn layers` lists them)")
+                           ->type_name("NAME")
+                           ->group("Projections");
+  for (const char* const name : {"query", "key", "value", "output"}) {
+    layer->excludes(std::string("--") + name + "-weight");
+  }
 }
 
 void AddInputFlags(Method method, CLI::App* command, InputFlags* flags) {
   AddTensorFlags(method, command, flags);
   if (method != Method::kScaledDotProduct) AddProjectionFlags(command, flags);
-  command->add_option("--heads", flags->head_count, "Number of heads; 1 if not given")
+  command
+      ->add_option("--heads", flags->head_count, "Number of heads; 1, or the layer's, if not given")
       ->check(CLI::Range(1, kMaxHeadCount).description(""))
       ->type_name("N")
       ->group("Inputs");

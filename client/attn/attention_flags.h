@@ -34,6 +34,7 @@ struct InputFlags {
   ProjectionFiles key_projection;
   ProjectionFiles value_projection;
   ProjectionFiles output_projection;
+  std::string layer;  // empty: none
   ArrayFormat format = ArrayFormat::kSniffed;
   DataType type = DataType::kF32;
   int32_t head_count = 0;  // 0: not given

@@ -157,6 +157,7 @@ class RequestLoader {
         .value = ReadProjection("--value", input_.value_projection),
         .output = ReadProjection("--output", input_.output_projection),
     };
+    request.layer = input_.layer;
     request.head_count = input_.head_count > 0 ? input_.head_count : 1;
     request.options = LoadOptions(flags_, input_.head_count, &files_);
     return request;

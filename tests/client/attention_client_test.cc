@@ -181,6 +181,62 @@ TEST_F(AttentionClientTest, ServerInfoIsReadWhole) {
   EXPECT_EQ(info.queue_capacity, 9);
 }
 
+TEST_F(AttentionClientTest, LayersAreReadWhole) {
+  const LayerInfo layer = client_.GetLayer("encoder.0").value();
+  EXPECT_EQ(service_.last_request<v1::GetLayerRequest>().name(), "encoder.0");
+  EXPECT_EQ(layer.name, "encoder.0");
+  EXPECT_EQ(layer.type, DataType::kBF16);
+  EXPECT_EQ(layer.head_count, 4);
+  EXPECT_EQ(layer.key_value_head_count, 2);
+  EXPECT_EQ(layer.format, "keras");
+  EXPECT_EQ(layer.query->input_width, 1);
+  EXPECT_TRUE(layer.query->has_bias);
+  EXPECT_EQ(layer.key->output_width, 4);
+  EXPECT_EQ(layer.value->input_width, 5);
+  EXPECT_EQ(layer.output->output_width, 8);
+  EXPECT_FALSE(layer.output->has_bias);
+  EXPECT_TRUE(layer.appends_key_value);
+  EXPECT_EQ(layer.scale, 0.5);
+  EXPECT_THAT(layer.sinks, ElementsAre(0, 1, 2, 3));
+  const std::vector<LayerInfo> layers = client_.ListLayers().value();
+  ASSERT_EQ(layers.size(), 2u);
+  EXPECT_EQ(layers[0].name, "encoder.0");
+  EXPECT_EQ(layers[1].name, "other");
+  EXPECT_EQ(layers[1].query, std::nullopt);
+  EXPECT_EQ(layers[1].scale, std::nullopt);
+}
+
+TEST_F(AttentionClientTest, ALayerTakesThePlaceOfProjectionsAndKnowsItsHeads) {
+  const std::vector<float> words = {1, 0, 0, 1};
+  EXPECT_TRUE(
+      client_.SelfAttention({.embeddings = TensorRef(words, {2, 2}), .layer = "encoder.0"}).ok());
+  const auto request = service_.last_request<v1::SelfAttentionRequest>();
+  EXPECT_EQ(request.layer(), "encoder.0");
+  EXPECT_EQ(request.head_count(), 0);
+  EXPECT_FALSE(request.has_projections());
+  EXPECT_TRUE(client_
+                  .CrossAttention({.query_embeddings = TensorRef(words, {2, 2}),
+                                   .memory_embeddings = TensorRef(words, {2, 2}),
+                                   .head_count = 4,
+                                   .layer = "encoder.0"})
+                  .ok());
+  EXPECT_EQ(service_.last_request<v1::CrossAttentionRequest>().head_count(), 4);
+}
+
+TEST_F(AttentionClientTest, AppendedKeysAndValuesAreSent) {
+  const std::vector<float> words = {1, 0, 0, 1};
+  const std::vector<float> row = {5, 6};
+  EXPECT_TRUE(client_
+                  .SelfAttention({.embeddings = TensorRef(words, {2, 2}),
+                                  .projections = {.appended_key = TensorRef(row, {2}),
+                                                  .appended_value = TensorRef(row, {2})}})
+                  .ok());
+  const auto request = service_.last_request<v1::SelfAttentionRequest>();
+  EXPECT_THAT(request.projections().appended_key().shape(), ElementsAre(2));
+  EXPECT_EQ(request.projections().appended_value().raw().size(), 8u);
+  EXPECT_FALSE(request.projections().has_key());
+}
+
 TEST_F(AttentionClientTest, HealthFollowsTheServer) {
   EXPECT_EQ(client_.CheckHealth().value(), ServingStatus::kServing);
   service_.SetServing(false);

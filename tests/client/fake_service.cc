@@ -65,6 +65,25 @@ std::chrono::milliseconds FakeService::last_remaining() const {
   return last_remaining_;
 }
 
+// Has everything that a layer can have.
+void FillLayer(v1::Layer* layer) {
+  layer->set_name("encoder.0");
+  layer->set_data_type(v1::DATA_TYPE_BF16);
+  layer->set_head_count(4);
+  layer->set_key_value_head_count(2);
+  layer->set_format("keras");
+  int64_t width = 1;
+  for (v1::Layer::LinearMap* map : {layer->mutable_query(), layer->mutable_key(),
+                                    layer->mutable_value(), layer->mutable_output()}) {
+    map->set_input_width(width++);
+    map->set_output_width(width++);
+  }
+  layer->mutable_query()->set_has_bias(true);
+  layer->set_appends_key_value(true);
+  layer->set_scale(0.5);
+  for (int head = 0; head < 4; ++head) layer->add_sinks(head);
+}
+
 template <typename Request, typename Response>
 grpc::Status FakeService::Handle(const char* method, grpc::ServerContext* context,
                                  const Request& request, Response* response) {
@@ -85,6 +104,11 @@ grpc::Status FakeService::Handle(const char* method, grpc::ServerContext* contex
   }
   if constexpr (std::is_same_v<Response, v1::AttentionResponse>) {
     *response = answer_;
+  } else if constexpr (std::is_same_v<Response, v1::GetLayerResponse>) {
+    FillLayer(response->mutable_layer());
+  } else if constexpr (std::is_same_v<Response, v1::ListLayersResponse>) {
+    FillLayer(response->add_layers());
+    response->add_layers()->set_name("other");
   } else if constexpr (!std::is_same_v<Response, v1::GetServerInfoResponse>) {
     *response->mutable_output() = answer_.output();
     *response->mutable_execution() = answer_.execution();
@@ -147,6 +171,17 @@ grpc::Status FakeService::MergeAttentionStates(grpc::ServerContext* context,
                                                const v1::MergeAttentionStatesRequest* request,
                                                v1::MergeAttentionStatesResponse* response) {
   return Handle("MergeAttentionStates", context, *request, response);
+}
+
+grpc::Status FakeService::ListLayers(grpc::ServerContext* context,
+                                     const v1::ListLayersRequest* request,
+                                     v1::ListLayersResponse* response) {
+  return Handle("ListLayers", context, *request, response);
+}
+
+grpc::Status FakeService::GetLayer(grpc::ServerContext* context, const v1::GetLayerRequest* request,
+                                   v1::GetLayerResponse* response) {
+  return Handle("GetLayer", context, *request, response);
 }
 
 grpc::Status FakeService::GetServerInfo(grpc::ServerContext* context,

@@ -82,6 +82,10 @@ class FakeService final : private v1::AttentionService::Service {
   grpc::Status MergeAttentionStates(grpc::ServerContext* context,
                                     const v1::MergeAttentionStatesRequest* request,
                                     v1::MergeAttentionStatesResponse* response) override;
+  grpc::Status ListLayers(grpc::ServerContext* context, const v1::ListLayersRequest* request,
+                          v1::ListLayersResponse* response) override;
+  grpc::Status GetLayer(grpc::ServerContext* context, const v1::GetLayerRequest* request,
+                        v1::GetLayerResponse* response) override;
   grpc::Status GetServerInfo(grpc::ServerContext* context, const v1::GetServerInfoRequest* request,
                              v1::GetServerInfoResponse* response) override;
 
