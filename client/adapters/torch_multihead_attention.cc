@@ -180,6 +180,16 @@ absl::Status TorchMultiheadAttention::TakeBiases(const TorchMultiheadParameters&
     if (!status.ok()) return status;
     output_bias_ = Copied(*parameters.out_proj_bias);
   }
+  if (parameters.bias_k.has_value() != parameters.bias_v.has_value())
+    return absl::InvalidArgumentError("bias_k and bias_v: got one of them, want both or neither");
+  if (parameters.bias_k) {
+    const Shape shape = {1, 1, embed_dim_};
+    absl::Status status = CheckShape("bias_k", *parameters.bias_k, shape);
+    if (status.ok()) status = CheckShape("bias_v", *parameters.bias_v, shape);
+    if (!status.ok()) return status;
+    appended_key_ = Copied(Reshaped(*parameters.bias_k, {embed_dim_}));
+    appended_value_ = Copied(Reshaped(*parameters.bias_v, {embed_dim_}));
+  }
   return absl::OkStatus();
 }
 
@@ -215,6 +225,10 @@ absl::StatusOr<AdaptedRequest<MultiHeadAttentionRequest>> TorchMultiheadAttentio
   request.projections.value = {.weight = value_weight_.ref(), .bias = bias(2)};
   request.projections.output = Projection{.weight = output_weight_.ref(), .bias = {}};
   if (output_bias_) request.projections.output->bias = output_bias_->ref();
+  if (appended_key_) {
+    request.projections.appended_key = appended_key_->ref();
+    request.projections.appended_value = appended_value_->ref();
+  }
   request.head_count = num_heads_;
   request.options.return_weights = call.need_weights;
   if (add_zero_attn_) {
@@ -233,7 +247,8 @@ absl::Status TorchMultiheadAttention::AddMasks(
   AttentionOptions& options = adapted->request.options;
   if (call.is_causal && !call.attn_mask)
     return absl::InvalidArgumentError("is_causal: a hint that needs attn_mask");
-  const bool takes_hint = call.is_causal && !call.key_padding_mask && !call.need_weights;
+  const bool takes_hint =
+      call.is_causal && !call.key_padding_mask && !call.need_weights && !appended_key_;
   if (takes_hint) options.causal = Causal{.alignment = Causal::Alignment::kTopLeft};
   const Shape& query_shape = adapted->request.query.shape();
   const bool has_batch = query_shape.size() == 3;
@@ -249,6 +264,12 @@ absl::Status TorchMultiheadAttention::AddMasks(
     absl::StatusOr<TorchMask> mask = PaddingMask(*call.key_padding_mask, has_batch);
     if (!mask.ok()) return mask.status();
     padding = *std::move(mask);
+  }
+  if (appended_key_) {
+    for (std::optional<TensorRef>* mask :
+         {&attention.hidden, &attention.added, &padding.hidden, &padding.added}) {
+      if (*mask) *mask = adapted->Keep(WithOneMoreColumn(**mask));
+    }
   }
   // There is one field of each kind: two masks of one kind meet here.
   if (attention.hidden && padding.hidden) {

@@ -7,6 +7,9 @@
 //     [E, kdim], v_proj_weight [E, vdim]
 //   in_proj_bias [3 E]                       their biases
 //   out_proj.weight [E, E], out_proj.bias    projections.output, transposed
+//   bias_k, bias_v [1, 1, E]                 projections.appended_key, appended_value: one more
+//   key,
+//                                            which masks are widened to let through
 //   num_heads                                head_count; scale stays 1 / sqrt(E / num_heads)
 //   batch_first=False: [L, N, E]             batch and sequence exchanged, in the answer, too
 //   no batch: [L, E]                         no batch
@@ -26,7 +29,8 @@
 //   average_attn_weights=True                the mean over heads, made here in float64
 //   is_causal=True                           a hint, never without attn_mask; where PyTorch takes
 //                                            it instead of the mask (no key_padding_mask, no
-//                                            weights), causal top-left instead of the mask
+//                                            weights), causal top-left instead of the mask; with
+//                                            bias_k, which the hint would hide, always the mask
 //
 // dropout is 0, as in evaluation. Source: torch/nn/functional.py, multi_head_attention_forward of
 // PyTorch 2; its fast path for inference computes the same with other roundings.
@@ -55,6 +59,8 @@ struct TorchMultiheadParameters {
   std::optional<TensorRef> k_proj_weight = {};
   std::optional<TensorRef> v_proj_weight = {};
   std::optional<TensorRef> in_proj_bias = {};
+  std::optional<TensorRef> bias_k = {};  // both or neither
+  std::optional<TensorRef> bias_v = {};
   TensorRef out_proj_weight = {};
   std::optional<TensorRef> out_proj_bias = {};
 };
@@ -74,7 +80,7 @@ struct TorchMultiheadCall {
 struct TorchMultiheadResult {
   TensorValue output;                  // attn_output: [L, N, E], [N, L, E] or [L, E]
   std::optional<TensorValue> weights;  // [N, L, S] or, not averaged, [N, num_heads, L, S], where S
-                                       // counts the added key
+                                       // counts the keys that bias_k and add_zero_attn add
   Execution execution;
 };
 
@@ -119,6 +125,8 @@ class TorchMultiheadAttention {
   TensorValue output_weight_;
   std::optional<TensorValue> in_proj_bias_;
   std::optional<TensorValue> output_bias_;
+  std::optional<TensorValue> appended_key_;
+  std::optional<TensorValue> appended_value_;
 };
 
 }  // namespace attention::client

@@ -44,18 +44,23 @@ class ClientAdaptersGoldenTest : public ::testing::Test {
 
   // Embeddings of other widths for keys and values, a mask of its own for each head, padding and a
   // zero key; sequence first.
-  void ExpectTorch(const std::vector<double>& output, const std::vector<double>& weights) {
+  void ExpectTorch(const TensorValue* bias_k, const TensorValue* bias_v,
+                   const std::vector<double>& output, const std::vector<double>& weights) {
     const TensorValue query_weight = Sines(0, {4, 4}), key_weight = Sines(100, {4, 3}),
                       value_weight = Sines(200, {4, 5}), in_bias = Sines(300, {12}),
                       out_weight = Sines(400, {4, 4}), out_bias = Sines(500, {4});
-    const TorchMultiheadParameters parameters = {.num_heads = 2,
-                                                 .add_zero_attn = true,
-                                                 .q_proj_weight = query_weight.ref(),
-                                                 .k_proj_weight = key_weight.ref(),
-                                                 .v_proj_weight = value_weight.ref(),
-                                                 .in_proj_bias = in_bias.ref(),
-                                                 .out_proj_weight = out_weight.ref(),
-                                                 .out_proj_bias = out_bias.ref()};
+    TorchMultiheadParameters parameters = {.num_heads = 2,
+                                           .add_zero_attn = true,
+                                           .q_proj_weight = query_weight.ref(),
+                                           .k_proj_weight = key_weight.ref(),
+                                           .v_proj_weight = value_weight.ref(),
+                                           .in_proj_bias = in_bias.ref(),
+                                           .out_proj_weight = out_weight.ref(),
+                                           .out_proj_bias = out_bias.ref()};
+    if (bias_k != nullptr) {
+      parameters.bias_k = bias_k->ref();
+      parameters.bias_v = bias_v->ref();
+    }
     const TensorValue query = Sines(800, {3, 2, 4}), key = Sines(900, {4, 2, 3}),
                       value = Sines(1000, {4, 2, 5}), attention_mask = Sines(1100, {4, 3, 4}),
                       padding = Bools({2, 4}, {0, 0, 0, 1, 0, 1, 0, 0});
@@ -80,7 +85,8 @@ class ClientAdaptersGoldenTest : public ::testing::Test {
 attention::testing::ServerProcess* ClientAdaptersGoldenTest::server_ = nullptr;
 
 TEST_F(ClientAdaptersGoldenTest, PyTorchWithAZeroKey) {
-  ExpectTorch({-0.9118177234958661, -1.4864354045528514, 0.475549100353057,   -0.5895180336344468,
+  ExpectTorch(nullptr, nullptr,
+              {-0.9118177234958661, -1.4864354045528514, 0.475549100353057,   -0.5895180336344468,
                -1.4495671715877703, 0.2109507780517994,  -1.2056727523581747, -0.08906433767669852,
                0.5683246407653335,  -2.849601493902329,  0.7774563730536221,  0.3789685299289203,
                -1.4850436770681563, 0.37793684970467245, -1.3884950078957377, -0.01704920716152114,
@@ -104,6 +110,53 @@ TEST_F(ClientAdaptersGoldenTest, PyTorchWithAZeroKey) {
                0.2518510391546426,   0.0,
                0.28787745154333655,  0.17008604506327807,
                0.2901854642387427});
+}
+
+TEST_F(ClientAdaptersGoldenTest, PyTorchWithAnAppendedKeyBesidesTheZeroKey) {
+  const TensorValue bias_k = Sines(600, {1, 1, 4}), bias_v = Sines(700, {1, 1, 4});
+  ExpectTorch(&bias_k, &bias_v,
+              {-0.7714493139875114, -1.166927375982688,  -0.08250807853448994, -0.1794850320906332,
+               -1.3212876287876445, 0.3379916630161275,  -1.5000312232499025,  0.16870585085006334,
+               0.22838009362362616, -2.0182546866155677, 0.030591845578685217, 0.5239881907087754,
+               -1.0163632886981204, 0.1476525310957637,  -1.5561276445785004,  0.432379118679858,
+               1.2658723782672137,  -3.331098269054803,  0.7093632266413734,   0.9494826066351914,
+               -0.6257834453270971, -0.6960029142793052, -0.8438074877969971,  0.34482751106933196},
+              {0.06315519891889812,
+               0.12960250183478964,
+               0.16804982596987816,  //
+               0.0,
+               0.2584506363175788,
+               0.3807418369588552,  //
+               0.24303697189272938,
+               0.12329513264237701,
+               0.13539277019207624,  //
+               0.0,
+               0.21379087248672862,
+               0.2844842527860888,  //
+               0.5816495367089918,
+               0.17638694221987372,
+               0.04928958160231933,  //
+               0.0,
+               0.09819575736037706,
+               0.0944781821084379,  //
+               0.0852493882328547,
+               0.0,
+               0.22382244627695239,  //
+               0.2667713521423875,
+               0.23438912172719958,
+               0.18976769162060597,  //
+               0.3807939564307361,
+               0.0,
+               0.03919421946182032,  //
+               0.04868385412944996,
+               0.2830276057178536,
+               0.24830036426014002,  //
+               0.21684984076264177,
+               0.0,
+               0.24081487500841903,  //
+               0.13825665646973817,
+               0.166669825310836,
+               0.23740880244836504});
 }
 
 TEST_F(ClientAdaptersGoldenTest, KerasWithGroupedHeadsAndEveryMask) {

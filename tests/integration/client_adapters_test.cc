@@ -117,6 +117,20 @@ TEST_F(TorchModuleTest, AZeroKeyTakesItsShare) {
   EXPECT_THAT(alone.weights->ToDoubles(), ElementsAre(Near(0), Near(0), Near(1)));
 }
 
+TEST_F(TorchModuleTest, AnAppendedKeyIsSeenWhateverMasksSay) {
+  // Score ln 3 and value 12: weights 2/6, 1/6, 3/6, value 8.
+  const std::vector<double> bias_k = {kLn3};
+  const std::vector<double> bias_v = {12};
+  parameters_.bias_k = TensorRef(bias_k, {1, 1, 1});
+  parameters_.bias_v = TensorRef(bias_v, {1, 1, 1});
+  const TorchMultiheadResult result = Forward({});
+  EXPECT_THAT(result.output.ToDoubles(), ElementsAre(Near(17)));
+  EXPECT_THAT(result.weights->ToDoubles(), ElementsAre(Near(1.0 / 3), Near(1.0 / 6), Near(0.5)));
+  const TensorValue padding = Bools({1, 2}, {1, 1});
+  EXPECT_THAT(Forward({.key_padding_mask = padding.ref()}).output.ToDoubles(),
+              ElementsAre(Near(25)));
+}
+
 TEST_F(TorchModuleTest, TwoHeadsAreAveragedAndBatchesExchanged) {
   // Head 0 as above, head 1 with keys of 0: weights 1/2 and 1/2. The second entry of the batch has
   // its keys in the other order.

@@ -232,6 +232,34 @@ TEST(TorchMultiheadAttentionTest, AZeroKeyIsASinkWithAColumnOfTheWeights) {
   EXPECT_THAT(mean.weights->ToDoubles(), ElementsAre(0.625, ::testing::DoubleEq(0.375)));
 }
 
+TEST(TorchMultiheadAttentionTest, AnAppendedKeyWidensMasksToLetItThrough) {
+  TorchMultiheadParameters parameters = Parameters();
+  parameters.bias_k = TensorRef(kOutBias, {1, 1, 2});
+  EXPECT_THAT(Error(parameters), HasSubstr("bias_k and bias_v"));
+  const std::vector<float> appended_value = {9, 10};
+  parameters.bias_v = TensorRef(appended_value, {1, 1, 2});
+  const TorchMultiheadAttention module = Module(parameters);
+  const TensorValue hidden = Bools({3, 3}, {0, 1, 1, 0, 0, 1, 0, 0, 0});
+  const std::vector<float> padding = {0, 0, -kInfinity, 10, 20, 30};
+  TorchMultiheadCall call = SelfCall();
+  call.attn_mask = hidden.ref();
+  call.key_padding_mask = TensorRef(padding, {2, 3});
+  const auto adapted = module.Request(call).value();
+  EXPECT_THAT(adapted.request.projections.appended_key->shape(), ElementsAre(2));
+  EXPECT_THAT(ToDoubles(*adapted.request.projections.appended_key), ElementsAre(7, 8));
+  EXPECT_THAT(ToDoubles(*adapted.request.projections.appended_value), ElementsAre(9, 10));
+  EXPECT_THAT(ToDoubles(*adapted.request.options.boolean_mask),
+              ElementsAre(1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1));
+  EXPECT_THAT(adapted.request.options.additive_mask->shape(), ElementsAre(2, 1, 1, 4));
+  EXPECT_THAT(ToDoubles(*adapted.request.options.additive_mask),
+              ElementsAre(0, 0, -kInfinity, 0, 10, 20, 30, 0));
+  call.key_padding_mask.reset();
+  call.is_causal = true;
+  call.need_weights = false;
+  EXPECT_FALSE(module.Request(call).value().request.options.causal.has_value())
+      << "the hint would hide the appended key";
+}
+
 TEST(TorchMultiheadAttentionTest, TheAnswerComesBackAsPyTorchReturnsIt) {
   FakeService service;
   AttentionClient client(MakeChannel(service.address()));
