@@ -201,6 +201,30 @@ TEST_P(HidingTest, WhatNobodySeesChangesNoBit) {
   });
 }
 
+// What is added to a score that is hidden by other means does not bring it back.
+TEST_P(HidingTest, WhatTheAdditiveMaskHoldsForHiddenPairsChangesNoBit) {
+  if (ForcedToFused() && GetParam() == Numbers::kF64)
+    GTEST_SKIP() << "computed by unfused-float64, whatever fused implementation is forced";
+  ForEachHiding([](ProblemRecipe recipe) {
+    if (recipe.additive_mask.has_value()) return;
+    recipe.additive_mask = MaskRecipe{.hidden_share = 0.0};
+    const TestProblem problem(recipe);
+    const TestOutputs want = MustAttend(problem);
+    TestProblem poisoned = problem;
+    for (int64_t batch = 0; batch < 2; ++batch) {
+      for (int64_t head = 0; head < 4; ++head) {
+        for (int64_t i = 0; i < recipe.query_count; ++i) {
+          for (int64_t j = 0; j < recipe.key_count; ++j) {
+            if (kernels::ReferenceHides(problem.View(), {batch, head, i, j}))
+              poisoned.additive_mask.Set(batch, head, i, j, j % 2 == 0 ? kNaN : kInfinity);
+          }
+        }
+      }
+    }
+    EXPECT_TRUE(MustAttend(poisoned).SameBitsAs(want));
+  });
+}
+
 bool SameRow(const TestTensor& a, const TestTensor& b, int64_t batch, int64_t head, int64_t row) {
   return !a.present() || a.RowBytes(batch, head, row) == b.RowBytes(batch, head, row);
 }

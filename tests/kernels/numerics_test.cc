@@ -132,7 +132,7 @@ class NumericsTest : public testing::TestWithParam<Numbers> {
 
   static ProblemRecipe Recipe(int64_t query_count) {
     ProblemRecipe recipe;
-    recipe.batch = 2;
+    recipe.batch = query_count == 1 ? 16 : 2;  // enough rows for errors to be comparable
     recipe.query_head_count = 4;
     recipe.key_value_head_count = 2;
     recipe.query_count = query_count;
@@ -159,7 +159,7 @@ TEST_P(NumericsTest, ScoresOfTenThousandEitherWay) {
   for (const int64_t query_count : kQueryCounts) {
     TestProblem problem(Recipe(query_count));
     constexpr int64_t kColumn = 32;
-    for (int64_t batch = 0; batch < 2; ++batch) {
+    for (int64_t batch = 0; batch < problem.recipe.batch; ++batch) {
       for (int64_t head = 0; head < 4; ++head) {
         for (int64_t i = 0; i < query_count; ++i)
           problem.query.Set(batch, head, i, kColumn, (head + i) % 2 == 0 ? 200.0 : -200.0);
@@ -236,8 +236,12 @@ TEST_P(NumericsTest, OneHugeKey) {
   for (const int64_t query_count : kQueryCounts) {
     for (const double factor : {1e3, -1e3, 3.0}) {
       TestProblem problem(Recipe(query_count));
-      for (int64_t i = 0; i < problem.recipe.key_width; ++i)
-        problem.key.Set(0, 0, 222, i, factor * problem.key.At(0, 0, 222, i));
+      for (int64_t batch = 0; batch < problem.recipe.batch; ++batch) {
+        for (const int64_t head : {0, 1}) {
+          for (int64_t i = 0; i < problem.recipe.key_width; ++i)
+            problem.key.Set(batch, head, 222, i, factor * problem.key.At(batch, head, 222, i));
+        }
+      }
       ExpectTheContract(problem);
     }
   }
@@ -283,7 +287,8 @@ TEST_P(NumericsTest, SinksFarFromTheScores) {
     recipe.sinks = true;
     recipe.key_lengths = true;
     TestProblem problem(recipe);
-    problem.key_lengths = {0, 301};
+    problem.key_lengths.assign(static_cast<size_t>(recipe.batch), 301);
+    problem.key_lengths[0] = 0;
     problem.sinks = {-kInfinity, kInfinity, 1e4, -1e4};
     ExpectTheContract(problem);
   }
