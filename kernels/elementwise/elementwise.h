@@ -68,11 +68,11 @@ struct SoftmaxBlock {
   const int32_t* likely_maxima;   // columns where a large score may be looked for, in [begin, end)
                                   // unless that is empty; null: the first ones
   const SoftmaxTransform* transform;  // null: scores are read as they are
-  const float* exponent_scales;   // > 0: what scores are multiplied by to become exponents of 2
-  float* references;  // what is subtracted from a row's scores; -infinity at first
-  float* sums;        // the running sum of weights; 0 at first
-  float* outputs;     // [row_count, output_count]: the running output, rescaled when a reference
-                      // grows
+  const float* exponent_scales;       // > 0: what scores are multiplied by to become exponents of 2
+  float* references;                  // what is subtracted from a row's scores; -infinity at first
+  float* sums;                        // the running sum of weights; 0 at first
+  float* outputs;  // [row_count, output_count]: the running output, rescaled when a reference
+                   // grows
   int64_t output_stride_elements;
   int64_t output_count;
 
@@ -95,8 +95,10 @@ struct SoftmaxBlock {
 
 // Takes one block into the running softmax (Milakov and Gimelshein, 2018): weights become
 // 2^((score - reference) * exponent_scale), 0 where hidden, and overwrite the scores. The reference
-// is the running maximum. Subtracting first keeps scores near the ends of f32 (masks of the lowest
-// finite number) from overflowing.
+// is a score that none exceeds by much, so that weights and their sums stay far from the ends of
+// f32; it is guessed before the scores are read, and a row is seldom rescaled or read again.
+// Subtracting first keeps scores near the ends of f32 (masks of the lowest finite number) from
+// overflowing.
 void SoftmaxToF32(const SoftmaxBlock& block);
 
 // BF16 weights stand in this order within each kPairedColumns: 0, 16, 1, 17, ...
@@ -120,8 +122,7 @@ struct BF16Weights {
   bool exact_sums;  // with one part: sum the weights as they were before rounding
 };
 
-// The same in one pass over the scores: the reference may lie below the maximum as long as no
-// weight is large, so rows are seldom rescaled. A single part is rounded, and `sums` counts what it
+// The same with weights in BF16. A single part is rounded, and `sums` counts what it
 // holds after rounding, unless exact sums are asked for; with more parts the weights are exact to
 // 2^-16 (two) or 2^-24 (three).
 // column_count is a multiple of kPairedColumns; the scores stay, but for -infinity where hidden.
@@ -136,9 +137,9 @@ struct RowNormalizer {
 
 // Of some weights w = factor * 2^e of a row, hidden ones left out.
 struct WeightSummary {
-  float sum = 0;            // of w
-  float exponent_sum = 0;   // of w * e
-  float maximum = 0;        // of w; NaN if there is one
+  float sum = 0;           // of w
+  float exponent_sum = 0;  // of w * e
+  float maximum = 0;       // of w; NaN if there is one
 };
 
 // weights[i] = 2^((scores[i] - reference) * exponent_scale) * factor; 0 where the score is

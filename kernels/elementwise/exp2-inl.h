@@ -15,14 +15,17 @@ namespace attention::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// A power below this is nothing beside 1, and taken as 0: sums of smaller ones would be denormal
+// Beside 1, powers below this are nothing, and taken as 0: sums of smaller ones would be denormal
 // now and then, which takes a hundred times as long.
 constexpr float kLeastExponent = -104.0f;
 
+// Of powers that are results themselves: down to the least normal number.
+constexpr float kLeastNormalExponent = -126.0f;
+
 #if HWY_TARGET <= HWY_AVX3
 // The lanes whose power is not taken as 0, NaN among them.
-HWY_INLINE __mmask16 Counts(__m512 exponents) {
-  return _mm512_cmp_ps_mask(exponents, _mm512_set1_ps(kLeastExponent), _CMP_NLT_UQ);
+HWY_INLINE __mmask16 Counts(__m512 exponents, float least_exponent) {
+  return _mm512_cmp_ps_mask(exponents, _mm512_set1_ps(least_exponent), _CMP_NLT_UQ);
 }
 #endif
 
@@ -38,16 +41,19 @@ HWY_INLINE V Exp2Fraction(D d, V x) {
   return hn::MulAdd(p, x, hn::Set(d, 1.0f));
 }
 
-// 2^t for t <= 0 and a little above; 0 below kLeastExponent. NaN gives NaN.
+// 2^t; 0 below `least_exponent`, infinity from 128 on. NaN gives NaN.
 template <class D, class V>
-HWY_INLINE V Exp2(D d, V t) {
+HWY_INLINE V Exp2(D d, V t, float least_exponent = kLeastExponent) {
 #if HWY_TARGET <= HWY_AVX3
   constexpr int kFractionAboveFloor = 0x09;  // keep 0 fraction bits, round down, no exceptions
   const V fraction{_mm512_reduce_ps(t.raw, kFractionAboveFloor)};
-  return V{_mm512_maskz_scalef_ps(Counts(t.raw), Exp2Fraction(d, fraction).raw, t.raw)};
+  return V{
+      _mm512_maskz_scalef_ps(Counts(t.raw, least_exponent), Exp2Fraction(d, fraction).raw, t.raw)};
 #else
-  const auto vanishes = hn::Lt(t, hn::Set(d, kLeastExponent));
+  const auto vanishes = hn::Lt(t, hn::Set(d, least_exponent));
   t = hn::IfThenZeroElse(vanishes, t);
+  const V most = hn::Set(d, 128.0f);  // whose power is built as infinity
+  t = hn::IfThenElse(hn::Gt(t, most), most, t);
   const V floor = hn::Floor(t);
   const hn::RebindToSigned<D> di;
   const auto exponent = hn::Add(hn::ConvertTo(di, floor), hn::Set(di, 127));
@@ -68,7 +74,7 @@ HWY_INLINE V Exp2RoundedToBF16(D d, V t) {
   p = hn::MulAdd(p, fraction, hn::Set(d, 0.22606716f));
   p = hn::MulAdd(p, fraction, hn::Set(d, 0.69583354f));
   p = hn::MulAdd(p, fraction, hn::Set(d, 0.99992522f + kHalfUnit));
-  return V{_mm512_maskz_scalef_ps(Counts(t.raw), p.raw, t.raw)};
+  return V{_mm512_maskz_scalef_ps(Counts(t.raw, kLeastExponent), p.raw, t.raw)};
 #else
   const hn::RebindToUnsigned<D> words;
   return hn::BitCast(d, hn::Add(hn::BitCast(words, Exp2(d, t)), hn::Set(words, 0x8000)));

@@ -28,7 +28,7 @@ HWY_INLINE void NormalizeRow(const float* scores, int64_t count, const RowNormal
   const auto hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
   const auto weigh = [&](FloatVector score) {
     const auto exponent = exponents.Of(score);
-    const auto product = hn::Mul(Exp2(d, exponent), factors);
+    const auto product = hn::Mul(Exp2(d, exponent, kLeastNormalExponent), factors);
     const auto weight = hn::IfThenZeroElse(hn::Eq(score, hidden), product);
     take(exponent, weight);
     return weight;

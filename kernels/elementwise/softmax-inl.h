@@ -23,6 +23,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 using FloatTag = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<FloatTag>;
 
+// No lane's sum of weights may exceed this, or the row's reference is raised. It keeps sums far
+// from the ends of f32.
+constexpr float kMaxLaneSum = 1024;
+
 // `count` is a multiple of kColumnMultiple, and of any number of lanes. A NaN may be dropped: the
 // weights bring it back.
 HWY_INLINE float MaximumOfRow(const float* row, int64_t count) {
@@ -104,6 +108,36 @@ HWY_INLINE void ScaleRow(float* row, int64_t count, float factor) {
     hn::StoreU(hn::Mul(hn::LoadU(d, row + column), factors), d, row + column);
   }
   for (; column < count; ++column) row[column] *= factor;
+}
+
+// What is likely to lie not far below the maximum: a new row guesses it from a few columns. Later
+// blocks look at those columns only where scores are known to rise.
+template <int64_t kGroup, class Kind>
+HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row,
+                                const WeighedColumns<kGroup>& columns,
+                                const RowSource<Kind>& source) {
+  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  // Far below kMaxLaneSum, as an exponent of 2.
+  constexpr float kMaxExponent = 6;
+  const float old_reference = block.references[row];
+  const bool knows_where = block.likely_maxima != nullptr;
+  if (old_reference != kMinusInfinity && !knows_where) return old_reference;
+  const float* scores = block.scores + row * block.score_stride_elements;
+  const int64_t likely = knows_where ? block.likely_maxima[row] : block.visible_begins[row];
+  const int64_t group = likely / kGroup * kGroup;
+  float guess = 0;
+  if (Kind::kChanges && group >= columns.inner_begin && group < columns.inner_end) {
+    alignas(64) float transformed[kGroup];
+    std::copy_n(scores + group, kGroup, transformed);
+    const RowSource<Kind> shifted = {source.kind,
+                                     Kind::kReadsBias ? source.biases + group : nullptr};
+    TransformColumns(shifted, 0, kGroup, transformed);
+    guess = MaximumOfRow(transformed, kGroup);
+  } else {
+    guess = MaximumOfRow(scores + group, kGroup);
+  }
+  const bool near = (guess - old_reference) * block.exponent_scales[row] <= kMaxExponent;
+  return near ? old_reference : std::max(guess, old_reference);
 }
 
 // Calls softmax(source, row) for each row of a block.

@@ -16,59 +16,82 @@
 HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
 
-// In place: the weights of `count` columns; returns their sum.
-HWY_INLINE float WeighRow(float* row, int64_t count, const Exponents& exponents) {
-  const FloatTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto weigh = [&](float* columns) {
-    const auto weight = Exp2(d, exponents.Of(hn::LoadU(d, columns)));
-    hn::StoreU(weight, d, columns);
-    return weight;
-  };
-  auto sum0 = hn::Zero(d);
-  auto sum1 = hn::Zero(d);
-  int64_t column = 0;
-  for (; column + 2 * lanes <= count; column += 2 * lanes) {
-    sum0 = hn::Add(sum0, weigh(row + column));
-    sum1 = hn::Add(sum1, weigh(row + column + lanes));
-  }
-  if (column < count) sum0 = hn::Add(sum0, weigh(row + column));
-  return hn::ReduceSum(d, hn::Add(sum0, sum1));
-}
+using Columns = WeighedColumns<kColumnMultiple>;
 
-// Transforms columns [begin, end) in place; their maximum, or `maximum` if that is greater.
-template <class Kind>
-HWY_INLINE float TransformedMaximum(const RowSource<Kind>& source, int64_t begin, int64_t end,
-                                    float* scores) {
-  const FloatTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto maximum = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (int64_t column = begin; column < end; column += lanes) {
+// Rows up to this long are weighed before their maximum is known.
+constexpr int64_t kMaxKeptColumns = 512;
+
+// Scores that become weights in place, and the sums of the weights by lanes.
+template <bool kKeeps>
+struct RowInPlace {
+  float* scores;
+  float* kept;  // where the scores go that the softmax read, if kKeeps
+  FloatVector even_sums = hn::Zero(FloatTag());
+  FloatVector odd_sums = hn::Zero(FloatTag());
+
+  template <class Kind>
+  HWY_INLINE FloatVector Weigh(int64_t column, const RowSource<Kind>& source,
+                               const Exponents& exponents) {
+    const FloatTag d;
     const auto score = source.At(scores, column);
-    hn::StoreU(score, d, scores + column);
-    maximum = hn::Max(score, maximum);
+    if constexpr (kKeeps) hn::StoreU(score, d, kept + column);
+    const auto weight = Exp2(d, exponents.Of(score));
+    hn::StoreU(weight, d, scores + column);
+    return weight;
   }
-  return hn::ReduceMax(d, maximum);
-}
 
-template <class Kind>
-HWY_INLINE float MaximumOf(const RowSource<Kind>& source,
-                           const WeighedColumns<kColumnMultiple>& columns, float* scores) {
-  if constexpr (Kind::kChanges) {
-    const float inner =
-        TransformedMaximum(source, columns.inner_begin, columns.inner_end, scores);
-    const float before =
-        MaximumOfRow(scores + columns.first, columns.inner_begin - columns.first);
-    const float after =
-        MaximumOfRow(scores + columns.inner_end, columns.padded - columns.inner_end);
-    return std::max({inner, before, after});
+  template <class Kind>
+  HWY_INLINE void WeighColumns(int64_t begin, int64_t end, const RowSource<Kind>& source,
+                               const Exponents& exponents) {
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(FloatTag()));
+    int64_t column = begin;
+    for (; column + 2 * lanes <= end; column += 2 * lanes) {
+      even_sums = hn::Add(even_sums, Weigh(column, source, exponents));
+      odd_sums = hn::Add(odd_sums, Weigh(column + lanes, source, exponents));
+    }
+    if (column < end) even_sums = hn::Add(even_sums, Weigh(column, source, exponents));
   }
-  return MaximumOfRow(scores + columns.first, columns.padded - columns.first);
+
+  // All columns; the sum of each lane.
+  template <class Kind>
+  HWY_INLINE FloatVector WeighRow(const Columns& columns, const RowSource<Kind>& source,
+                                  const Exponents& exponents) {
+    if constexpr (!Kind::kChanges) {
+      WeighColumns(columns.first, columns.padded, source, exponents);
+    } else {
+      const RowSource<NoTransformation> ready;
+      WeighColumns(columns.first, columns.inner_begin, ready, exponents);
+      WeighColumns(columns.inner_begin, columns.inner_end, source, exponents);
+      WeighColumns(columns.inner_end, columns.padded, ready, exponents);
+    }
+    return hn::Add(even_sums, odd_sums);
+  }
+};
+
+// With the true maximum as the reference, whatever the scores are. They have been transformed.
+HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row,
+                                    const Columns& columns) {
+  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  float* scores = block.scores + row * block.score_stride_elements;
+  const int64_t count = columns.padded - columns.first;
+  const float maximum =
+      std::max(block.references[row], MaximumOfRow(scores + columns.first, count));
+  if (maximum == kMinusInfinity) {
+    // Only scores of -infinity are visible, and perhaps NaN, which must not be lost.
+    if (ContainsNan(scores + columns.first, count)) {
+      block.sums[row] = std::numeric_limits<float>::quiet_NaN();
+    }
+    std::fill_n(scores + columns.first, count, 0.0f);
+    return;
+  }
+  const auto sums = RowInPlace<false>{scores, nullptr}.WeighRow(
+      columns, RowSource<NoTransformation>(), Exponents(maximum, block.exponent_scales[row]));
+  AddWeights(block, row, maximum, hn::ReduceSum(FloatTag(), sums));
 }
 
 template <class Kind>
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source) {
-  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  const FloatTag d;
   const int64_t begin = block.visible_begins[row];
   const int64_t end = block.visible_ends[row];
   float* scores = block.scores + row * block.score_stride_elements;
@@ -76,23 +99,26 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSour
     std::fill_n(scores, block.column_count, 0.0f);
     return;
   }
-  const WeighedColumns<kColumnMultiple> columns(source, begin, end, scores);
-  const float maximum = std::max(block.references[row], MaximumOf(source, columns, scores));
-  if (maximum == kMinusInfinity) {
-    // Only scores of -infinity are visible, and perhaps NaN, which must not be lost.
-    if (ContainsNan(scores + begin, end - begin)) {
-      block.sums[row] = std::numeric_limits<float>::quiet_NaN();
-    }
-    std::fill_n(scores, block.column_count, 0.0f);
-    return;
-  }
-  const float sum = WeighRow(scores + columns.first, columns.padded - columns.first,
-                             Exponents(maximum, block.exponent_scales[row]));
+  const Columns columns(source, begin, end, scores);
   if (columns.first > 0) std::fill_n(scores, columns.first, 0.0f);
   if (columns.padded < block.column_count) {
     std::fill(scores + columns.padded, scores + block.column_count, 0.0f);
   }
-  AddWeights(block, row, maximum, sum);
+  const float reference = GuessReference(block, row, columns, source);
+  if (!std::isfinite(reference) || columns.padded > kMaxKeptColumns) {
+    if constexpr (Kind::kChanges) {
+      TransformColumns(source, columns.inner_begin, columns.inner_end, scores);
+    }
+    return WeighRowCarefully(block, row, columns);
+  }
+  alignas(64) float kept[kMaxKeptColumns];
+  const auto sums = RowInPlace<true>{scores, kept}.WeighRow(
+      columns, source, Exponents(reference, block.exponent_scales[row]));
+  if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
+    std::copy(kept + columns.first, kept + columns.padded, scores + columns.first);
+    return WeighRowCarefully(block, row, columns);
+  }
+  AddWeights(block, row, reference, hn::ReduceSum(d, sums));
 }
 
 void SoftmaxToF32Here(const SoftmaxBlock& block) {

@@ -19,10 +19,6 @@ namespace attention::kernels::HWY_NAMESPACE {
 
 using WordTag = hn::RebindToUnsigned<FloatTag>;
 
-// No lane's sum of weights may exceed this, or the row's reference is raised. It keeps sums far
-// from the ends of f32.
-constexpr float kMaxLaneSum = 1024;
-
 // Half a unit of BF16's last place, in the words of f32.
 constexpr uint32_t kHalfUnit = 0x8000;
 
@@ -179,35 +175,6 @@ HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, cons
   AddWeights(block, row, maximum, hn::ReduceSum(FloatTag(), sums));
 }
 
-// What is likely to lie not far below the maximum: a new row guesses it from a few columns. Later
-// blocks look at those columns only where scores are known to rise.
-template <class Kind>
-HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row, const Columns& columns,
-                                const RowSource<Kind>& source) {
-  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-  // Far below kMaxLaneSum, as an exponent of 2.
-  constexpr float kMaxExponent = 6;
-  const float old_reference = block.references[row];
-  const bool knows_where = block.likely_maxima != nullptr;
-  if (old_reference != kMinusInfinity && !knows_where) return old_reference;
-  const float* scores = block.scores + row * block.score_stride_elements;
-  const int64_t likely = knows_where ? block.likely_maxima[row] : block.visible_begins[row];
-  const int64_t group = likely / kPairedColumns * kPairedColumns;
-  float guess = 0;
-  if (Kind::kChanges && group >= columns.inner_begin && group < columns.inner_end) {
-    alignas(64) float transformed[kPairedColumns];
-    std::copy_n(scores + group, kPairedColumns, transformed);
-    const RowSource<Kind> shifted = {source.kind,
-                                     Kind::kReadsBias ? source.biases + group : nullptr};
-    TransformColumns(shifted, 0, kPairedColumns, transformed);
-    guess = MaximumOfRow(transformed, kPairedColumns);
-  } else {
-    guess = MaximumOfRow(scores + group, kPairedColumns);
-  }
-  const bool near = (guess - old_reference) * block.exponent_scales[row] <= kMaxExponent;
-  return near ? old_reference : std::max(guess, old_reference);
-}
-
 template <class Kind, class Parts>
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source,
                            Parts parts) {
@@ -226,10 +193,9 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSour
   const float reference = GuessReference(block, row, columns, source);
   if (!std::isfinite(reference)) return weigh_carefully();
   const float scale = block.exponent_scales[row];
-  const auto sums =
-      Parts::kRounds && FusedExponents::Suffices(reference, scale)
-          ? WeighRow(scores, columns, source, FusedExponents(reference, scale), parts)
-          : WeighRow(scores, columns, source, Exponents(reference, scale), parts);
+  const auto sums = Parts::kRounds && FusedExponents::Suffices(reference, scale)
+                        ? WeighRow(scores, columns, source, FusedExponents(reference, scale), parts)
+                        : WeighRow(scores, columns, source, Exponents(reference, scale), parts);
   if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
     return weigh_carefully();
   }

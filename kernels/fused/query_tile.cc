@@ -123,7 +123,7 @@ class QueryTile {
 
   // Scores to weights.
   void Weigh(const KeySpan& span) {
-    const bool rises = bf16_ && FindLikelyMaxima(span);
+    const bool rises = FindLikelyMaxima(span);
     const bool masked = scratch_.masks.Hide();
     const bool on_the_way = call_.form.transforms() && !masked;
     const SoftmaxTransform transform = {.multiplier = call_.form.multiplier(),
