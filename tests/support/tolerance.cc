@@ -17,26 +17,24 @@ using kernels::Normalization;
 using kernels::ReferenceResult;
 
 // Largest relative error of one rounding, and what may be lost where numbers are too small for
-// that: one unit of the denormals, or all of them where matrix units take denormals for zeros. A
-// weight so far below the largest of its row that it is nothing beside it may vanish.
+// that: one unit of the denormals, or all of them where matrix units take denormals for zeros.
 struct Precision {
   double arithmetic;  // of sums and products
   double weight;      // of a weight that multiplies a value
   double result;      // of what is stored
   double underflow;
-  double vanishing;  // weight, of a softmax over keys
 };
 
 Precision PrecisionOf(DataType type) {
   switch (type) {
     case DataType::kF64:
-      return {0x1p-53, 0x1p-53, 0x1p-53, 0x1p-1022, 0.0};
+      return {0x1p-53, 0x1p-53, 0x1p-53, 0x1p-1022};
     case DataType::kF16:
-      return {0x1p-24, 0x1p-24, 0x1p-11, 0x1p-24, 0x1p-104};
+      return {0x1p-24, 0x1p-24, 0x1p-11, 0x1p-24};
     case DataType::kBF16:
-      return {0x1p-24, 0x1p-9, 0x1p-9, 0x1p-126, 0x1p-104};
+      return {0x1p-24, 0x1p-9, 0x1p-9, 0x1p-126};
     default:
-      return {0x1p-24, 0x1p-24, 0x1p-24, 0x1p-126, 0x1p-104};
+      return {0x1p-24, 0x1p-24, 0x1p-24, 0x1p-126};
   }
 }
 
@@ -90,9 +88,6 @@ class Derivation {
     for (const double error : errors.masked) largest_score = std::max(largest_score, error);
 
     const bool none = options_.normalization == Normalization::kNone;
-    vanishing_ = options_.normalization == Normalization::kSoftmaxOverKeys
-                     ? at_head(problem_.head_factors, 1.0) * precision_.vanishing
-                     : 0.0;
     std::vector<double> weight_errors;
     std::vector<double> relative_errors;  // of weights that nothing has rounded yet
     for (size_t pair = 0; pair < errors.raw.size(); ++pair) {
@@ -106,8 +101,7 @@ class Derivation {
                : weight * (precision_.weight + relative_errors[pair]);
       weight_errors.push_back(error);
       tolerance_.weights.push_back(2.0 * naive_weight + roundings_ * error +
-                                   2.0 * precision_.result * weight + precision_.underflow +
-                                   vanishing_);
+                                   2.0 * precision_.result * weight + precision_.underflow);
     }
     if (!reference_.log_sum_exp.empty()) DeriveStatistics(relative_errors);
     naive_output_ =
@@ -167,9 +161,8 @@ class Derivation {
         if (weight > 0.0) entropy_error += error * (1.0 + std::abs(std::log(weight)));
         mass_squares[j] += error * error;
         masses[j] += weight;
-        tolerance_.softmax.push_back(naive_weight + roundings_ * error + Stored(weight) +
-                                     precision_.vanishing);
-        largest = std::max(largest, tolerance_.softmax.back());
+        largest = std::max(largest, naive_weight + roundings_ * error + Stored(weight));
+        tolerance_.softmax.push_back(naive_weight + roundings_ * error + Stored(weight));
       }
       const double log_sum_exp = std::abs(Finite(reference_.log_sum_exp[first_row_ + i]));
       tolerance_.log_sum_exp.push_back(
@@ -177,9 +170,7 @@ class Derivation {
           roundings_ * (std::sqrt(sum_square) + precision_.arithmetic * (1.0 + log_sum_exp)) +
           Stored(log_sum_exp));
       tolerance_.entropy.push_back(naive_entropy + roundings_ * entropy_error +
-                                   Stored(Finite(reference_.entropy[first_row_ + i])) +
-                                   static_cast<double>(key_count_) * precision_.vanishing *
-                                       -std::log(0x1p-126));
+                                   Stored(Finite(reference_.entropy[first_row_ + i])));
       tolerance_.maximum_weight.push_back(largest);
     }
     for (size_t j = 0; j < key_count_; ++j) {
@@ -189,7 +180,7 @@ class Derivation {
       const double units =
           problem_.query.type == DataType::kF64 ? 0.0 : queries * queries * 0x1p-62;
       tolerance_.key_mass.push_back(naive_mass + roundings_ * std::sqrt(mass_squares[j]) + units +
-                                    Stored(masses[j]) + queries * precision_.vanishing);
+                                    Stored(masses[j]));
     }
   }
 
@@ -201,7 +192,6 @@ class Derivation {
   void DeriveOutputRow(size_t i, const std::vector<double>& weight_errors) {
     std::vector<double> value_squares(value_width_, 0.0);
     std::vector<double> term_sums(value_width_, 0.0);
-    std::vector<double> value_sums(value_width_, 0.0);
     double weight_square = 0.0;  // an error of the sum of weights scales the whole output
     for (size_t j = 0; j < key_count_; ++j) {
       const double error = weight_errors[i * key_count_ + j];
@@ -210,17 +200,16 @@ class Derivation {
       for (size_t d = 0; d < value_width_; ++d) {
         value_squares[d] += error * error * values_[j][d] * values_[j][d];
         term_sums[d] += weight * values_[j][d];
-        value_sums[d] += values_[j][d];
       }
     }
     for (size_t d = 0; d < value_width_; ++d) {
       const double output =
           std::abs(Finite(reference_.output[first_output_ + i * value_width_ + d]));
-      tolerance_.output.push_back(
-          2.0 * naive_output_ +
-          roundings_ * (std::sqrt(value_squares[d]) + output * std::sqrt(weight_square) +
-                        precision_.arithmetic * term_sums[d]) +
-          2.0 * precision_.result * output + precision_.underflow + vanishing_ * value_sums[d]);
+      tolerance_.output.push_back(2.0 * naive_output_ +
+                                  roundings_ * (std::sqrt(value_squares[d]) +
+                                                output * std::sqrt(weight_square) +
+                                                precision_.arithmetic * term_sums[d]) +
+                                  2.0 * precision_.result * output + precision_.underflow);
     }
   }
 
@@ -238,7 +227,6 @@ class Derivation {
   size_t first_output_ = 0;
   size_t first_row_ = 0;
   size_t first_mass_ = 0;
-  double vanishing_ = 0.0;                   // weight, times the head's factor
   double naive_output_ = 0.0;                // the largest error
   std::vector<std::vector<double>> values_;  // absolute
   Tolerance tolerance_;
