@@ -42,7 +42,8 @@ class RefusedStartTest(unittest.TestCase):
                 ("compute-threads", "many"), ("queue-capacity", "0"), ("queue-capacity", "1.5"),
                 ("max-request-bytes", "-5"), ("max-request-bytes", "9999999999999999999999"),
                 ("max-request-flops", "nan"), ("max-response-bytes", "lots"),
-                ("max-bytes-in-flight", "0"), ("implementation", "no-such-kernel"),
+                ("max-bytes-in-flight", "0"), ("max-layer-bytes", "0"),
+                ("layers-directory", "no/such/directory"), ("implementation", "no-such-kernel"),
                 ("default-precision", "f8"), ("warm-up", "some"), ("warm-up", "8x512"),
                 ("warm-up", "99999x1x1"), ("warm-up-limit-ms", "0")):
             with self.subTest(flag=flag, value=value):

@@ -24,9 +24,9 @@ class PrometheusMetricsTest : public testing::Test {
 
 TEST_F(PrometheusMetricsTest, HasEverySeriesFromTheStart) {
   const std::string text = metrics_.Text();
-  for (const char* method : {"SelfAttention", "MaskedAttention", "MultiHeadAttention",
-                             "CrossAttention", "ScaledDotProductAttention", "ApplyRotaryEmbedding",
-                             "MergeAttentionStates"}) {
+  for (const char* method :
+       {"SelfAttention", "MaskedAttention", "MultiHeadAttention", "CrossAttention",
+        "ScaledDotProductAttention", "ApplyRotaryEmbedding", "MergeAttentionStates"}) {
     for (const char* code : {"ok", "cancelled", "invalid_argument", "deadline_exceeded",
                              "resource_exhausted", "unimplemented", "unavailable", "internal"}) {
       EXPECT_TRUE(Says(std::string("attention_requests_total{code=\"") + code + "\",method=\"" +
@@ -56,7 +56,10 @@ TEST_F(PrometheusMetricsTest, HasEverySeriesFromTheStart) {
         "attention_sequence_length_count{role=\"key\"} 0",
         "attention_stopped_total{code=\"cancelled\"} 0",
         "attention_stopped_total{code=\"deadline_exceeded\"} 0", "attention_bytes_in_flight 0",
-        "attention_compute_threads 7",
+        "attention_layers 0", "attention_layer_bytes 0",
+        "attention_layer_loads_total{result=\"loaded\"} 0",
+        "attention_layer_loads_total{result=\"refused\"} 0",
+        "attention_layer_sharing_requests_count 0", "attention_compute_threads 7",
         "attention_build_info{grpc_version=\"1.51.1\",implementation=\"fused-avx2\","
         "instruction_set=\"avx2\",version=\"1.2.3\"} 1"}) {
     EXPECT_TRUE(Says(line)) << line << "\n" << text;
@@ -94,6 +97,23 @@ TEST_F(PrometheusMetricsTest, MakesNoSeriesForNamesThatItDoesNotKnow) {
       {.seconds = 0.5, .flops = 1e6, .implementation = "fused-abacus", .precision = "f32"});
   EXPECT_THAT(metrics_.Text(), Not(HasSubstr("fused-abacus")));
   EXPECT_TRUE(Says("attention_compute_seconds_count{method=\"CrossAttention\"} 1"));
+}
+
+TEST_F(PrometheusMetricsTest, TellsOfLayersAndOfRequestsThatShareThem) {
+  metrics_.SetLayerSource([] { return LayerUse{.layer_count = 3, .bytes = 4096}; });
+  metrics_.LayersLoaded(true);
+  metrics_.LayersLoaded(false);
+  metrics_.LayersLoaded(true);
+  metrics_.ProjectedTogether(1);
+  metrics_.ProjectedTogether(5);
+  for (const char* const line :
+       {"attention_layers 3", "attention_layer_bytes 4096",
+        "attention_layer_loads_total{result=\"loaded\"} 2",
+        "attention_layer_loads_total{result=\"refused\"} 1",
+        "attention_layer_sharing_requests_count 2", "attention_layer_sharing_requests_sum 6",
+        "attention_layer_sharing_requests_bucket{le=\"4\"} 1"}) {
+    EXPECT_TRUE(Says(line)) << line;
+  }
 }
 
 TEST_F(PrometheusMetricsTest, CountsFailures) {

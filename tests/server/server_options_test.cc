@@ -36,11 +36,23 @@ TEST(ParseServerOptionsTest, HasTheDocumentedDefaults) {
   EXPECT_EQ(options.default_precision, kernels::Precision::kF32);
   EXPECT_EQ(options.warm_up.shapes, CommonWarmUpShapes());
   EXPECT_EQ(options.warm_up.limit, milliseconds(1000));
+  EXPECT_EQ(options.layers_directory, "");
+  EXPECT_EQ(options.max_layer_bytes, int64_t{4} << 30);
   EXPECT_TRUE(options.reflection);
   EXPECT_EQ(options.log_level, LogLevel::kInfo);
   EXPECT_EQ(options.drain_grace, milliseconds(5000));
   EXPECT_EQ(options.drain_timeout, milliseconds(30000));
   EXPECT_THAT(parsed.unknown_variables, IsEmpty());
+}
+
+TEST(ParseServerOptionsTest, ReadsWhereLayersAreAndHowMuchTheyMayTake) {
+  const ParsedOptions parsed =
+      Parse({"--layers-directory", "layers"}, {"ATTENTION_MAX_LAYER_BYTES=1GiB"});
+  EXPECT_EQ(parsed.exit_code, std::nullopt) << parsed.text;
+  EXPECT_EQ(parsed.options.layers_directory, "layers");
+  EXPECT_EQ(parsed.options.max_layer_bytes, int64_t{1} << 30);
+  EXPECT_THAT(parsed.unknown_variables, IsEmpty());
+  EXPECT_THAT(Parse({"--max-layer-bytes=0"}).text, HasSubstr("--max-layer-bytes"));
 }
 
 TEST(ParseServerOptionsTest, ReadsEveryFlag) {
