@@ -52,13 +52,11 @@ absl::StatusOr<std::vector<int64_t>> ReadStarts(const StartsField& field, const 
   return starts;
 }
 
-absl::Status CheckLayout(const v1::ScaledDotProductAttentionRequest& request,
-                         const Operand& query) {
-  const v1::Layout layout = request.layout();
-  if (layout != v1::LAYOUT_SEQUENCE_FIRST && layout != v1::LAYOUT_PACKED) {
-    return FieldError("layout", v1::Layout_Name(layout),
-                      "LAYOUT_SEQUENCE_FIRST or LAYOUT_PACKED with query_starts");
-  }
+bool IsRagged(const v1::ScaledDotProductAttentionRequest& request) {
+  return request.has_query_starts() || request.has_key_starts();
+}
+
+absl::Status CheckNoBatch(const Operand& query) {
   if (!query.has_batch) return absl::OkStatus();
   return FieldError(absl::StrCat(query.path, ".shape"), absl::StrCat("rank ", query.tensor.rank),
                     absl::StrCat(query.tensor.rank - 1, " with query_starts"));
@@ -88,9 +86,18 @@ absl::Status CheckOffered(const v1::ScaledDotProductAttentionRequest& request) {
 
 }  // namespace
 
+absl::Status CheckRaggedLayout(const v1::ScaledDotProductAttentionRequest& request) {
+  const v1::Layout layout = request.layout();
+  if (!IsRagged(request) || layout == v1::LAYOUT_SEQUENCE_FIRST || layout == v1::LAYOUT_PACKED) {
+    return absl::OkStatus();
+  }
+  return FieldError("layout", v1::Layout_Name(layout),
+                    "LAYOUT_SEQUENCE_FIRST or LAYOUT_PACKED with query_starts");
+}
+
 absl::Status DecodeRagged(const v1::ScaledDotProductAttentionRequest& request, const Operand& query,
                           const Operand& key, TensorReader& reader, AttentionTask& task) {
-  if (!request.has_query_starts() && !request.has_key_starts()) return absl::OkStatus();
+  if (!IsRagged(request)) return absl::OkStatus();
   RaggedRows rows;
   ATTENTION_ASSIGN_OR_RETURN(
       rows.query_starts,
@@ -101,7 +108,7 @@ absl::Status DecodeRagged(const v1::ScaledDotProductAttentionRequest& request, c
   ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kKeyPath, 0),
                                       static_cast<int64_t>(rows.key_starts.size()),
                                       static_cast<int64_t>(rows.query_starts.size()), kQueryPath));
-  ATTENTION_RETURN_IF_ERROR(CheckLayout(request, query));
+  ATTENTION_RETURN_IF_ERROR(CheckNoBatch(query));
   ATTENTION_RETURN_IF_ERROR(CheckOffered(request));
   task.ragged = std::move(rows);
   return absl::OkStatus();

@@ -49,6 +49,7 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
     return FieldError("layout", static_cast<int>(layout),
                       absl::StrCat("0 to ", static_cast<int>(v1::Layout_MAX)));
   }
+  ATTENTION_RETURN_IF_ERROR(CheckRaggedLayout(request));
   const bool packed = layout == v1::LAYOUT_PACKED;
   HeadCounts counts;
   if (packed) {

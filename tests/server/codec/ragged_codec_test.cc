@@ -167,6 +167,9 @@ TEST(DecodeRaggedTest, RefusesWhatContradictsTheContract) {
        },
        "layout: got LAYOUT_UNSPECIFIED, want LAYOUT_SEQUENCE_FIRST or LAYOUT_PACKED with "
        "query_starts"},
+      {[](Request& r) { r.set_layout(v1::LAYOUT_HEADS_FIRST); },  // 5 and 8 heads: not to blame
+       "layout: got LAYOUT_HEADS_FIRST, want LAYOUT_SEQUENCE_FIRST or LAYOUT_PACKED with "
+       "query_starts"},
       {[](Request& r) {
          *r.mutable_query() = Zeros({1, 5, 4, 8});
          *r.mutable_key() = Zeros({1, 8, 2, 8});
