@@ -72,14 +72,19 @@ void AddInputFlags(Method method, CLI::App* command, InputFlags* flags) {
   AddTensorFlags(method, command, flags);
   if (method != Method::kScaledDotProduct) AddProjectionFlags(command, flags);
   command
-      ->add_option("--heads", flags->head_count, "Number of heads; 1, or the layer's, if not given")
+      ->add_option("--heads", flags->head_count,
+                   method == Method::kScaledDotProduct
+                       ? "Number of heads, needed with --layout packed; else what the queries say"
+                       : "Number of heads; 1, or the layer's, if not given")
       ->check(CLI::Range(1, kMaxHeadCount).description(""))
       ->type_name("N")
       ->group("Inputs");
   if (method == Method::kMultiHead || method == Method::kScaledDotProduct) {
     command
         ->add_option("--kv-heads", flags->key_value_head_count,
-                     "Number of key and value heads; --heads if not given")
+                     method == Method::kScaledDotProduct
+                         ? "Heads of keys and values; --heads, or what the keys say, by default"
+                         : "Heads of keys and values; --heads if not given")
         ->check(CLI::Range(1, kMaxHeadCount).description(""))
         ->type_name("N")
         ->group("Inputs");
@@ -124,7 +129,8 @@ void AddReadyFlags(CLI::App* command, InputFlags* flags) {
         ->group("Inputs");
   };
   add_starts("--query-starts", &flags->query_starts,
-             "Sequences of different lengths one after the other: where each begins, and the end");
+             "Sequences of different lengths one after the other: where each begins, and the end; "
+             "needs --layout sequence-first or packed");
   add_starts("--key-starts", &flags->key_starts, "The same for keys and values");
   command->get_option("--query-starts")->needs("--key-starts");
   command->get_option("--key-starts")->needs("--query-starts");
