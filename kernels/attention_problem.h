@@ -37,7 +37,7 @@ enum class FullyMasked : uint8_t {
 // Artificial Intelligence Datatype For Higher-Precision Computations", 2019). Where the processor
 // has no BF16 tiles, and for queries that see a number which a split cannot hold (infinite, NaN, or
 // not 0 and outside [2^-48, 2^63] in magnitude), products are in f32; so they are for a few queries
-// at a time, where reading keys and values takes the time.
+// at a time if neither weights nor scores are asked for.
 enum class Precision : uint8_t {
   kF32,              // f32 products and sums
   kBF16X6,           // six products of BF16 parts: the same error bound as kF32
