@@ -21,6 +21,20 @@ const Implementation* Choose(const AttentionProblem& problem, const AttentionOpt
   return nullptr;
 }
 
+// A score's parameters, widened to float64 once for a call.
+double ParameterBytes(const AttentionProblem& problem) {
+  double bytes = 0;
+  for (const TensorView* parameter :
+       {&problem.score_first_weight, &problem.score_second_weight, &problem.score_vector}) {
+    double parameter_bytes = sizeof(double);
+    for (const int64_t extent : parameter->extents) {
+      parameter_bytes *= static_cast<double>(extent);
+    }
+    bytes += parameter_bytes;
+  }
+  return bytes;
+}
+
 // What is made once for a call: biases of all distances, keys of segments, sums of weights.
 double TableBytes(const AttentionProblem& problem, const AttentionOutputs& outputs) {
   const auto rows = static_cast<double>(problem.query.extents[0]);
@@ -72,7 +86,8 @@ double EstimateFlops(const AttentionProblem& problem) {
 
 double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptions& options,
                            const AttentionOutputs& outputs) {
-  const double other_bytes = RotatedBytes(problem) + TableBytes(problem, outputs);
+  const double other_bytes =
+      RotatedBytes(problem) + TableBytes(problem, outputs) + ParameterBytes(problem);
   if (problem.query.type == DataType::kF64) return other_bytes;  // the rest is read in place
   // Of a number: three parts of two bytes, or f32 where the processor has no BF16 products.
   const bool splits = problem.query.type == DataType::kF32 && options.precision != Precision::kF32;

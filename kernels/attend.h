@@ -106,9 +106,9 @@ struct AttentionReport {
 [[nodiscard]] double EstimateFlops(const AttentionProblem& problem);
 
 // Bytes of packed keys and values that Attend holds at most for this problem at a time, or of
-// partial results where queries are few, of turned queries and keys, and of the tables that biases,
-// segments and the mass of keys need. A double, since it must not overflow. Extents alone matter,
-// and which options and outputs are there.
+// partial results where queries are few, of turned queries and keys, of widened parameters of a
+// score, and of the tables that biases, segments and the mass of keys need. A double, since it must
+// not overflow. Extents alone matter, and which options and outputs are there.
 [[nodiscard]] double EstimatePackedBytes(const AttentionProblem& problem,
                                          const AttentionOptions& options,
                                          const AttentionOutputs& outputs = {});

@@ -51,13 +51,6 @@ int64_t BytesOf(const Extents& extents, int64_t element_bytes) {
   return SaturatingProduct({extents[0], extents[1], extents[2], extents[3], element_bytes});
 }
 
-// As a double, which cannot overflow.
-double Product(std::initializer_list<int64_t> factors) {
-  double product = 1;
-  for (const int64_t factor : factors) product *= static_cast<double>(factor);
-  return product;
-}
-
 int64_t ElementBytes(const AttentionTask& task) {
   return static_cast<int64_t>(kernels::ElementBytes(task.type));
 }
@@ -70,13 +63,6 @@ kernels::TensorView OperandOf(const HeadsSource& source, kernels::DataType type)
     view.strides = {};
   }
   return view;
-}
-
-// For the source's place among query, key and value: whether an earlier one already yields its
-// heads.
-bool IsRepeated(const AttentionTask& task, const HeadsSource& source) {
-  if (&source != &task.query && SameProjectedHeads(source, task.query)) return true;
-  return &source == &task.value && SameProjectedHeads(source, task.key);
 }
 
 absl::Status Invalid(absl::string_view field, int64_t got, int64_t want, absl::string_view whose) {
@@ -213,53 +199,6 @@ int64_t SharingBytes(const AttentionTask& task) {
   return bytes;
 }
 
-double MapFlops(int64_t row_count, const LinearMap& map) {
-  return 2 * Product({row_count, map.input_width, map.output_width});
-}
-
-// What kernels::EstimateFlops leaves out: the parameters of the general and the additive score.
-double ScoreFlops(const kernels::AttentionProblem& problem, kernels::ScoreKind score) {
-  const Extents& query = problem.query.extents;
-  const Extents& key = problem.key.extents;
-  const double query_rows = Product({query[0], query[1], query[2]});
-  const double key_rows = Product({key[0], key[1], key[2]});
-  switch (score) {
-    case kernels::ScoreKind::kDotProduct:
-      return 0;
-    case kernels::ScoreKind::kGeneral:
-      return 2 * query_rows * Product({query[3], key[3]});
-    case kernels::ScoreKind::kAdditive: {
-      // Each pair adds two rows, takes a tanh, multiplies and adds, all over the hidden width.
-      const auto hidden_width = static_cast<double>(problem.score_vector.extents[3]);
-      const double rows = query_rows * Product({query[3]}) + key_rows * Product({key[3]});
-      return hidden_width * (2 * rows + 4 * query_rows * Product({key[2]}));
-    }
-  }
-  return 0;
-}
-
-// What kernels::EstimateFlops leaves out, too: once a softmax is final, its weights are computed
-// from the scores once more where they are asked for, and for every statistic but log-sum-exp.
-double SecondPassFlops(const AttentionTask& task, double attention_flops) {
-  const Statistics& wanted = task.statistics;
-  const bool second_pass = task.return_weights ||
-                           task.options.scores != kernels::ScoresOutput::kNone || wanted.entropy ||
-                           wanted.maximum_weight || wanted.key_mass || wanted.top_weight_count > 0;
-  if (!second_pass || attention_flops == 0) return 0;
-  const auto key_width = static_cast<double>(task.query.view.extents[3]);
-  const auto value_width = static_cast<double>(task.value.view.extents[3]);
-  return attention_flops * key_width / (key_width + value_width);
-}
-
-// Sequences of a ragged batch may be many and tiny, and a table of biases large; each of them
-// checks it anew. Reading a number takes as long as so many operations.
-double RereadingFlops(const AttentionTask& task) {
-  constexpr double kFlopsPerNumber = 32;
-  if (!task.ragged.has_value()) return 0;
-  return kFlopsPerNumber * static_cast<double>(task.problem.bucketed_bias.table.size()) *
-         static_cast<double>(task.ragged->sequence_count());
-}
-
 // What the kernels hold at a time: of a ragged batch, for as many sequences as there are threads.
 double PackedBytes(const AttentionTask& task, int thread_count) {
   std::vector<double> bytes;
@@ -309,6 +248,11 @@ bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b) {
          a.projection->input_width == b.projection->input_width &&
          a.projection->output_width == b.projection->output_width &&
          a.projection->weight == b.projection->weight && a.projection->bias == b.projection->bias;
+}
+
+bool IsRepeated(const AttentionTask& task, const HeadsSource& source) {
+  if (&source != &task.query && SameProjectedHeads(source, task.query)) return true;
+  return &source == &task.value && SameProjectedHeads(source, task.key);
 }
 
 absl::Status Validate(const AttentionTask& task) {
@@ -370,27 +314,6 @@ int64_t ScratchBytes(const AttentionTask& task, int thread_count) {
   }
   if (task.ragged.has_value()) bytes = SaturatingSum({bytes, RaggedBytes(task)});
   return SaturatingSum({bytes, SharingBytes(task), Saturated(PackedBytes(task, thread_count))});
-}
-
-double TaskFlops(const AttentionTask& task) {
-  double flops = RereadingFlops(task);
-  for (int64_t index = 0; index < ProblemCount(task); ++index) {
-    const kernels::AttentionProblem problem = ProblemOf(task, index);
-    const double attention_flops = kernels::EstimateFlops(problem);
-    flops += attention_flops + SecondPassFlops(task, attention_flops) +
-             ScoreFlops(problem, task.options.score);
-  }
-  for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
-    if (!source->projection.has_value() || IsRepeated(task, *source)) continue;
-    const int64_t row_count =
-        SaturatingProduct({source->view.extents[0], source->given_row_count()});
-    flops += MapFlops(row_count, *source->projection);
-  }
-  if (task.output_projection.has_value()) {
-    const Extents& extents = task.query.view.extents;
-    flops += MapFlops(SaturatingProduct({extents[0], extents[2]}), *task.output_projection);
-  }
-  return flops;
 }
 
 }  // namespace attention::server

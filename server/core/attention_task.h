@@ -133,6 +133,9 @@ struct AttentionResult {
 // the same row appended. Those are computed and stored once.
 [[nodiscard]] bool SameProjectedHeads(const HeadsSource& a, const HeadsSource& b);
 
+// For one of the task's query, key and value: whether an earlier one already yields its heads.
+[[nodiscard]] bool IsRepeated(const AttentionTask& task, const HeadsSource& source);
+
 // kInvalidArgument, naming the field and both values, if projections and heads do not fit together
 // or if kernels::Validate refuses the problem. What follows expects a valid task.
 [[nodiscard]] absl::Status Validate(const AttentionTask& task);
@@ -148,8 +151,8 @@ struct AttentionResult {
 // more threads.
 [[nodiscard]] int64_t ScratchBytes(const AttentionTask& task, int thread_count = 1);
 
-// Floating point operations of projections, scores and attention. A double, since it must not
-// overflow.
+// Floating point operations of projections, scores and attention: at most, where only the
+// computation shows which rows see nothing. A double, since it must not overflow.
 [[nodiscard]] double TaskFlops(const AttentionTask& task);
 
 }  // namespace attention::server

@@ -17,19 +17,11 @@ namespace {
 using kernels::DataType;
 using kernels::Extents;
 using test::ProjectedTask;
+using test::RaggedSizes;
 using test::ReadyTask;
+using test::Sizes;
 
 constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
-
-// Extents alone, without memory: enough for sizes. Key width 3, value width 5.
-AttentionTask Sizes(DataType type, int64_t batch, int64_t heads, int64_t queries, int64_t keys) {
-  AttentionTask task;
-  task.type = type;
-  task.query.view.extents = {batch, heads, queries, 3};
-  task.key.view.extents = {batch, heads, keys, 3};
-  task.value.view.extents = {batch, heads, keys, 5};
-  return task;
-}
 
 TEST(AttentionTaskTest, CountsTheBytesOfTheAnswer) {
   AttentionTask task = Sizes(DataType::kF32, 2, 7, 11, 13);
@@ -111,13 +103,6 @@ TEST(AttentionTaskTest, CountsJoinedKeysAndValuesOnceAsScratchOrAsAnswer) {
   EXPECT_EQ(ScratchBytes(task), 0);
 }
 
-// Sequences of 2, 0 and 9 queries and 1, 3 and 9 keys.
-AttentionTask RaggedSizes(DataType type) {
-  AttentionTask task = Sizes(type, 1, 7, 11, 13);
-  task.ragged = RaggedRows{{0, 2, 2, 11}, {0, 1, 4, 13}};
-  return task;
-}
-
 TEST(AttentionTaskTest, IsAsManyProblemsAsTheBatchHasSequences) {
   EXPECT_EQ(ProblemCount(Sizes(DataType::kF32, 5, 7, 11, 13)), 1);
   const AttentionTask task = RaggedSizes(DataType::kF32);
@@ -127,17 +112,18 @@ TEST(AttentionTaskTest, IsAsManyProblemsAsTheBatchHasSequences) {
   EXPECT_EQ(ProblemOf(task, 1).value.extents, (Extents{1, 7, 3, 5}));
 }
 
-TEST(AttentionTaskTest, CountsTheOperationsOfEachSequenceAlone) {
-  EXPECT_DOUBLE_EQ(TaskFlops(RaggedSizes(DataType::kF32)),
-                   2.0 * 7 * (2 * 1 + 0 * 3 + 9 * 9) * (3 + 5));
-}
-
-TEST(AttentionTaskTest, CountsThatEachSequenceReadsATableOfBiasesAnew) {
-  AttentionTask task = RaggedSizes(DataType::kF32);
-  const double without = TaskFlops(task);
-  const std::vector<double> table(7 * 8);
-  task.problem.bucketed_bias = {.table = table, .bucket_count = 8};
-  EXPECT_EQ(TaskFlops(task), without + 3 * 7 * 8 * 32);
+TEST(AttentionTaskTest, CountsTheWidenedParametersOfAScoreAsScratch) {
+  const std::vector<uint16_t> numbers(3 * 100);
+  for (const DataType type : {DataType::kBF16, DataType::kF64}) {
+    AttentionTask task = Sizes(type, 1, 1, 2, 2);
+    task.options.score = kernels::ScoreKind::kAdditive;
+    const int64_t without = ScratchBytes(task);
+    kernels::AttentionProblem& problem = task.problem;
+    problem.score_first_weight = kernels::DenseView(numbers.data(), type, {1, 1, 3, 100});
+    problem.score_second_weight = problem.score_first_weight;
+    problem.score_vector = kernels::DenseView(numbers.data(), type, {1, 1, 1, 100});
+    EXPECT_EQ(ScratchBytes(task) - without, (3 + 3 + 1) * 100 * 8);
+  }
 }
 
 TEST(AttentionTaskTest, CountsPackedCopiesOfAsManySequencesAsThereAreThreads) {

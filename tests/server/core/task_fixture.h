@@ -11,6 +11,24 @@
 
 namespace attention::test {
 
+// Extents alone, without memory: enough for sizes. Key width 3, value width 5.
+inline server::AttentionTask Sizes(kernels::DataType type, int64_t batch, int64_t heads,
+                                   int64_t queries, int64_t keys) {
+  server::AttentionTask task;
+  task.type = type;
+  task.query.view.extents = {batch, heads, queries, 3};
+  task.key.view.extents = {batch, heads, keys, 3};
+  task.value.view.extents = {batch, heads, keys, 5};
+  return task;
+}
+
+// Sequences of 2, 0 and 9 queries and 1, 3 and 9 keys.
+inline server::AttentionTask RaggedSizes(kernels::DataType type) {
+  server::AttentionTask task = Sizes(type, 1, 7, 11, 13);
+  task.ragged = server::RaggedRows{{0, 2, 2, 11}, {0, 1, 4, 13}};
+  return task;
+}
+
 // Ready operands, one batch entry and one head, width 1, in T (float or double): the query 1
 // repeated `query_count` times over the keys 0 and ln 3 with the values 0 and 4. With scale 1 the
 // weights are 1/4 and 3/4, and every output is 3.
