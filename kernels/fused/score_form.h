@@ -21,7 +21,7 @@ class ScoreForm {
   ScoreForm(const AttentionProblem& problem, double scale, double softcap, bool masks)
       : problem_(problem),
         scale_(scale),
-        softcap_(softcap),
+        softcap_(softcap > 0 ? std::clamp(softcap, kLeastSoftcap, kMostSoftcap) : 0),
         transforms_(masks || softcap > 0 || !problem.alibi.slopes.empty() ||
                     !problem.bucketed_bias.table.empty() || !(scale > 0)),
         common_natural_scale_(transforms_ ? 1.0 : scale_),
@@ -36,7 +36,8 @@ class ScoreForm {
   [[nodiscard]] float softcap() const { return static_cast<float>(softcap_); }
   [[nodiscard]] float multiplier() const {
     if (!transforms_) return 1.0f;
-    return static_cast<float>(softcap_ > 0 ? scale_ / softcap_ : scale_);
+    constexpr double kMost = std::numeric_limits<float>::max();
+    return static_cast<float>(std::clamp(softcap_ > 0 ? scale_ / softcap_ : scale_, -kMost, kMost));
   }
 
   // Times this, what the softmax reads is a score in the sense of attend.h.
@@ -59,6 +60,11 @@ class ScoreForm {
   }
 
  private:
+  // What is beyond does what these do: below, all scores weigh the same; above, those up to 2^88
+  // stay as they are. Their products with scales have room in f32.
+  static constexpr double kLeastSoftcap = 0x1p-120;
+  static constexpr double kMostSoftcap = 0x1p100;
+
   const AttentionProblem& problem_;
   double scale_;
   double softcap_;

@@ -166,6 +166,20 @@ TEST(FusedStatisticsTest, ANanRowGivesMassToTheKeysThatItSeesAndToNoOthers) {
   }
 }
 
+// The option is a float64, scores are in f32.
+TEST(FusedSoftcapTest, MayBeBeyondTheRangeOfF32) {
+  for (const int64_t query_count : {1, 33}) {
+    for (const double softcap : {1e-320, 1e-45, 1e39, 1e300}) {
+      ProblemRecipe recipe;
+      recipe.query_count = query_count;
+      recipe.key_count = 300;
+      recipe.options.softcap = softcap;
+      const TestProblem problem(recipe);
+      EXPECT_TRUE(MatchesReference(problem, MustAttend(problem))) << recipe;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Part, FusedAttentionTest, testing::Range(0, 4));
 
 }  // namespace
