@@ -28,7 +28,10 @@ absl::Status TileResults::Write() {
   if (!NeedsSecondPass(call)) return absl::OkStatus();
   RowStatistics& statistics = tile_.scratch().statistics;
   statistics.Begin(call, tile_.head().batch(), tile_.row_count());
-  for (int64_t block = 0; block < tile_.plan().key_block_count; ++block) {
+  const int64_t columns = tile_.plan().key_columns;
+  const KeyRange all = {.begin = 0, .end = call.problem.key.extents[2]};
+  const KeyRange& keys = WritesMatrices() ? all : tile_.hull();
+  for (int64_t block = keys.begin / columns; block * columns < keys.end; ++block) {
     if (StopRequested(call.execution)) return absl::OkStatus();
     if (absl::Status status = PassBlock(block); !status.ok()) return status;
   }
