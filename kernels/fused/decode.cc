@@ -1,6 +1,7 @@
 #include "kernels/fused/decode.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <new>
@@ -250,14 +251,17 @@ class DecodeCall {
 
   void TakeStatistics(int64_t group, int64_t row, const SoftmaxState& state,
                       RowStatistics& statistics) const {
-    thread_local AlignedArray<float> weights;
-    const KeySpan all_keys = {.first = 0, .count = problem_.key.extents[2]};
-    weights.Reserve(static_cast<size_t>(all_keys.count));
-    const WeightSummary summary =
-        state.Weigh({KeptScores(group, row), all_keys.count}, true, weights.data());
+    // In pieces, whose sums are added up in float64.
+    std::array<float, kChunkKeys> weights;
+    const float* scores = KeptScores(group, row);
+    const int64_t key_count = problem_.key.extents[2];
     const ScoreRow score_row = RowOf(group, row);
-    statistics.Take(row, score_row,
-                    {.keys = all_keys, .weights = weights.data(), .summary = summary});
+    for (int64_t first = 0; first < key_count; first += kChunkKeys) {
+      const KeySpan keys = {.first = first, .count = std::min(kChunkKeys, key_count - first)};
+      const WeightSummary summary = state.Weigh({scores + first, keys.count}, true, weights.data());
+      statistics.Take(row, score_row,
+                      {.keys = keys, .weights = weights.data(), .summary = summary});
+    }
     statistics.EndRow(row, score_row);
   }
 
@@ -277,7 +281,7 @@ class DecodeCall {
       for (int64_t chunk = 0; chunk < chunk_count_; ++chunk) {
         maximum = std::max(maximum, partials_.maxima.data()[PartialRow(group, chunk) + row]);
       }
-      float sum = 0;
+      double sum = 0;
       std::fill_n(merged.data(), width, 0.0f);
       for (int64_t chunk = 0; chunk < chunk_count_; ++chunk) {
         const int64_t partial = PartialRow(group, chunk) + row;
@@ -286,12 +290,12 @@ class DecodeCall {
         const float factor = chunk_maximum == kMinusInfinity
                                  ? 0.0f
                                  : std::exp2((chunk_maximum - maximum) * exponent_scale);
-        sum += partials_.sums.data()[partial] * factor;
+        sum += static_cast<double>(partials_.sums.data()[partial] * factor);
         const float* output = partials_.outputs.data() + partial * output_stride_;
         for (int64_t column = 0; column < width; ++column)
           merged.data()[column] += output[column] * factor;
       }
-      const SoftmaxState state(call_, score_row.head, maximum, sum);
+      const SoftmaxState state(call_, score_row.head, maximum, static_cast<float>(sum));
       outputs.Write(score_row, state, merged.data());
       if (keeps_scores_) TakeStatistics(group, row, state, statistics);
     }
