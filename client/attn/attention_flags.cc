@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "client/attn/element_flags.h"
 #include "client/attn/word_flag.h"
 
 namespace attention::client {
@@ -97,18 +98,7 @@ void AddInputFlags(Method method, CLI::App* command, InputFlags* flags) {
                         "Order of the axes (default heads-first; packed needs --heads)")
         ->group("Inputs");
   }
-  AddWordFlag<ArrayFormat>(
-      command, "--format", &flags->format,
-      {{"json", ArrayFormat::kJson}, {"csv", ArrayFormat::kCsv}, {"npy", ArrayFormat::kNpy}},
-      "What the input files are; told by their first bytes if not given")
-      ->group("Inputs");
-  AddWordFlag<DataType>(command, "--type", &flags->type,
-                        {{"f32", DataType::kF32},
-                         {"f64", DataType::kF64},
-                         {"f16", DataType::kF16},
-                         {"bf16", DataType::kBF16}},
-                        "Data type to send and compute in (default f32)")
-      ->group("Inputs");
+  AddElementFlags(command, &flags->format, &flags->type);
 }
 
 // Keys of earlier steps and ragged batches.

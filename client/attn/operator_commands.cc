@@ -8,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "client/attn/element_flags.h"
 #include "client/attn/result_flags.h"
 #include "client/attn/rotary_tables.h"
 #include "client/attn/server_flags.h"
@@ -46,18 +47,7 @@ struct MergeFlags {
 
 void AddOperatorFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
                       OperatorFlags* flags) {
-  AddWordFlag<ArrayFormat>(
-      command, "--format", &flags->format,
-      {{"json", ArrayFormat::kJson}, {"csv", ArrayFormat::kCsv}, {"npy", ArrayFormat::kNpy}},
-      "What the input files are; told by their first bytes if not given")
-      ->group("Inputs");
-  AddWordFlag<DataType>(command, "--type", &flags->type,
-                        {{"f32", DataType::kF32},
-                         {"f64", DataType::kF64},
-                         {"f16", DataType::kF16},
-                         {"bf16", DataType::kBF16}},
-                        "Data type to send and compute in (default f32)")
-      ->group("Inputs");
+  AddElementFlags(command, &flags->format, &flags->type);
   AddResultFlags(command, tensors, &flags->result);
   AddTableFlags(command, &flags->result);
   AddServerFlags(command, &flags->server);
