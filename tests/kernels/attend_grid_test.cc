@@ -6,10 +6,10 @@
 #include <limits>
 
 #include "gtest/gtest.h"
+#include "tests/support/grid_part.h"
 #include "tests/support/implementation_under_test.h"
-#include "tests/support/matches_reference.h"
 #include "tests/support/pairwise.h"
-#include "tests/support/test_problem.h"
+#include "tests/support/problem_recipe.h"
 
 namespace attention::test {
 namespace {
@@ -230,21 +230,8 @@ std::vector<ProblemRecipe> Recipes(ProblemRecipe (*make)(const Combination&), in
 // The grid in parts, so that they can run at the same time.
 constexpr int kPartCount = 4;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-// What sanitizers look for shows in a sample of the grid, and they make the oracle many times
-// slower.
-constexpr size_t kCheckOneOf = 8;
-#else
-constexpr size_t kCheckOneOf = 1;
-#endif
-
 void CheckPart(const std::vector<ProblemRecipe>& recipes, int part) {
-  for (size_t i = static_cast<size_t>(part); i < recipes.size(); i += kPartCount * kCheckOneOf) {
-    const TestProblem problem(recipes[i]);
-    const TestOutputs outputs = MustAttend(problem);
-    EXPECT_TRUE(MatchesReference(problem, outputs))
-        << "computed by " << outputs.report.implementation;
-  }
+  CheckGridPart(recipes, part, kPartCount);
 }
 
 class AttendGridTest : public testing::TestWithParam<int> {};
