@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -31,7 +32,7 @@ class GuardedBytes {
     std::byte* const end = first_ + mapped_bytes_ - page;
     EXPECT_EQ(mprotect(end, page, PROT_NONE), 0);
     data_ = end - bytes.size();
-    std::memcpy(data_, bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), data_);
   }
   GuardedBytes(const GuardedBytes&) = delete;
   GuardedBytes& operator=(const GuardedBytes&) = delete;
