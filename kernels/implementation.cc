@@ -30,8 +30,8 @@ bool AllowedByForce(const Implementation& implementation) {
 }  // namespace
 
 std::span<const Implementation* const> AllImplementations() {
-  static const std::array<const Implementation*, 4> all = {&FusedAmx(), &FusedAvx512(),
-                                                           &FusedAvx2(), &UnfusedFloat64()};
+  static const std::array<const Implementation*, 5> all = {
+      &FusedAmx(), &FusedAvx512Bf16(), &FusedAvx512(), &FusedAvx2(), &UnfusedFloat64()};
   return all;
 }
 

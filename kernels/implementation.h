@@ -37,8 +37,9 @@ class Implementation {
 };
 
 // All of them, in order of preference, whether or not this machine can run them:
-//   fused-amx, fused-avx512, fused-avx2   online softmax over oneDNN's matrix kernels for that
-//   instruction set unfused-float64                       every option, in float64, on any machine
+//   fused-amx, fused-avx512-bf16, fused-avx512, fused-avx2
+//                     online softmax over oneDNN's matrix kernels for that instruction set
+//   unfused-float64   every option, in float64, on any machine
 [[nodiscard]] std::span<const Implementation* const> AllImplementations();
 
 // Whether this process can use it.
@@ -55,8 +56,8 @@ class Implementation {
 // machine cannot run it, or if kernels have run already with instruction sets that it must cap.
 [[nodiscard]] absl::Status UseImplementation(std::string_view name);
 
-// The instruction set that kernels dispatch to, after any cap: "avx512_amx", "avx512", "avx2" or
-// "baseline".
+// The instruction set that kernels dispatch to, after any cap: "avx512_amx", "avx512_bf16",
+// "avx512", "avx2" or "baseline".
 [[nodiscard]] std::string_view InstructionSet();
 
 }  // namespace attention::kernels

@@ -12,10 +12,11 @@ namespace attention::kernels {
 
 // In ascending order: each includes the ones before it.
 enum class InstructionLevel : uint8_t {
-  kBaseline,   // x86-64
-  kAvx2,       // with FMA
-  kAvx512,     // F, BW, CD, DQ, VL
-  kAvx512Amx,  // with BF16 tiles
+  kBaseline,    // x86-64
+  kAvx2,        // with FMA
+  kAvx512,      // F, BW, CD, DQ, VL
+  kAvx512Bf16,  // with dot products of BF16 pairs
+  kAvx512Amx,   // with BF16 tiles
 };
 
 // What both oneDNN and the elementwise kernels dispatch to in this process.

@@ -112,6 +112,13 @@ const Implementation& FusedAmx() {
   return instance;
 }
 
+const Implementation& FusedAvx512Bf16() {
+  static const FusedImplementation instance(
+      "fused-avx512-bf16", "online softmax on AVX-512; BF16 by dot products of pairs",
+      InstructionLevel::kAvx512Bf16);
+  return instance;
+}
+
 const Implementation& FusedAvx512() {
   static const FusedImplementation instance("fused-avx512", "online softmax on AVX-512",
                                             InstructionLevel::kAvx512);

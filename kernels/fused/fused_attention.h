@@ -13,8 +13,9 @@ namespace attention::kernels {
 // One for each instruction set; in one process exactly one is usable, since oneDNN serves one at a
 // time.
 [[nodiscard]] const Implementation& FusedAmx();  // BF16 products on tile registers, F32 on AVX-512
-[[nodiscard]] const Implementation& FusedAvx512();  // BF16 is widened to F32
-[[nodiscard]] const Implementation& FusedAvx2();    // BF16 is widened to F32
+[[nodiscard]] const Implementation& FusedAvx512Bf16();  // BF16 products of pairs, F32 on AVX-512
+[[nodiscard]] const Implementation& FusedAvx512();      // BF16 is widened to F32
+[[nodiscard]] const Implementation& FusedAvx2();        // BF16 is widened to F32
 
 }  // namespace attention::kernels
 

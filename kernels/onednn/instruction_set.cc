@@ -18,6 +18,7 @@ InstructionLevel EffectiveInstructionLevel() {
   static const InstructionLevel level = [] {
     const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
     if (Includes(isa, dnnl::cpu_isa::avx512_core_amx)) return InstructionLevel::kAvx512Amx;
+    if (Includes(isa, dnnl::cpu_isa::avx512_core_bf16)) return InstructionLevel::kAvx512Bf16;
     if (Includes(isa, dnnl::cpu_isa::avx512_core)) return InstructionLevel::kAvx512;
     if (Includes(isa, dnnl::cpu_isa::avx2)) return InstructionLevel::kAvx2;
     return InstructionLevel::kBaseline;
@@ -33,6 +34,9 @@ absl::Status CapInstructionSetFor(std::string_view name) {
   } else if (name == "fused-avx512") {
     cap = dnnl::cpu_isa::avx512_core;
     hwy::DisableTargets(HWY_AVX3 - 1);
+  } else if (name == "fused-avx512-bf16") {
+    cap = dnnl::cpu_isa::avx512_core_bf16;
+    hwy::DisableTargets(HWY_AVX3_ZEN4 - 1);  // named after one processor that has it
   } else {
     return absl::OkStatus();
   }
@@ -48,6 +52,8 @@ std::string_view InstructionSet() {
   switch (EffectiveInstructionLevel()) {
     case InstructionLevel::kAvx512Amx:
       return "avx512_amx";
+    case InstructionLevel::kAvx512Bf16:
+      return "avx512_bf16";
     case InstructionLevel::kAvx512:
       return "avx512";
     case InstructionLevel::kAvx2:

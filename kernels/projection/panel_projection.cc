@@ -6,7 +6,7 @@
 
 #include "kernels/amx/tile_product.h"
 #include "kernels/first_error.h"
-#include "kernels/projection/f32_tile_product.h"
+#include "kernels/projection/matrix_tile_product.h"
 #include "kernels/projection/prepared_rows.h"
 
 namespace attention::kernels {
@@ -124,7 +124,7 @@ void Call::RunItem(int64_t item) {
 
 absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t end_panel) {
   thread_local ThreadScratch scratch;
-  const TileRegisterScope tile_registers(plan_.part_count() > 0);
+  const TileRegisterScope tile_registers(plan_.tile_registers);
   for (int64_t panel = first_panel; panel < end_panel; ++panel) {
     if (StopRequested(execution_)) {
       stopped_ = true;
@@ -181,21 +181,35 @@ absl::Status Call::Multiply(const PanelWork& work, int64_t first_row, int64_t sl
   const RowGroup& group = work.group;
   const int64_t row_count = std::min(kProjectionTileRows, group.row_count - first_row);
   const int64_t inner_count = plan_.slab_rows(slab);
+  const int64_t columns = work.place.packed_count();
   if (work.in_f32) {
     const F32Rows rows = work.scratch.rows.AsF32(plan_, group, slab);
-    return MultiplyTile(F32TileProduct{.rows = rows.data + first_row * rows.stride,
-                                       .row_stride = rows.stride,
-                                       .row_count = row_count,
-                                       .panel = static_cast<const float*>(panel),
-                                       .column_count = work.place.packed_count(),
-                                       .inner_count = inner_count,
-                                       .accumulate = slab > 0,
-                                       .sums = sums});
+    return MultiplyTile(
+        {.type = MatrixType::kF32,
+         .rows = reinterpret_cast<const std::byte*>(rows.data + first_row * rows.stride),
+         .row_stride = rows.stride,
+         .row_count = row_count,
+         .panel = static_cast<const std::byte*>(panel),
+         .column_count = columns,
+         .inner_count = inner_count,
+         .accumulate = slab > 0,
+         .sums = sums});
   }
   const uint16_t* rows = work.scratch.rows.AsBF16(plan_, group, slab);
   const int64_t padded_count = RoundUp(inner_count, kBlockRows);
+  if (!plan_.tile_registers) {
+    return MultiplyTile(
+        {.type = MatrixType::kBF16,
+         .rows = reinterpret_cast<const std::byte*>(rows + first_row * padded_count),
+         .row_stride = padded_count,
+         .row_count = row_count,
+         .panel = static_cast<const std::byte*>(panel),
+         .column_count = columns,
+         .inner_count = padded_count,
+         .accumulate = slab > 0,
+         .sums = sums});
+  }
   const int64_t row_parts = RoundUp(row_count, kTileRegisterRows) * kBlockRows;
-  const int64_t columns = work.place.packed_count();
   kernels::Multiply({.product_count = plan_.products->product_count,
                      .rows = {.data = rows + first_row * plan_.part_count() * padded_count,
                               .row_stride = kBlockRows,

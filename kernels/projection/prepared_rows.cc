@@ -5,7 +5,7 @@
 #include "kernels/amx/tile_product.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/projection_rows.h"
-#include "kernels/projection/f32_tile_product.h"
+#include "kernels/projection/matrix_tile_product.h"
 
 namespace attention::kernels {
 namespace {
@@ -52,10 +52,12 @@ const uint16_t* PreparedRows::AsBF16(const ProjectionPlan& plan, const RowGroup&
     if (row_count > real_count) std::fill_n(tile, row_count * padded_width, uint16_t{0});
     for (int64_t row = 0; row < real_count; ++row) {
       PackRowToBF16(plan.type, SlabOfRow(plan, group, row0 + row, slab), width,
-                    {.data = tile + row * kBlockRows,
-                     .block_stride = part_count * row_count * kBlockRows,
-                     .part_stride = row_count * kBlockRows,
-                     .part_count = part_count});
+                    plan.tile_registers
+                        ? RowBlocks{.data = tile + row * kBlockRows,
+                                    .block_stride = part_count * row_count * kBlockRows,
+                                    .part_stride = row_count * kBlockRows,
+                                    .part_count = part_count}
+                        : RowBlocks{.data = tile + row * padded_width, .block_stride = kBlockRows});
     }
   }
   bf16_contents_ = wanted;

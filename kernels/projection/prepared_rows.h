@@ -32,8 +32,8 @@ class PreparedRows {
   // another group or slab.
   [[nodiscard]] F32Rows AsF32(const ProjectionPlan& plan, const RowGroup& group, int64_t slab);
 
-  // The same as BF16 blocks, tile after tile; the rows of a last tile are filled up to a multiple
-  // of kTileRegisterRows.
+  // The same in BF16, tile after tile: rows with a last block filled up or, for tile registers,
+  // blocks, in which the rows of a last tile are filled up to a multiple of kTileRegisterRows.
   [[nodiscard]] const uint16_t* AsBF16(const ProjectionPlan& plan, const RowGroup& group,
                                        int64_t slab);
 

@@ -4,8 +4,10 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/projection_rows.h"
+#include "kernels/instruction_set.h"
 
 namespace attention::kernels {
+
 int64_t ProjectionPlan::part_count() const {
   if (splits()) return 3;
   return products->bf16 ? 1 : 0;
@@ -33,7 +35,12 @@ int64_t ProjectionPlan::GroupRows() const {
 }
 
 ProjectionPlan MakeProjectionPlan(DataType type, Precision precision, int64_t input_width) {
-  return {.type = type, .products = &ChooseProducts(type, precision), .input_width = input_width};
+  const Products& products = ChooseProducts(type, precision);
+  return {.type = type,
+          .products = &products,
+          .input_width = input_width,
+          .tile_registers =
+              products.bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx};
 }
 
 }  // namespace attention::kernels

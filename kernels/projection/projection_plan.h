@@ -30,6 +30,7 @@ struct ProjectionPlan {
   DataType type = DataType::kF32;
   const Products* products = &kF32Products;  // F64 has none: its elements are multiplied one by one
   int64_t input_width = 0;
+  bool tile_registers = false;  // whether our kernel multiplies in BF16, or the matrix library
 
   // Whether operands are split, so that what cannot be split must be computed in f32.
   [[nodiscard]] bool splits() const { return products->split(); }

@@ -75,9 +75,10 @@ in which nobody may change the operands.
 )";
 
 constexpr const char* kUseDocumentation = R"(
-Forces an implementation for the rest of the process, among fused-amx, fused-avx512, fused-avx2 and
-unfused-float64. At most once, before anything was computed. Raises ValueError for an unknown name
-and RuntimeError where the processor lacks what it needs or where it is too late.
+Forces an implementation for the rest of the process, among fused-amx, fused-avx512-bf16,
+fused-avx512, fused-avx2 and unfused-float64. At most once, before anything was computed. Raises
+ValueError for an unknown name and RuntimeError where the processor lacks what it needs or where it
+is too late.
 )";
 
 std::vector<std::string> UsableNames() {
@@ -115,7 +116,7 @@ void DefineImplementations(nb::module_& module) {
       "The name of the one that computes whatever it offers.");
   module.def(
       "instruction_set", [] { return std::string(kernels::InstructionSet()); },
-      "What kernels dispatch to: avx512_amx, avx512, avx2 or baseline.");
+      "What kernels dispatch to: avx512_amx, avx512_bf16, avx512, avx2 or baseline.");
   module.def(
       "use_implementation",
       [](const std::string& name) { RaiseUnlessOk(kernels::UseImplementation(name)); }, "name"_a,

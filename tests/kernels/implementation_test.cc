@@ -30,7 +30,8 @@ std::vector<std::string> Names(std::span<const Implementation* const> implementa
 
 TEST(ImplementationTest, AllAreListedInOrderOfPreference) {
   EXPECT_THAT(Names(AllImplementations()),
-              ElementsAre("fused-amx", "fused-avx512", "fused-avx2", "unfused-float64"));
+              ElementsAre("fused-amx", "fused-avx512-bf16", "fused-avx512", "fused-avx2",
+                          "unfused-float64"));
   for (const Implementation* implementation : AllImplementations()) {
     EXPECT_FALSE(implementation->description().empty()) << implementation->name();
   }
@@ -65,9 +66,10 @@ TEST(ImplementationTest, TheReportNamesTheOneThatRan) {
       const Implementation* preferred = UsableImplementations().front();
       EXPECT_EQ(report.implementation, preferred->name());
       const bool float64 = preferred->name() == "unfused-float64";
-      const bool tiles =
-          preferred->name() == "fused-amx" && type == DataType::kBF16 && query_count > 1;
-      EXPECT_EQ(report.precision, float64 ? "f64" : tiles ? "bf16" : "f32");
+      const bool in_bf16 =
+          (preferred->name() == "fused-amx" || preferred->name() == "fused-avx512-bf16") &&
+          type == DataType::kBF16 && query_count > 1;
+      EXPECT_EQ(report.precision, float64 ? "f64" : in_bf16 ? "bf16" : "f32");
     }
   }
 }
@@ -95,9 +97,10 @@ TEST(ImplementationTest, AForcedOneIsTheOnlyOneOrHasOnlyFloat64Beside) {
 TEST(ImplementationTest, AForcedFusedOneCapsTheInstructionSet) {
   if (!ForcedToFused()) GTEST_SKIP() << "no fused implementation is forced";
   const std::string name(ForcedImplementation()->name());
-  EXPECT_EQ(kernels::InstructionSet(), name == "fused-amx"      ? "avx512_amx"
-                                       : name == "fused-avx512" ? "avx512"
-                                                                : "avx2");
+  EXPECT_EQ(kernels::InstructionSet(), name == "fused-amx"           ? "avx512_amx"
+                                       : name == "fused-avx512-bf16" ? "avx512_bf16"
+                                       : name == "fused-avx512"      ? "avx512"
+                                                                     : "avx2");
 }
 
 TEST(ImplementationTest, ForcingAnotherFusedOneAfterAComputationIsRefused) {

@@ -32,16 +32,15 @@ using kernels::Precision;
 using kernels::Project;
 using testing::HasSubstr;
 
-// Whether products of BF16 numbers are really computed, and not widened ones.
-bool HasBF16Products() {
-  return kernels::EffectiveInstructionLevel() >= kernels::InstructionLevel::kAvx512Amx;
-}
-
 std::string ExpectedPrecision(const NumberKind& kind) {
   if (kind.type == DataType::kF64) return "f64";
-  if (!HasBF16Products()) return "f32";
+  const kernels::InstructionLevel level = kernels::EffectiveInstructionLevel();
+  if (level < kernels::InstructionLevel::kAvx512Bf16) return "f32";
   if (kind.type == DataType::kBF16) return "bf16";
   if (kind.type != DataType::kF32) return "f32";
+  if (kind.precision != Precision::kBF16 && level < kernels::InstructionLevel::kAvx512Amx) {
+    return "f32";
+  }
   switch (kind.precision) {
     case Precision::kBF16X6:
       return "bf16_x6";
@@ -59,8 +58,8 @@ class ProjectionTest : public testing::TestWithParam<NumberKind> {};
 TEST_P(ProjectionTest, MatchesTheProductInFloat64) {
   constexpr int64_t kRows[] = {0, 1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 200};
   constexpr int64_t kWidths[] = {1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 129, 256};
-  const auto combinations = PairwiseCombinations(
-      {14, 16, 16, 2}, [](const Combination&) { return true; }, 3);
+  const auto combinations =
+      PairwiseCombinations({14, 16, 16, 2}, [](const Combination&) { return true; }, 3);
   for (const Combination& values : combinations) {
     TestProjection test({.kind = GetParam(),
                          .row_count = kRows[values[0]],

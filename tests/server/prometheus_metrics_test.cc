@@ -40,8 +40,8 @@ TEST_F(PrometheusMetricsTest, HasEverySeriesFromTheStart) {
                              "bytes_in_flight", "queue_full", "draining"}) {
     EXPECT_TRUE(Says(std::string("attention_rejected_total{reason=\"") + reason + "\"} 0"));
   }
-  for (const char* implementation :
-       {"fused-amx", "fused-avx512", "fused-avx2", "unfused-float64", "elementwise"}) {
+  for (const char* implementation : {"fused-amx", "fused-avx512-bf16", "fused-avx512", "fused-avx2",
+                                     "unfused-float64", "elementwise"}) {
     for (const char* precision : {"f32", "bf16_x6", "bf16_x3", "bf16", "f64"}) {
       EXPECT_TRUE(Says(std::string("attention_computations_total{implementation=\"") +
                        implementation + "\",precision=\"" + precision + "\"} 0"))

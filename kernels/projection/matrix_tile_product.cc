@@ -1,26 +1,26 @@
-#include "kernels/projection/f32_tile_product.h"
+#include "kernels/projection/matrix_tile_product.h"
 
 #include <algorithm>
 #include <memory>
 
 #include "absl/status/statusor.h"
 #include "kernels/instruction_set.h"
-#include "kernels/onednn/matrix_kernel.h"
 #include "kernels/projection/projection_plan.h"
 
 namespace attention::kernels {
 namespace {
 
-// For processors that the matrix library has no kernels for.
-void MultiplyPlainly(const F32TileProduct& product) {
+// In f32, for processors that the matrix library has no kernels for.
+void MultiplyPlainly(const MatrixTileProduct& product) {
+  const auto* rows = reinterpret_cast<const float*>(product.rows);
+  const auto* panel = reinterpret_cast<const float*>(product.panel);
   for (int64_t row = 0; row < product.row_count; ++row) {
     float* sums = product.sums + row * product.column_count;
     if (!product.accumulate) std::fill_n(sums, product.column_count, 0.0f);
     for (int64_t k = 0; k < product.inner_count; ++k) {
-      const float factor = product.rows[row * product.row_stride + k];
-      const float* panel = product.panel + k * product.column_count;
+      const float factor = rows[row * product.row_stride + k];
       for (int64_t column = 0; column < product.column_count; ++column) {
-        sums[column] += factor * panel[column];
+        sums[column] += factor * panel[k * product.column_count + column];
       }
     }
   }
@@ -28,24 +28,25 @@ void MultiplyPlainly(const F32TileProduct& product) {
 
 }  // namespace
 
-absl::Status MultiplyTile(const F32TileProduct& product) {
+absl::Status MultiplyTile(const MatrixTileProduct& product) {
   if (EffectiveInstructionLevel() < InstructionLevel::kAvx2) {
     MultiplyPlainly(product);
     return absl::OkStatus();
   }
-  MatrixKernelShape shape = {.type = MatrixType::kF32,
+  MatrixKernelShape shape = {.type = product.type,
                              .row_count = product.row_count,
                              .column_count = product.column_count,
                              .a_stride = product.row_stride,
                              .b_stride = product.column_count,
                              .c_stride = product.column_count};
+  const int64_t element_bytes = product.type == MatrixType::kBF16 ? 2 : 4;
   for (int64_t first = 0; first < product.inner_count; first += kChunkRows) {
     shape.accumulate = product.accumulate || first > 0;
     shape.inner_count = std::min(kChunkRows, product.inner_count - first);
     const absl::StatusOr<std::shared_ptr<const MatrixKernel>> kernel = FindMatrixKernel(shape);
     if (!kernel.ok()) return kernel.status();
-    (*kernel)->Run(product.rows + first, product.panel + first * product.column_count,
-                   product.sums);
+    (*kernel)->Run(product.rows + first * element_bytes,
+                   product.panel + first * product.column_count * element_bytes, product.sums);
   }
   return absl::OkStatus();
 }
