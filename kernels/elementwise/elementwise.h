@@ -45,14 +45,23 @@ void ScaleFromF32(const float* source, float factor, int64_t count, DataType typ
 
 [[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);
 
-// What becomes of scores as the softmax reads them: multiplied, capped if softcap > 0 (the
-// multiplier then divides by it), and biased unless `biases` is null. See ScoreTransform.
+// What becomes of scores as the softmax reads them, in one of three ways; see ScoreTransform. What
+// belongs to hidden columns is read, too, within each group of kPairedColumns that holds a visible
+// one, but does not matter.
 struct SoftmaxTransform {
-  float multiplier;
-  float softcap;
-  // For each row the bias of column 0. Columns that are hidden are read, too, up to the end of
-  // their vector, but do not matter.
-  const float* const* biases;
+  // Multiplied, capped if softcap > 0 (the multiplier then divides by it), and biased unless
+  // `biases` is null.
+  float multiplier = 1;
+  float softcap = 0;
+  const float* const* biases = nullptr;  // for each row that of column 0
+  bool biases_hide = false;  // whether a bias of -infinity hides, even NaN; then without a softcap
+
+  // Or hidden where 0.
+  const uint8_t* const* visible = nullptr;  // for each row that of column 0
+
+  // Or hidden where the segment of a column is not that of the row.
+  const int32_t* column_segments = nullptr;
+  const int32_t* row_segments = nullptr;
 };
 
 // A block of scores of some queries over consecutive keys, and the running softmax of those

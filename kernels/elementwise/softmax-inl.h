@@ -129,8 +129,7 @@ HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row,
   if (Kind::kChanges && group >= columns.inner_begin && group < columns.inner_end) {
     alignas(64) float transformed[kGroup];
     std::copy_n(scores + group, kGroup, transformed);
-    const RowSource<Kind> shifted = {source.kind,
-                                     Kind::kReadsBias ? source.biases + group : nullptr};
+    const RowSource<Kind> shifted = {source.kind, Kind::kReads ? source.elements + group : nullptr};
     TransformColumns(shifted, 0, kGroup, transformed);
     guess = MaximumOfRow(transformed, kGroup);
   } else {
@@ -142,26 +141,40 @@ HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row,
 
 // Calls softmax(source, row) for each row of a block.
 template <class Kind, class Softmax>
-HWY_INLINE void ForRows(const SoftmaxBlock& block, const Kind& kind, const Softmax& softmax) {
+HWY_INLINE void ForRows(const SoftmaxBlock& block, const Kind& kind, const Softmax& softmax,
+                        const typename RowSource<Kind>::Element* const* elements = nullptr) {
   for (int64_t row = 0; row < block.row_count; ++row) {
-    const float* biases =
-        Kind::kReadsBias ? block.transform->biases[block.first_row + row] : nullptr;
-    softmax(RowSource<Kind>{kind, biases}, row);
+    softmax(RowSource<Kind>{kind, Kind::kReads ? elements[block.first_row + row] : nullptr}, row);
   }
 }
 template <class Softmax>
 HWY_INLINE void ForSources(const SoftmaxBlock& block, const Softmax& softmax) {
   if (block.transform == nullptr) return ForRows(block, NoTransformation(), softmax);
-  const float multiplier = block.transform->multiplier;
-  const float softcap = block.transform->softcap;
-  const bool biased = block.transform->biases != nullptr;
+  const SoftmaxTransform& transform = *block.transform;
+  if (transform.visible != nullptr) {
+    return ForRows(block, BooleanMask(), softmax, transform.visible);
+  }
+  if (transform.column_segments != nullptr) {
+    for (int64_t row = 0; row < block.row_count; ++row) {
+      const SegmentMask kind(transform.row_segments[block.first_row + row]);
+      softmax(RowSource<SegmentMask>{kind, transform.column_segments}, row);
+    }
+    return;
+  }
+  const float multiplier = transform.multiplier;
+  const float softcap = transform.softcap;
+  const float* const* biases = transform.biases;
+  if (transform.biases_hide) return ForRows(block, AdditiveMask(multiplier), softmax, biases);
+  const bool biased = biases != nullptr;
   if (softcap > 0 && biased) {
-    return ForRows(block, Transformation<true, true>(multiplier, softcap), softmax);
+    return ForRows(block, Transformation<true, true>(multiplier, softcap), softmax, biases);
   }
   if (softcap > 0) {
     return ForRows(block, Transformation<true, false>(multiplier, softcap), softmax);
   }
-  if (biased) return ForRows(block, Transformation<false, true>(multiplier, softcap), softmax);
+  if (biased) {
+    return ForRows(block, Transformation<false, true>(multiplier, softcap), softmax, biases);
+  }
   ForRows(block, Transformation<false, false>(multiplier, softcap), softmax);
 }
 

@@ -49,14 +49,12 @@ class FusedImplementation final : public Implementation {
       return absl::ResourceExhaustedError("no memory for biases and sums");
     }
     const double default_scale = 1.0 / std::sqrt(static_cast<double>(problem.query.extents[3]));
-    const bool masks = problem.boolean_mask.present() || problem.additive_mask.present() ||
-                       problem.block_mask.mask.present();
     const FusedCall call = {.problem = problem,
                             .options = options,
                             .outputs = outputs,
                             .execution = execution,
                             .form = ScoreForm(problem, options.scale.value_or(default_scale),
-                                              options.softcap.value_or(0), masks),
+                                              options.softcap.value_or(0)),
                             .visibility = workspace.visibility,
                             .relative_bias = workspace.relative_bias,
                             .key_mass = workspace.key_mass};

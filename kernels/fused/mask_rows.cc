@@ -35,28 +35,42 @@ void MaskRows::Begin(const FusedCall& call, int64_t batch) {
   segments_hide_ = call.visibility.SegmentsAreMask(batch);
   hides_ = segments_hide_ || problem().boolean_mask.present() ||
            problem().additive_mask.present() || problem().block_mask.mask.present();
+  place_ = FindPlace();
   blocks_.source = nullptr;
   segments_.source = nullptr;
 }
 
-const float* MaskRows::AdditiveRow(const ScoreRow& row, const KeySpan& keys) {
+MaskPlace MaskRows::FindPlace() const {
+  if (!hides_) return MaskPlace::kNowhere;
+  const bool by_elements = problem().boolean_mask.present() || problem().block_mask.mask.present();
+  if (problem().additive_mask.present()) {
+    const bool alone = !by_elements && !segments_hide_ && !call_->relative_bias.present() &&
+                       call_->form.softcap() == 0;
+    return alone ? MaskPlace::kAdditive : MaskPlace::kScores;
+  }
+  if (call_->form.transforms()) return MaskPlace::kScores;
+  return by_elements ? MaskPlace::kVisible : MaskPlace::kSegments;
+}
+
+MaskRow<float> MaskRows::AdditiveRow(const ScoreRow& row, const KeySpan& keys) {
   const TensorView& mask = problem().additive_mask;
-  if (!mask.present()) return nullptr;
+  if (!mask.present()) return {};
   const auto address = [&](int64_t key) {
     return ElementAddress(mask, MaskOffset(mask, batch_, row.head, row.query, key));
   };
   const bool dense = mask.strides[3] == 1 || keys.count == 1;
-  if (dense && mask.type == DataType::kF32)
-    return reinterpret_cast<const float*>(address(keys.first));
+  if (dense && mask.type == DataType::kF32) {
+    return {.elements = reinterpret_cast<const float*>(address(keys.first)), .lasts = true};
+  }
   additive_.resize(static_cast<size_t>(keys.count));
   if (dense) {
     ConvertToF32(mask.type, address(keys.first), keys.count, additive_.data());
-    return additive_.data();
+    return {.elements = additive_.data()};
   }
   for (int64_t i = 0; i < keys.count; ++i) {
     ConvertToF32(mask.type, address(keys.first + i), 1, &additive_[static_cast<size_t>(i)]);
   }
-  return additive_.data();
+  return {.elements = additive_.data()};
 }
 
 const uint8_t* MaskRows::BooleanRow(const ScoreRow& row, const KeySpan& keys) {
@@ -77,9 +91,9 @@ const uint8_t* MaskRows::BooleanRow(const ScoreRow& row, const KeySpan& keys) {
 const uint8_t* MaskRows::BlockRow(const ScoreRow& row, const KeySpan& keys) {
   const BlockMask& blocks = problem().block_mask;
   if (!blocks.mask.present()) return nullptr;
-  const auto* elements = static_cast<const uint8_t*>(blocks.mask.data) +
-                         MaskOffset(blocks.mask, batch_, row.head,
-                                    row.query / blocks.query_block_size, 0);
+  const auto* elements =
+      static_cast<const uint8_t*>(blocks.mask.data) +
+      MaskOffset(blocks.mask, batch_, row.head, row.query / blocks.query_block_size, 0);
   if (blocks_.Is(elements, 0, keys)) return blocks_.visible.data();
   const int64_t size = blocks.key_block_size;
   uint8_t* visible = blocks_.visible.data();
@@ -98,27 +112,30 @@ const uint8_t* MaskRows::SegmentRow(const ScoreRow& row, const KeySpan& keys) {
   if (!segments_hide_) return nullptr;
   const int32_t* key_segments =
       problem().key_segments.data() + batch_ * problem().key.extents[2] + keys.first;
-  const int32_t segment = problem().query_segments[static_cast<size_t>(
-      batch_ * problem().query.extents[2] + row.query)];
+  const int32_t segment =
+      problem()
+          .query_segments[static_cast<size_t>(batch_ * problem().query.extents[2] + row.query)];
   if (!segments_.Is(key_segments, segment, keys)) {
     CompareEqual(key_segments, segment, keys.count, segments_.visible.data());
   }
   return segments_.visible.data();
 }
 
-const uint8_t* MaskRows::VisibleRow(const ScoreRow& row, const KeySpan& keys) {
-  const uint8_t* visible = nullptr;
-  for (const uint8_t* kind : {BooleanRow(row, keys), BlockRow(row, keys), SegmentRow(row, keys)}) {
+MaskRow<uint8_t> MaskRows::VisibleRow(const ScoreRow& row, const KeySpan& keys) {
+  const uint8_t* const boolean = BooleanRow(row, keys);
+  MaskRow<uint8_t> visible = {.elements = boolean, .lasts = boolean != boolean_.data()};
+  for (const uint8_t* kind : {BlockRow(row, keys), SegmentRow(row, keys)}) {
     if (kind == nullptr) continue;
-    if (visible == nullptr) {
-      visible = kind;
+    visible.lasts = false;
+    if (visible.elements == nullptr) {
+      visible.elements = kind;
       continue;
     }
     combined_.resize(static_cast<size_t>(keys.count));
     for (int64_t i = 0; i < keys.count; ++i) {
-      combined_[static_cast<size_t>(i)] = visible[i] != 0 && kind[i] != 0 ? 1 : 0;
+      combined_[static_cast<size_t>(i)] = visible.elements[i] != 0 && kind[i] != 0 ? 1 : 0;
     }
-    visible = combined_.data();
+    visible.elements = combined_.data();
   }
   return visible;
 }
@@ -132,15 +149,15 @@ void MaskRows::Apply(const ScoreRow& row, const KeySpan& keys, float* scores) {
       .relative_bias = relative_bias.present()
                            ? relative_bias.Row(batch_, row.head, row.query, keys.first)
                            : nullptr,
-      .additive = AdditiveRow(row, keys),
-      .visible = VisibleRow(row, keys)};
+      .additive = AdditiveRow(row, keys).elements,
+      .visible = VisibleRow(row, keys).elements};
   TransformScores(transform, keys.count, scores);
 }
 
 bool MaskRows::AnyVisible(const ScoreRow& row, const KeySpan& keys) {
   if (keys.count == 0) return false;
-  const uint8_t* visible = VisibleRow(row, keys);
-  const float* additive = AdditiveRow(row, keys);
+  const uint8_t* visible = VisibleRow(row, keys).elements;
+  const float* additive = AdditiveRow(row, keys).elements;
   for (int64_t i = 0; i < keys.count; ++i) {
     if (visible != nullptr && visible[i] == 0) continue;
     if (additive == nullptr || additive[i] != kHidden) return true;

@@ -21,6 +21,22 @@ struct KeySpan {
   auto operator<=>(const KeySpan&) const = default;
 };
 
+// Where masks and biases can be applied.
+enum class MaskPlace : uint8_t {
+  kNowhere,   // there are no masks; the softmax can apply what else there is
+  kAdditive,  // in the softmax, which reads AdditiveRow
+  kVisible,   // in the softmax, which reads VisibleRow
+  kSegments,  // in the softmax, which compares segments
+  kScores,    // only by Apply
+};
+
+// A row of mask elements. Unless it lasts as long as the problem, the next one overwrites it.
+template <class T>
+struct MaskRow {
+  const T* elements = nullptr;
+  bool lasts = false;
+};
+
 // Reads the masks of one batch entry row by row, whatever their kinds, types and strides. One
 // thread's; its memory is kept for the next use.
 class MaskRows {
@@ -30,11 +46,19 @@ class MaskRows {
   // Whether any mask hides keys.
   [[nodiscard]] bool Hide() const { return hides_; }
 
+  [[nodiscard]] MaskPlace place() const { return place_; }
+
   // Whether Apply does anything.
-  [[nodiscard]] bool Transform() const { return segments_hide_ || call_->form.transforms(); }
+  [[nodiscard]] bool Transform() const { return hides_ || call_->form.transforms(); }
 
   // What the softmax reads of `keys`, in the place of their products.
   void Apply(const ScoreRow& row, const KeySpan& keys, float* scores);
+
+  // Of the additive mask. No elements if there is none.
+  MaskRow<float> AdditiveRow(const ScoreRow& row, const KeySpan& keys);
+
+  // Of all other masks, 1 = visible. No elements if there are none.
+  MaskRow<uint8_t> VisibleRow(const ScoreRow& row, const KeySpan& keys);
 
   // Whether the masks let the row see one of the keys.
   [[nodiscard]] bool AnyVisible(const ScoreRow& row, const KeySpan& keys);
@@ -55,9 +79,8 @@ class MaskRows {
   };
 
   [[nodiscard]] const AttentionProblem& problem() const { return call_->problem; }
-  const float* AdditiveRow(const ScoreRow& row, const KeySpan& keys);
+  [[nodiscard]] MaskPlace FindPlace() const;
   // Null where nothing of the kind hides.
-  const uint8_t* VisibleRow(const ScoreRow& row, const KeySpan& keys);
   const uint8_t* BooleanRow(const ScoreRow& row, const KeySpan& keys);
   const uint8_t* BlockRow(const ScoreRow& row, const KeySpan& keys);
   const uint8_t* SegmentRow(const ScoreRow& row, const KeySpan& keys);
@@ -66,6 +89,7 @@ class MaskRows {
   int64_t batch_ = 0;
   bool hides_ = false;
   bool segments_hide_ = false;
+  MaskPlace place_ = MaskPlace::kNowhere;
   std::vector<float> additive_;
   std::vector<uint8_t> boolean_;
   std::vector<uint8_t> combined_;

@@ -38,9 +38,8 @@ class QueryTile {
       if (absl::Status status = TakeSpan(span); !status.ok()) return status;
     }
     for (int64_t row = 0; row < tile_.row_count(); ++row) {
-      scratch_.softmax[static_cast<size_t>(row)] =
-          SoftmaxState(call_, tile_.RowAt(row).head, scratch_.references.data()[row],
-                       scratch_.sums.data()[row]);
+      scratch_.softmax[static_cast<size_t>(row)] = SoftmaxState(
+          call_, tile_.RowAt(row).head, scratch_.references.data()[row], scratch_.sums.data()[row]);
     }
     return absl::OkStatus();
   }
@@ -88,7 +87,6 @@ class QueryTile {
     scratch_.visible_begins.Reserve(rows);
     scratch_.visible_ends.Reserve(rows);
     scratch_.likely_maxima.Reserve(rows);
-    scratch_.biases.Reserve(rows);
     scratch_.softmax.resize(static_cast<size_t>(tile_.row_count()));
     std::fill_n(scratch_.outputs.data(), rows * static_cast<size_t>(plan_.output_stride), 0.0f);
     std::fill_n(scratch_.references.data(), rows, kMinusInfinity);
@@ -124,34 +122,26 @@ class QueryTile {
   // Scores to weights.
   void Weigh(const KeySpan& span) {
     const bool rises = FindLikelyMaxima(span);
-    const bool masked = scratch_.masks.Hide();
-    const bool on_the_way = call_.form.transforms() && !masked;
-    const SoftmaxTransform transform = {.multiplier = call_.form.multiplier(),
-                                        .softcap = call_.form.softcap(),
-                                        .biases = on_the_way ? FindBiases(span) : nullptr};
-    const SoftmaxBlock block = {.scores = scratch_.scores.data(),
-                                .score_stride_elements = plan_.score_stride,
-                                .row_count = tile_.padded_row_count(),
-                                .first_row = 0,
-                                .column_count = plan_.PaddedColumns(span.count),
-                                .visible_begins = scratch_.visible_begins.data(),
-                                .visible_ends = scratch_.visible_ends.data(),
-                                .likely_maxima = rises ? scratch_.likely_maxima.data() : nullptr,
-                                .transform = on_the_way ? &transform : nullptr,
-                                .exponent_scales = scratch_.exponent_scales.data(),
-                                .references = scratch_.references.data(),
-                                .sums = scratch_.sums.data(),
-                                .outputs = scratch_.outputs.data(),
-                                .output_stride_elements = plan_.output_stride,
-                                .output_count = problem_.value.extents[3]};
-    if (!masked) return Weigh(block, 0, block.row_count);
-    // A few rows at a time, so that the softmax finds them in the first-level cache.
-    constexpr int64_t kRowsAtOnce = 8;
-    for (int64_t first = 0; first < block.row_count; first += kRowsAtOnce) {
-      const int64_t end = std::min(first + kRowsAtOnce, block.row_count);
-      for (int64_t row = first; row < std::min(end, tile_.row_count()); ++row) {
-        tile_.Transform(row, span, tile_.VisibleColumns(row, span));
-      }
+    SoftmaxBlock block = {.scores = scratch_.scores.data(),
+                          .score_stride_elements = plan_.score_stride,
+                          .row_count = tile_.padded_row_count(),
+                          .first_row = 0,
+                          .column_count = plan_.PaddedColumns(span.count),
+                          .visible_begins = scratch_.visible_begins.data(),
+                          .visible_ends = scratch_.visible_ends.data(),
+                          .likely_maxima = rises ? scratch_.likely_maxima.data() : nullptr,
+                          .transform = nullptr,
+                          .exponent_scales = scratch_.exponent_scales.data(),
+                          .references = scratch_.references.data(),
+                          .sums = scratch_.sums.data(),
+                          .outputs = scratch_.outputs.data(),
+                          .output_stride_elements = plan_.output_stride,
+                          .output_count = problem_.value.extents[3]};
+    TileTransform& transform = scratch_.transform;
+    transform.Begin(tile_, span);
+    for (int64_t first = 0; first < block.row_count; first += transform.RowsAtOnce()) {
+      const int64_t end = std::min(first + transform.RowsAtOnce(), block.row_count);
+      block.transform = transform.ForRows(first, end);
       Weigh(block, first, end - first);
     }
   }
@@ -159,23 +149,12 @@ class QueryTile {
   void Weigh(const SoftmaxBlock& block, int64_t first_row, int64_t row_count) {
     const SoftmaxBlock rows = block.Rows(first_row, row_count);
     if (!bf16_) return SoftmaxToF32(rows);
-    SoftmaxToBF16(rows, {.parts = scratch_.weights.data() + first_row * plan_.weight_stride,
-                         .row_stride_elements = plan_.weight_stride,
-                         .part_stride_elements = weight_part_elements_,
-                         .part_count = plan_.products->part_count,
-                         .exact_sums = call_.outputs.weights.present() ||
-                                       call_.outputs.AsksForStatistics()});
-  }
-
-  // The relative biases of each row, or null if there are none.
-  const float* const* FindBiases(const KeySpan& span) {
-    if (!call_.relative_bias.present()) return nullptr;
-    for (int64_t row = 0; row < tile_.padded_row_count(); ++row) {
-      const ScoreRow score_row = tile_.RowAt(std::min(row, tile_.row_count() - 1));
-      scratch_.biases.data()[row] = call_.relative_bias.Row(head_.batch(), score_row.head,
-                                                            score_row.query, span.first);
-    }
-    return scratch_.biases.data();
+    SoftmaxToBF16(
+        rows, {.parts = scratch_.weights.data() + first_row * plan_.weight_stride,
+               .row_stride_elements = plan_.weight_stride,
+               .part_stride_elements = weight_part_elements_,
+               .part_count = plan_.products->part_count,
+               .exact_sums = call_.outputs.weights.present() || call_.outputs.AsksForStatistics()});
   }
 
   // Where a bias makes scores rise towards a key, the softmax shall look there for the maximum.

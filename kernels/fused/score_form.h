@@ -12,18 +12,18 @@
 namespace attention::kernels {
 
 // The softmax folds a positive scale, and always the temperature, into its exponents, which costs
-// nothing. A softcap, biases and masks are applied to scaled scores, and a scale that is not
-// positive turns the maximum around: these need the scores themselves transformed first.
+// nothing. A softcap, biases and additive masks are applied to scaled scores, and a scale that is
+// not positive turns the maximum around: these need the scores themselves transformed first.
 class ScoreForm {
  public:
-  // `masks`: whether any mask but segments is applied to scores; those leave the scale where it is,
-  // since it depends on the batch entry whether they need a mask. The problem outlives the object.
-  ScoreForm(const AttentionProblem& problem, double scale, double softcap, bool masks)
+  // The problem outlives the object.
+  ScoreForm(const AttentionProblem& problem, double scale, double softcap)
       : problem_(problem),
         scale_(scale),
         softcap_(softcap > 0 ? std::clamp(softcap, kLeastSoftcap, kMostSoftcap) : 0),
-        transforms_(masks || softcap > 0 || !problem.alibi.slopes.empty() ||
-                    !problem.bucketed_bias.table.empty() || !(scale > 0)),
+        transforms_(problem.additive_mask.present() || softcap > 0 ||
+                    !problem.alibi.slopes.empty() || !problem.bucketed_bias.table.empty() ||
+                    !(scale > 0)),
         common_natural_scale_(transforms_ ? 1.0 : scale_),
         common_exponent_scale_(Normal(common_natural_scale_ * std::numbers::log2e)) {}
 

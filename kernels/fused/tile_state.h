@@ -14,28 +14,29 @@
 #include "kernels/fused/row_statistics.h"
 #include "kernels/fused/softmax_state.h"
 #include "kernels/fused/tile_products.h"
+#include "kernels/fused/tile_transform.h"
 
 namespace attention::kernels {
 
 // A thread's working memory, kept between tiles. Arrays of rows have an element for each padded
 // row.
 struct TileScratch {
-  AlignedArray<std::byte> queries;   // parts of [rows, inner width]
-  AlignedArray<float> scores;        // [rows, score stride]
-  AlignedArray<uint16_t> weights;    // parts of [rows, weight stride], BF16 only
-  AlignedArray<float> outputs;       // [rows, output stride]
-  AlignedArray<float> references;    // of the running softmax
+  AlignedArray<std::byte> queries;  // parts of [rows, inner width]
+  AlignedArray<float> scores;       // [rows, score stride]
+  AlignedArray<uint16_t> weights;   // parts of [rows, weight stride], BF16 only
+  AlignedArray<float> outputs;      // [rows, output stride]
+  AlignedArray<float> references;   // of the running softmax
   AlignedArray<float> sums;
   AlignedArray<float> exponent_scales;
-  AlignedArray<KeyRange> visible_keys;    // what a row sees, but for masks
-  AlignedArray<int32_t> visible_begins;   // the same, as columns of a span
+  AlignedArray<KeyRange> visible_keys;   // what a row sees, but for masks
+  AlignedArray<int32_t> visible_begins;  // the same, as columns of a span
   AlignedArray<int32_t> visible_ends;
   AlignedArray<int32_t> likely_maxima;
-  AlignedArray<const float*> biases;  // of the first key of a span
   AlignedArray<float> row;            // one of scores or weights
   std::vector<SoftmaxState> softmax;  // once it is final, of each real row
   std::vector<float> value_row;
   MaskRows masks;
+  TileTransform transform;
   RowStatistics statistics;
 };
 
