@@ -79,8 +79,7 @@ void TransformRow(const ScoreTransform& transform, int64_t count, float* scores)
     return hn::LoadN(bytes, source, rest);
   };
   const auto score = hn::LoadN(d, scores + i, rest);
-  hn::StoreN(Transform<kParts>(row, score, i, load_rest, load_rest_bytes), d, scores + i,
-             rest);
+  hn::StoreN(Transform<kParts>(row, score, i, load_rest, load_rest_bytes), d, scores + i, rest);
 }
 
 using RowFunction = void (*)(const ScoreTransform&, int64_t, float*);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/elementwise/elementwise.h"
 
@@ -11,6 +12,7 @@
 //
 #include "hwy/highway.h"
 #include "kernels/elementwise/bf16_parts-inl.h"
+#include "kernels/elementwise/capped_exponents-inl.h"
 #include "kernels/elementwise/exp2-inl.h"
 #include "kernels/elementwise/softmax-inl.h"
 
@@ -109,8 +111,7 @@ struct FusedExponents {
 // Stores the weights of columns [begin, end).
 template <class Kind, class RowExponents, class Parts>
 HWY_INLINE void WeighColumns(const float* scores, int64_t begin, int64_t end,
-                             const RowSource<Kind>& source, const RowExponents& exponents,
-                             Parts& parts) {
+                             const RowSource<Kind>& source, RowExponents& exponents, Parts& parts) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto weigh = [&](int64_t column) {
@@ -130,7 +131,7 @@ using Columns = WeighedColumns<kPairedColumns>;
 // Stores the weights of a row; the sum of each lane.
 template <class Kind, class RowExponents, class Parts>
 HWY_INLINE FloatVector WeighRow(const float* scores, const Columns& columns,
-                                const RowSource<Kind>& source, const RowExponents& exponents,
+                                const RowSource<Kind>& source, RowExponents exponents,
                                 Parts parts) {
   if constexpr (!Kind::kChanges) {
     WeighColumns(scores, columns.first, columns.padded, source, exponents, parts);
@@ -141,6 +142,32 @@ HWY_INLINE FloatVector WeighRow(const float* scores, const Columns& columns,
     WeighColumns(scores, columns.inner_end, columns.padded, ready, exponents, parts);
   }
   return parts.sums;
+}
+
+// The same with capped scores, the cap of inner columns taken into their exponents. `all_small`:
+// whether all of them are expected to be small; found out on the way.
+template <class Parts>
+HWY_INLINE FloatVector WeighCappedRow(const SoftmaxBlock& block, const Columns& columns,
+                                      int64_t row, float reference, Parts parts, bool& all_small) {
+  const float* scores = block.scores + row * block.score_stride_elements;
+  const float scale = block.exponent_scales[row];
+  const auto weigh = [&](auto capped, Parts row_parts) {
+    FusedExponents exponents(reference, scale);
+    const RowSource<NoTransformation> as_is;
+    WeighColumns(scores, columns.first, columns.inner_begin, as_is, exponents, row_parts);
+    WeighColumns(scores, columns.inner_begin, columns.inner_end, as_is, capped, row_parts);
+    WeighColumns(scores, columns.inner_end, columns.padded, as_is, exponents, row_parts);
+    all_small = all_small && capped.AllWereSmall();
+    return row_parts.sums;
+  };
+  const float multiplier = block.transform->multiplier;
+  const float softcap = block.transform->softcap;
+  if (all_small) {
+    const FloatVector sums =
+        weigh(CappedExponents<true>(multiplier, softcap, reference, scale), parts);
+    if (all_small) return sums;
+  }
+  return weigh(CappedExponents<false>(multiplier, softcap, reference, scale), parts);
 }
 
 template <class Parts>
@@ -175,9 +202,10 @@ HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, cons
   AddWeights(block, row, maximum, hn::ReduceSum(FloatTag(), sums));
 }
 
+// `all_small`: whether to expect that of the scores; found out by the way.
 template <class Kind, class Parts>
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source,
-                           Parts parts) {
+                           Parts parts, bool& all_small) {
   const FloatTag d;
   const int64_t begin = block.visible_begins[row];
   const int64_t end = block.visible_ends[row];
@@ -193,9 +221,18 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSour
   const float reference = GuessReference(block, row, columns, source);
   if (!std::isfinite(reference)) return weigh_carefully();
   const float scale = block.exponent_scales[row];
-  const auto sums = Parts::kRounds && FusedExponents::Suffices(reference, scale)
-                        ? WeighRow(scores, columns, source, FusedExponents(reference, scale), parts)
-                        : WeighRow(scores, columns, source, Exponents(reference, scale), parts);
+  const auto weigh = [&] {
+    if (!Parts::kRounds || !FusedExponents::Suffices(reference, scale)) {
+      return WeighRow(scores, columns, source, Exponents(reference, scale), parts);
+    }
+    if constexpr (std::is_same_v<Kind, Transformation<true, false>>) {
+      if (CappedExponents<true>::Suffices(block.transform->softcap, scale)) {
+        return WeighCappedRow(block, columns, row, reference, parts, all_small);
+      }
+    }
+    return WeighRow(scores, columns, source, FusedExponents(reference, scale), parts);
+  };
+  const FloatVector sums = weigh();
   if (!hn::AllTrue(d, hn::Le(sums, hn::Set(d, kMaxLaneSum)))) {  // also if a sum is NaN
     return weigh_carefully();
   }
@@ -205,16 +242,19 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSour
 }
 
 void SoftmaxToBF16Here(const SoftmaxBlock& block, const BF16Weights& weights) {
+  bool all_small = true;
   ForSources(block, [&](const auto& source, int64_t row) {
     uint16_t* target = weights.parts + row * weights.row_stride_elements;
     if (weights.part_count == 1 && weights.exact_sums) {
-      SoftmaxRow(block, row, source, OnePart<true>{target});
+      SoftmaxRow(block, row, source, OnePart<true>{target}, all_small);
     } else if (weights.part_count == 1) {
-      SoftmaxRow(block, row, source, OnePart<false>{target});
+      SoftmaxRow(block, row, source, OnePart<false>{target}, all_small);
     } else if (weights.part_count == 2) {
-      SoftmaxRow(block, row, source, SplitParts<2>{target, weights.part_stride_elements});
+      SoftmaxRow(block, row, source, SplitParts<2>{target, weights.part_stride_elements},
+                 all_small);
     } else {
-      SoftmaxRow(block, row, source, SplitParts<3>{target, weights.part_stride_elements});
+      SoftmaxRow(block, row, source, SplitParts<3>{target, weights.part_stride_elements},
+                 all_small);
     }
   });
 }

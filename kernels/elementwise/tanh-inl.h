@@ -51,18 +51,24 @@ class Softcap {
   using Vector = hn::Vec<Tag>;
 
   HWY_INLINE Softcap(float multiplier, float softcap)
-      : multiplier_(hn::Set(Tag(), multiplier)), softcap_(hn::Set(Tag(), softcap)) {
+      : multiplier_(hn::Set(Tag(), multiplier)),
+        softcap_(hn::Set(Tag(), softcap)),
+        largest_square_(hn::Set(Tag(), LargestSmallSquare(multiplier))) {
     constexpr double kCoefficients[] = {1.0, -0.333331435918808, 0.13325878977775574,
                                         -0.05304551497101784, 0.017241545021533966};
-    // Beyond, the powers of a multiplier would leave f32.
     const double scale = static_cast<double>(multiplier);
-    const bool usual = std::abs(scale) > 0x1p-12 && std::abs(scale) < 0x1p12;
     double power = scale * static_cast<double>(softcap);
     for (int i = 0; i < kTerms; ++i, power *= scale * scale) {
       coefficients_[i] = hn::Set(Tag(), static_cast<float>(kCoefficients[i] * power));
     }
-    largest_square_ =
-        hn::Set(Tag(), usual ? static_cast<float>(0.25 / (scale * scale)) : -1.0f);
+  }
+
+  // Of scores below half their cap; negative if none shall be taken for small.
+  [[nodiscard]] static HWY_INLINE float LargestSmallSquare(float multiplier) {
+    // Beyond, the powers of a multiplier would leave f32.
+    const double scale = static_cast<double>(multiplier);
+    const bool usual = std::abs(scale) > 0x1p-12 && std::abs(scale) < 0x1p12;
+    return usual ? static_cast<float>(0.25 / (scale * scale)) : -1.0f;
   }
 
   HWY_INLINE Vector Of(Vector score) const {

@@ -62,9 +62,8 @@ void RelativeBiasTable::FindStretches(const AttentionProblem& problem) {
   const int64_t own_count = problem.query.extents[2] + problem.key.extents[2];
   order_.resize(static_cast<size_t>(batch_count));
   std::iota(order_.begin(), order_.end(), 0);
-  std::sort(order_.begin(), order_.end(), [&](int64_t a, int64_t b) {
-    return OffsetOf(problem, a) > OffsetOf(problem, b);
-  });
+  std::sort(order_.begin(), order_.end(),
+            [&](int64_t a, int64_t b) { return OffsetOf(problem, a) > OffsetOf(problem, b); });
   bases_.resize(order_.size());
   stretches_.clear();
   for (const int64_t batch : order_) {

@@ -8,8 +8,7 @@
 
 namespace attention::kernels {
 
-void RowOutputs::Write(const ScoreRow& row, const SoftmaxState& state,
-                       float* running_output) {
+void RowOutputs::Write(const ScoreRow& row, const SoftmaxState& state, float* running_output) {
   const int64_t width = call_.problem.value.extents[3];
   const MutableTensorView& log_sum_exp = call_.outputs.log_sum_exp;
   if (log_sum_exp.present()) {
@@ -18,9 +17,9 @@ void RowOutputs::Write(const ScoreRow& row, const SoftmaxState& state,
   }
   const double head_factor = call_.HeadFactor(row.head);
   auto factor = static_cast<float>(static_cast<double>(state.normalizer()) * head_factor);
-  const bool sums_nothing = call_.problem.key.extents[2] == 0 ||
-                            (state.saw_nothing() &&
-                             call_.options.fully_masked == FullyMasked::kZeros);
+  const bool sums_nothing =
+      call_.problem.key.extents[2] == 0 ||
+      (state.saw_nothing() && call_.options.fully_masked == FullyMasked::kZeros);
   const bool zeros = head_factor == 0 || sums_nothing;
   if (zeros) {
     std::fill_n(running_output, width, 0.0f);

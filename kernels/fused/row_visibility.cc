@@ -33,8 +33,7 @@ KeyRange RowVisibility::FindHull(int64_t batch) const {
   }
   KeyRange hull;
   for (int64_t query = 0; query <= last_query; ++query) {
-    const KeyRange keys =
-        segments_.Intersect(batch, query, VisibleKeys(*problem_, batch, query));
+    const KeyRange keys = segments_.Intersect(batch, query, VisibleKeys(*problem_, batch, query));
     if (keys.begin == keys.end) continue;
     const bool first = hull.begin == hull.end;
     hull = {.begin = first ? keys.begin : std::min(hull.begin, keys.begin),

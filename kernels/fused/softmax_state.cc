@@ -48,9 +48,8 @@ WeightSummary SoftmaxState::Weigh(const Scores& scores, bool summarizes, float* 
     }
     return {.sum = normalizer_, .exponent_sum = normalizer_, .maximum = normalizer_};
   }
-  const RowNormalizer normalizer = {.reference = reference_,
-                                    .exponent_scale = exponent_scale_,
-                                    .factor = normalizer_};
+  const RowNormalizer normalizer = {
+      .reference = reference_, .exponent_scale = exponent_scale_, .factor = normalizer_};
   if (summarizes) {
     return NormalizeAndSummarize(scores.scores, scores.count, normalizer, weights);
   }

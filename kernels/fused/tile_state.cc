@@ -20,8 +20,7 @@ TileState::TileState(const QueryTileTask& task, TileScratch& scratch)
   scratch_.scores.Reserve(static_cast<size_t>(padded_row_count_ * plan_.score_stride));
   scratch_.row.Reserve(static_cast<size_t>(plan_.score_stride));
   PrepareRows();
-  queries_ =
-      PackQueryRows(call_.problem, plan_, group_rows_, padded_row_count_, scratch_.queries);
+  queries_ = PackQueryRows(call_.problem, plan_, group_rows_, padded_row_count_, scratch_.queries);
 }
 
 void TileState::PrepareRows() {
@@ -67,8 +66,8 @@ bool TileState::HiddenByMasks(const KeySpan& span) const {
 
 absl::Status TileState::ComputeScores(const KeySpan& span) {
   head_.Require(span.first / plan_.key_columns);
-  return products_.ComputeScores(queries_, head_.Keys(span.first),
-                                 plan_.PaddedColumns(span.count), scratch_.scores.data());
+  return products_.ComputeScores(queries_, head_.Keys(span.first), plan_.PaddedColumns(span.count),
+                                 scratch_.scores.data());
 }
 
 void TileState::Transform(int64_t row, const KeySpan& span, const Columns& columns) const {
