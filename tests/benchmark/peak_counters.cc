@@ -22,8 +22,8 @@ void CountFlops(::benchmark::State& state, double seconds, double flops, std::st
   if (seconds == 0) return;
   state.counters["median_ms"] = seconds * 1e3;
   state.counters["GFLOP/s"] = flops / seconds * 1e-9;
-  const int product_count = peaks.amx_flops_per_second == 0 ? 0 : Bf16ProductCount(precision);
-  if (product_count > 0) {
+  const int product_count = Bf16ProductCount(precision);
+  if (product_count > 0 && peaks.amx_flops_per_second > 0) {
     state.counters["amx%"] = 100 * product_count * flops / seconds / peaks.amx_flops_per_second;
   }
   // A split is there to be faster than the vector units; for plain BF16 they are no yardstick.

@@ -66,10 +66,9 @@ TEST(ImplementationTest, TheReportNamesTheOneThatRan) {
       const Implementation* preferred = UsableImplementations().front();
       EXPECT_EQ(report.implementation, preferred->name());
       const bool float64 = preferred->name() == "unfused-float64";
-      const bool in_bf16 =
-          (preferred->name() == "fused-amx" || preferred->name() == "fused-avx512-bf16") &&
-          type == DataType::kBF16 && query_count > 1;
-      EXPECT_EQ(report.precision, float64 ? "f64" : in_bf16 ? "bf16" : "f32");
+      const std::string_view of_products =
+          query_count > 1 ? PrecisionThatRuns(type, recipe.options.precision) : "f32";
+      EXPECT_EQ(report.precision, float64 ? "f64" : of_products);
     }
   }
 }

@@ -64,7 +64,7 @@ TEST(PrecisionTest, RelativeErrorsOnNormalNumbersKeepTheirBounds) {
 
 // Were a precision not what it says, its error would betray it.
 TEST(PrecisionTest, FewerProductsAreLessExact) {
-  if (!HasBF16Tiles()) GTEST_SKIP() << "without BF16 tiles all products are in f32";
+  if (!HasBF16Tiles()) GTEST_SKIP() << "without BF16 tiles nothing is split";
   const auto error = [](Precision precision) {
     const TestProblem problem(Recipe(precision));
     return RelativeError(MustAttend(problem), problem);
@@ -75,18 +75,11 @@ TEST(PrecisionTest, FewerProductsAreLessExact) {
 
 TEST(PrecisionTest, TheReportSaysWhatRan) {
   if (ForcedToFloat64()) GTEST_SKIP() << "which ignores the precision";
-  struct Case {
-    Precision precision;
-    std::string_view with_tiles;
-  };
-  constexpr Case kCases[] = {{Precision::kF32, "f32"},
-                             {Precision::kBF16X6, "bf16_x6"},
-                             {Precision::kBF16X3, "bf16_x3"},
-                             {Precision::kBF16, "bf16"}};
-  for (const Case& one : kCases) {
-    ProblemRecipe recipe = Recipe(one.precision);
+  for (const Precision precision :
+       {Precision::kF32, Precision::kBF16X6, Precision::kBF16X3, Precision::kBF16}) {
+    ProblemRecipe recipe = Recipe(precision);
     EXPECT_EQ(MustAttend(TestProblem(recipe)).report.precision,
-              HasBF16Tiles() ? one.with_tiles : "f32");
+              PrecisionThatRuns(recipe.type, precision));
     recipe.query_count = 1;
     EXPECT_EQ(MustAttend(TestProblem(recipe)).report.precision, "f32") << "decoding";
   }

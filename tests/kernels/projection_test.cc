@@ -8,8 +8,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/instruction_set.h"
 #include "tests/kernels/test_projection.h"
+#include "tests/support/implementation_under_test.h"
 #include "tests/support/pairwise.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/thread_executor.h"
@@ -31,27 +31,6 @@ using kernels::DataType;
 using kernels::Precision;
 using kernels::Project;
 using testing::HasSubstr;
-
-std::string ExpectedPrecision(const NumberKind& kind) {
-  if (kind.type == DataType::kF64) return "f64";
-  const kernels::InstructionLevel level = kernels::EffectiveInstructionLevel();
-  if (level < kernels::InstructionLevel::kAvx512Bf16) return "f32";
-  if (kind.type == DataType::kBF16) return "bf16";
-  if (kind.type != DataType::kF32) return "f32";
-  if (kind.precision != Precision::kBF16 && level < kernels::InstructionLevel::kAvx512Amx) {
-    return "f32";
-  }
-  switch (kind.precision) {
-    case Precision::kBF16X6:
-      return "bf16_x6";
-    case Precision::kBF16X3:
-      return "bf16_x3";
-    case Precision::kBF16:
-      return "bf16";
-    default:
-      return "f32";
-  }
-}
 
 class ProjectionTest : public testing::TestWithParam<NumberKind> {};
 
@@ -102,10 +81,10 @@ TEST_P(ProjectionTest, ReadsNoWeightForNoRows) {
 TEST_P(ProjectionTest, SaysWhichProductsItComputed) {
   TestProjection test({.kind = GetParam(), .row_count = 3, .input_width = 4, .output_widths = {5}});
   ASSERT_THAT(test.Run(), IsOk());
-  EXPECT_EQ(test.report.precision, ExpectedPrecision(GetParam()));
+  EXPECT_EQ(test.report.precision, PrecisionThatRuns(GetParam().type, GetParam().precision));
   EXPECT_EQ(test.report.thread_count, 1);
   ASSERT_THAT(test.RunPacked(), IsOk());
-  EXPECT_EQ(test.report.precision, ExpectedPrecision(GetParam()));
+  EXPECT_EQ(test.report.precision, PrecisionThatRuns(GetParam().type, GetParam().precision));
 }
 
 TEST_P(ProjectionTest, SeveralMapsGiveTheSameBitsAsOneByOne) {

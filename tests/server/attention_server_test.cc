@@ -207,7 +207,8 @@ TEST_F(AttentionServerTest, DescribesItself) {
   EXPECT_EQ(info.queue_capacity(), 7);
   EXPECT_EQ(info.compute_thread_count(), 1);
   EXPECT_EQ(info.implementations(0), server_->implementation());
-  EXPECT_THAT(info.instruction_set(), testing::AnyOf("avx512_amx", "avx512", "avx2", "baseline"));
+  EXPECT_THAT(info.instruction_set(),
+              testing::AnyOf("avx512_amx", "avx512_bf16", "avx512", "avx2", "baseline"));
   EXPECT_THAT(Metrics(), HasSubstr("implementation=\"" + server_->implementation() + "\""));
 }
 

@@ -3,6 +3,9 @@
 #ifndef ATTENTION_TESTS_SUPPORT_IMPLEMENTATION_UNDER_TEST_H_
 #define ATTENTION_TESTS_SUPPORT_IMPLEMENTATION_UNDER_TEST_H_
 
+#include <string_view>
+
+#include "kernels/attend.h"
 #include "kernels/implementation.h"
 
 namespace attention::test {
@@ -16,6 +19,11 @@ namespace attention::test {
 
 // Whether a fused implementation was forced.
 [[nodiscard]] bool ForcedToFused();
+
+// What a report says of matrix products over tensors of a type, for a precision other than
+// kF32GradeFastest, on this processor, as capped, with a fused implementation.
+[[nodiscard]] std::string_view PrecisionThatRuns(kernels::DataType type,
+                                                 kernels::Precision precision);
 
 }  // namespace attention::test
 

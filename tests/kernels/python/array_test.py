@@ -87,7 +87,7 @@ class ArrayTest(unittest.TestCase):
         self.assertEqual(attention_kernels.implementation(), usable[0])
         self.assertEqual(usable[-1], "unfused-float64")
         self.assertIn(attention_kernels.instruction_set(),
-                      ("avx512_amx", "avx512", "avx2", "baseline"))
+                      ("avx512_amx", "avx512_bf16", "avx512", "avx2", "baseline"))
 
 
 if __name__ == "__main__":
