@@ -33,12 +33,58 @@ HWY_INLINE void StoreBlocks(WordVector column, int64_t row_count, uint32_t* dest
   }
 }
 
-// Four source rows become four columns. Within each 128-bit block this is a 4 x 4 transposition;
-// block b of the result belongs to words 4 * b and following.
+// Within each 128-bit block this is a 4 x 4 transposition: block b of columns[i] holds word
+// 4 * b + i of the four rows.
+HWY_INLINE void TransposeInBlocks(WordVector a, WordVector b, WordVector c, WordVector e,
+                                  WordVector* columns) {
+  const WordTag d;
+  const hn::Repartition<uint64_t, WordTag> pairs;
+  const auto ab_low = hn::BitCast(pairs, hn::InterleaveLower(d, a, b));
+  const auto ab_high = hn::BitCast(pairs, hn::InterleaveUpper(d, a, b));
+  const auto ce_low = hn::BitCast(pairs, hn::InterleaveLower(d, c, e));
+  const auto ce_high = hn::BitCast(pairs, hn::InterleaveUpper(d, c, e));
+  columns[0] = hn::BitCast(d, hn::InterleaveLower(pairs, ab_low, ce_low));
+  columns[1] = hn::BitCast(d, hn::InterleaveUpper(pairs, ab_low, ce_low));
+  columns[2] = hn::BitCast(d, hn::InterleaveLower(pairs, ab_high, ce_high));
+  columns[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, ab_high, ce_high));
+}
+
+#if HWY_TARGET <= HWY_AVX3
+// 16 whole rows of 16 words, in registers: a column is stored at once.
+HWY_INLINE void TransposeSquare(const WordRows& source, int64_t word, uint32_t* destination,
+                                int64_t stride) {
+  const WordTag d;
+  const auto load = [&](int row) {
+    return hn::LoadU(
+        d, reinterpret_cast<const uint32_t*>(source.data + row * source.stride_bytes) + word);
+  };
+  WordVector columns[kBlockWords][kBlockWords];  // [four rows][word in each block]
+  for (int i = 0; i < kBlockWords; ++i) {
+    TransposeInBlocks(load(4 * i), load(4 * i + 1), load(4 * i + 2), load(4 * i + 3), columns[i]);
+  }
+  constexpr int kEvenBlocks = 0x88;
+  constexpr int kOddBlocks = 0xDD;
+  for (int i = 0; i < kBlockWords; ++i) {
+    const __m512i even01 = _mm512_shuffle_i32x4(columns[0][i].raw, columns[1][i].raw, kEvenBlocks);
+    const __m512i odd01 = _mm512_shuffle_i32x4(columns[0][i].raw, columns[1][i].raw, kOddBlocks);
+    const __m512i even23 = _mm512_shuffle_i32x4(columns[2][i].raw, columns[3][i].raw, kEvenBlocks);
+    const __m512i odd23 = _mm512_shuffle_i32x4(columns[2][i].raw, columns[3][i].raw, kOddBlocks);
+    uint32_t* target = destination + (word + i) * stride;
+    const auto store = [&](int block, __m512i column) {
+      hn::StoreU(WordVector{column}, d, target + block * kBlockWords * stride);
+    };
+    store(0, _mm512_shuffle_i32x4(even01, even23, kEvenBlocks));
+    store(1, _mm512_shuffle_i32x4(odd01, odd23, kEvenBlocks));
+    store(2, _mm512_shuffle_i32x4(even01, even23, kOddBlocks));
+    store(3, _mm512_shuffle_i32x4(odd01, odd23, kOddBlocks));
+  }
+}
+#endif
+
+// Four source rows become four columns.
 HWY_INLINE void TransposeFourRows(const WordRows& source, int64_t first_row, int64_t word,
                                   int64_t word_count, uint32_t* destination, int64_t stride) {
   const WordTag d;
-  const hn::Repartition<uint64_t, WordTag> pairs;
   const int64_t count = std::min<int64_t>(static_cast<int64_t>(hn::Lanes(d)), word_count - word);
   const auto load = [&](int64_t row) {
     if (row >= source.row_count) return hn::Zero(d);
@@ -46,19 +92,9 @@ HWY_INLINE void TransposeFourRows(const WordRows& source, int64_t first_row, int
         reinterpret_cast<const uint32_t*>(source.data + row * source.stride_bytes) + word;
     return hn::LoadN(d, words, static_cast<size_t>(count));
   };
-  const auto a = load(first_row);
-  const auto b = load(first_row + 1);
-  const auto c = load(first_row + 2);
-  const auto e = load(first_row + 3);
-  const auto ab_low = hn::BitCast(pairs, hn::InterleaveLower(d, a, b));
-  const auto ab_high = hn::BitCast(pairs, hn::InterleaveUpper(d, a, b));
-  const auto ce_low = hn::BitCast(pairs, hn::InterleaveLower(d, c, e));
-  const auto ce_high = hn::BitCast(pairs, hn::InterleaveUpper(d, c, e));
-  const WordVector columns[kBlockWords] = {
-      hn::BitCast(d, hn::InterleaveLower(pairs, ab_low, ce_low)),
-      hn::BitCast(d, hn::InterleaveUpper(pairs, ab_low, ce_low)),
-      hn::BitCast(d, hn::InterleaveLower(pairs, ab_high, ce_high)),
-      hn::BitCast(d, hn::InterleaveUpper(pairs, ab_high, ce_high))};
+  WordVector columns[kBlockWords];
+  TransposeInBlocks(load(first_row), load(first_row + 1), load(first_row + 2), load(first_row + 3),
+                    columns);
   for (int64_t i = 0; i < std::min(kBlockWords, count); ++i) {
     StoreBlocks<0>(columns[i], count - i, destination + (word + i) * stride + first_row, stride);
   }
@@ -69,6 +105,12 @@ void TransposeWordsHere(const WordRows& source, int64_t word_count, uint32_t* de
   constexpr int64_t kRows = 16;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(WordTag()));
   for (int64_t word = 0; word < word_count; word += lanes) {
+#if HWY_TARGET <= HWY_AVX3
+    if (source.row_count == kRows && word + lanes <= word_count) {
+      TransposeSquare(source, word, destination, destination_stride);
+      continue;
+    }
+#endif
     for (int64_t row = 0; row < kRows; row += kBlockWords) {
       TransposeFourRows(source, row, word, word_count, destination, destination_stride);
     }
