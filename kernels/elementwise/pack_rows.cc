@@ -18,6 +18,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using FloatTag = hn::CappedTag<float, 16>;
 using WordTag = hn::CappedTag<uint32_t, 16>;
 using WordVector = hn::Vec<WordTag>;
+using FloatVector = hn::Vec<FloatTag>;
 constexpr int64_t kBlockWords = 4;  // of a 128-bit block
 
 // Stores block kBlock, kBlock + 1, ... of `column` to destination rows 0, 4, 8, ...
@@ -118,51 +119,119 @@ void TransposeWordsHere(const WordRows& source, int64_t word_count, uint32_t* de
 }
 
 // x - x is NaN exactly where x is not finite.
-HWY_INLINE bool CopyFiniteF32(const float* source, int64_t count, float* destination) {
+HWY_INLINE FloatVector StoreFinite(FloatVector numbers, float* destination, size_t rest) {
+  const FloatTag d;
+  const auto difference = hn::Sub(numbers, numbers);
+  const auto finite = hn::IfThenElseZero(hn::Eq(difference, hn::Zero(d)), numbers);
+  if (rest == hn::Lanes(d)) {
+    hn::StoreU(finite, d, destination);
+  } else {
+    hn::StoreN(finite, d, destination, rest);
+  }
+  return difference;
+}
+
+// The sum is 0 if all are finite, or NaN.
+HWY_INLINE FloatVector CopyFiniteRow(const float* source, int64_t count, float* destination) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto differences = hn::Zero(d);
-  for (int64_t i = 0; i < count; i += lanes) {
-    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
-    const auto numbers = hn::LoadN(d, source + i, rest);
-    const auto difference = hn::Sub(numbers, numbers);
-    differences = hn::Add(differences, difference);
-    hn::StoreN(hn::IfThenElseZero(hn::Eq(difference, hn::Zero(d)), numbers), d, destination + i,
-               rest);
+  auto sum = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    sum = hn::Add(sum, StoreFinite(hn::LoadU(d, source + i), destination + i, hn::Lanes(d)));
   }
-  return hn::AllTrue(d, hn::Eq(differences, hn::Zero(d)));
+  if (i == count) return sum;
+  const auto rest = static_cast<size_t>(count - i);
+  return hn::Add(sum, StoreFinite(hn::LoadN(d, source + i, rest), destination + i, rest));
 }
 
-bool CopyFiniteToF32Here(DataType type, const void* source, int64_t count, float* destination) {
-  if (type == DataType::kF32) {
-    return CopyFiniteF32(static_cast<const float*>(source), count, destination);
+bool CopyFiniteToF32Here(const NumberRows& source, float* destination, int64_t destination_stride) {
+  const FloatTag d;
+  auto sum = hn::Zero(d);
+  for (int64_t row = 0; row < source.row_count; ++row) {
+    const std::byte* numbers = source.data + row * source.stride_bytes;
+    float* target = destination + row * destination_stride;
+    if (source.type == DataType::kF32) {
+      sum = hn::Add(sum,
+                    CopyFiniteRow(reinterpret_cast<const float*>(numbers), source.width, target));
+    } else {
+      ConvertToF32(source.type, numbers, source.width, target);
+      sum = hn::Add(sum, CopyFiniteRow(target, source.width, target));
+    }
   }
-  ConvertToF32(type, source, count, destination);
-  return CopyFiniteF32(destination, count, destination);
+  return hn::AllTrue(d, hn::Eq(sum, hn::Zero(d)));
 }
 
-bool InterleaveFiniteBF16Here(const uint16_t* even, const uint16_t* odd, int64_t count,
-                              uint16_t* destination) {
-  const WordTag d;
-  const hn::Rebind<uint16_t, WordTag> halves;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto exponent = hn::Set(d, 0x7F80);
-  auto all_finite = hn::FirstN(d, static_cast<size_t>(lanes));
-  const auto load = [&](const uint16_t* row, int64_t i, size_t rest) {
+// What reads a vector of halves, whole or the rest of a row, into the lower halves of words.
+struct HalfLoader {
+  size_t rest;
+
+  HWY_INLINE WordVector operator()(const uint16_t* row, int64_t i) const {
+    const WordTag d;
+    const hn::Rebind<uint16_t, WordTag> halves;
     if (row == nullptr) return hn::Zero(d);
-    const auto words = hn::PromoteTo(d, hn::LoadN(halves, row + i, rest));
+    return hn::PromoteTo(
+        d, rest == hn::Lanes(d) ? hn::LoadU(halves, row + i) : hn::LoadN(halves, row + i, rest));
+  }
+};
+
+// Calls pair(i, rest) for the vectors of a row.
+template <class Pair>
+HWY_INLINE void ForVectors(int64_t count, const Pair& pair) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(WordTag()));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) pair(i, static_cast<size_t>(lanes));
+  if (i < count) pair(i, static_cast<size_t>(count - i));
+}
+
+HWY_INLINE void StorePairs(WordVector low, WordVector high, uint16_t* destination, int64_t i,
+                           size_t rest) {
+  const WordTag d;
+  const auto pairs = hn::Or(low, hn::ShiftLeft<16>(high));
+  auto* target = reinterpret_cast<uint32_t*>(destination) + i;
+  if (rest == hn::Lanes(d)) {
+    hn::StoreU(pairs, d, target);
+  } else {
+    hn::StoreN(pairs, d, target, rest);
+  }
+}
+
+bool InterleaveFiniteBF16Here(const NumberRows& source, uint16_t* destination,
+                              int64_t destination_stride) {
+  const WordTag d;
+  constexpr int64_t kDistance = 16;
+  const auto exponent = hn::Set(d, 0x7F80);
+  auto all_finite = hn::FirstN(d, hn::Lanes(d));
+  const auto row_at = [&](int64_t row) {
+    return row < source.row_count
+               ? reinterpret_cast<const uint16_t*>(source.data + row * source.stride_bytes)
+               : nullptr;
+  };
+  const auto finite_of = [&](WordVector words) {
     const auto finite = hn::Ne(hn::And(words, exponent), exponent);
     all_finite = hn::And(all_finite, finite);
     return hn::IfThenElseZero(finite, words);
   };
-  for (int64_t i = 0; i < count; i += lanes) {
-    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
-    const auto low = load(even, i, rest);
-    const auto high = load(odd, i, rest);
-    hn::StoreN(hn::Or(low, hn::ShiftLeft<16>(high)), d,
-               reinterpret_cast<uint32_t*>(destination) + i, rest);
+  uint16_t* target = destination;
+  for (int64_t group = 0; group < source.row_count; group += 2 * kDistance) {
+    for (int64_t row = group; row < group + kDistance; ++row, target += 2 * destination_stride) {
+      const uint16_t* even = row_at(row);
+      const uint16_t* odd = row_at(row + kDistance);
+      ForVectors(source.width, [&](int64_t i, size_t rest) {
+        const HalfLoader load = {rest};
+        StorePairs(finite_of(load(even, i)), finite_of(load(odd, i)), target, i, rest);
+      });
+    }
   }
   return hn::AllTrue(d, all_finite);
+}
+
+void InterleaveBF16Here(const uint16_t* even, const uint16_t* odd, int64_t count,
+                        uint16_t* destination) {
+  ForVectors(count, [&](int64_t i, size_t rest) {
+    const HalfLoader load = {rest};
+    StorePairs(load(even, i), load(odd, i), destination, i, rest);
+  });
 }
 
 }  // namespace attention::kernels::HWY_NAMESPACE
@@ -174,19 +243,25 @@ namespace attention::kernels {
 HWY_EXPORT(TransposeWordsHere);
 HWY_EXPORT(CopyFiniteToF32Here);
 HWY_EXPORT(InterleaveFiniteBF16Here);
+HWY_EXPORT(InterleaveBF16Here);
 
 void TransposeWords(const WordRows& source, int64_t word_count, uint32_t* destination,
                     int64_t destination_stride) {
   HWY_DYNAMIC_DISPATCH(TransposeWordsHere)(source, word_count, destination, destination_stride);
 }
 
-bool CopyFiniteToF32(DataType type, const void* source, int64_t count, float* destination) {
-  return HWY_DYNAMIC_DISPATCH(CopyFiniteToF32Here)(type, source, count, destination);
+bool CopyFiniteToF32(const NumberRows& source, float* destination, int64_t destination_stride) {
+  return HWY_DYNAMIC_DISPATCH(CopyFiniteToF32Here)(source, destination, destination_stride);
 }
 
-bool InterleaveFiniteBF16(const uint16_t* even, const uint16_t* odd, int64_t count,
-                          uint16_t* destination) {
-  return HWY_DYNAMIC_DISPATCH(InterleaveFiniteBF16Here)(even, odd, count, destination);
+bool InterleaveFiniteBF16(const NumberRows& source, uint16_t* destination,
+                          int64_t destination_stride) {
+  return HWY_DYNAMIC_DISPATCH(InterleaveFiniteBF16Here)(source, destination, destination_stride);
+}
+
+void InterleaveBF16(const uint16_t* even, const uint16_t* odd, int64_t count,
+                    uint16_t* destination) {
+  HWY_DYNAMIC_DISPATCH(InterleaveBF16Here)(even, odd, count, destination);
 }
 
 }  // namespace attention::kernels

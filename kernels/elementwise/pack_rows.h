@@ -25,14 +25,29 @@ struct WordRows {
 void TransposeWords(const WordRows& source, int64_t word_count, uint32_t* destination,
                     int64_t destination_stride);
 
-// Copies numbers as f32, with 0 in place of what is not finite. Returns whether all were finite.
-[[nodiscard]] bool CopyFiniteToF32(DataType type, const void* source, int64_t count,
-                                   float* destination);
+// Rows of numbers; `data` need not be aligned.
+struct NumberRows {
+  DataType type = DataType::kF32;
+  const std::byte* data = nullptr;
+  int64_t stride_bytes = 0;
+  int64_t row_count = 0;
+  int64_t width = 0;
+};
 
-// destination[2 * i] = even[i], destination[2 * i + 1] = odd[i] for BF16 numbers, with 0 in place
-// of what is not finite, and for a row that is null. Returns whether all were finite.
-[[nodiscard]] bool InterleaveFiniteBF16(const uint16_t* even, const uint16_t* odd, int64_t count,
-                                        uint16_t* destination);
+// Copies numbers as f32, with 0 in place of what is not finite. Returns whether all were finite.
+[[nodiscard]] bool CopyFiniteToF32(const NumberRows& source, float* destination,
+                                   int64_t destination_stride);
+
+// Interleaves the rows of BF16 numbers i and i + 16 of each 32: they become row i / 32 * 16 + i %
+// 16 of the destination, 2 * `destination_stride` numbers each, with 0 in place of what is not
+// finite and of rows beyond the last, up to a multiple of 32. Returns whether all were finite.
+[[nodiscard]] bool InterleaveFiniteBF16(const NumberRows& source, uint16_t* destination,
+                                        int64_t destination_stride);
+
+// destination[2 * i] = even[i], destination[2 * i + 1] = odd[i] for finite BF16 numbers; 0 for a
+// row that is null.
+void InterleaveBF16(const uint16_t* even, const uint16_t* odd, int64_t count,
+                    uint16_t* destination);
 
 }  // namespace attention::kernels
 

@@ -85,7 +85,8 @@ class HeadSchedule {
       thread_local PackedHead packed;
       const Head head = HeadAt(item);
       Guarded([&] {
-        packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end);
+        packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,
+                     {.keeps_blocks = plan_.tile_count > 1});
         const ProductScope scope(*plan_.products);
         for (int64_t tile = 0; tile < plan_.tile_count; ++tile) {
           if (StopRequested(call_.execution)) break;
@@ -105,7 +106,8 @@ class HeadSchedule {
     int64_t packed_bytes = 0;
     for (int64_t group = 0; group < GroupCount(); ++group) {
       const Head head = HeadAt(group);
-      packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end);
+      packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,
+                          {});
       packed_bytes += PackedHead::PackedBytes(plan_);
     }
     const int64_t blocks = plan_.key_block_count;

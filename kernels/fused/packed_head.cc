@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "kernels/elementwise/elementwise.h"
-#include "kernels/elementwise/pack_rows.h"
 
 namespace attention::kernels {
 namespace {
@@ -28,15 +27,19 @@ int64_t PackedHead::PackedBytes(const TilePlan& plan) {
 }
 
 void PackedHead::Begin(const AttentionProblem& problem, const TilePlan& plan, int64_t batch,
-                       int64_t head, int64_t read_key_count) {
+                       int64_t head, int64_t read_key_count, const Options& options) {
   problem_ = &problem;
   plan_ = &plan;
   batch_ = batch;
   head_ = head;
   read_key_count_ = read_key_count;
+  keeps_blocks_ = options.keeps_blocks;
+  values_in_place_ = !options.clean_values && ValuesLieAsPacked();
+  last_block_ = -1;
   key_part_bytes_ = plan.inner_width * plan.key_stride * plan.ElementBytes();
   value_part_bytes_ = plan.key_columns * plan.value_stride * plan.ElementBytes();
-  const int64_t parts = plan.key_block_count * plan.products->part_count;
+  const int64_t kept_blocks = keeps_blocks_ ? plan.key_block_count : 1;
+  const int64_t parts = kept_blocks * plan.products->part_count;
   keys_.Reserve(static_cast<size_t>(parts * key_part_bytes_));
   values_.Reserve(static_cast<size_t>(parts * value_part_bytes_));
   if (blocks_.size() < static_cast<size_t>(plan.key_block_count)) {
@@ -54,11 +57,12 @@ void PackedHead::ReleaseAbove(int64_t byte_count) {
 }
 
 std::byte* PackedHead::KeysOfBlock(int64_t block) const {
-  return keys_.data() + block * plan_->products->part_count * key_part_bytes_;
+  return keys_.data() + (keeps_blocks_ ? block : 0) * plan_->products->part_count * key_part_bytes_;
 }
 
-std::byte* PackedHead::ValuesOfBlock(int64_t block) const {
-  return values_.data() + block * plan_->products->part_count * value_part_bytes_;
+std::byte* PackedHead::PackedValuesOfBlock(int64_t block) const {
+  return values_.data() +
+         (keeps_blocks_ ? block : 0) * plan_->products->part_count * value_part_bytes_;
 }
 
 const std::byte* PackedHead::Keys(int64_t key) const {
@@ -68,7 +72,7 @@ const std::byte* PackedHead::Keys(int64_t key) const {
 }
 
 const std::byte* PackedHead::Values(int64_t key) const {
-  return ValuesOfBlock(key / plan_->key_columns) +
+  return blocks_[static_cast<size_t>(key / plan_->key_columns)].values +
          key % plan_->key_columns * plan_->value_stride * plan_->ElementBytes();
 }
 
@@ -84,29 +88,56 @@ bool PackedHead::SplitsF32() const {
   return plan_->products->bf16 && problem_->key.type == DataType::kF32;
 }
 
+// As rows of f32, one after the other.
+bool PackedHead::ValuesLieAsPacked() const {
+  const TensorView& view = problem_->value;
+  return !plan_->products->bf16 && view.type == DataType::kF32 &&
+         view.extents[3] == plan_->value_stride && view.strides[2] == plan_->value_stride;
+}
+
+NumberRows PackedHead::ValueRows(const Rows& rows) const {
+  const TensorView& view = problem_->value;
+  return {.type = view.type,
+          .data = rows.count > 0 ? RowAddress(view, batch_, head_, rows.first) : nullptr,
+          .stride_bytes = view.strides[2] * static_cast<int64_t>(ElementBytes(view.type)),
+          .row_count = rows.count,
+          .width = view.extents[3]};
+}
+
 void PackedHead::Require(int64_t block_index) {
   Block& block = blocks_[static_cast<size_t>(block_index)];
   if (block.packed) return;
+  if (!keeps_blocks_) {
+    if (last_block_ >= 0) blocks_[static_cast<size_t>(last_block_)].packed = false;
+    last_block_ = block_index;
+  }
   Rows rows;
   rows.first = block_index * plan_->key_columns;
   rows.count = std::min(plan_->key_columns, read_key_count_ - rows.first);
   rows.padded_count = plan_->PaddedColumns(rows.count);
   std::byte* keys = KeysOfBlock(block_index);
-  std::byte* values = ValuesOfBlock(block_index);
+  std::byte* values = PackedValuesOfBlock(block_index);
+  block.values = values;
   if (SplitsF32()) {
     FindUnsplittableKeys(rows, block);
     PackKeys(rows, block, keys);
     PackSplitValues(rows, block, values);
   } else {
     PackKeys(rows, block, keys);
-    const bool finite =
-        plan_->products->bf16 ? PackBF16Values(rows, values) : PackF32Values(rows, values);
-    block.has_non_finite_values = !finite;
+    if (values_in_place_ && rows.count == rows.padded_count) {
+      block.values = ValueRows(rows).data;
+    } else if (plan_->products->bf16) {
+      block.has_non_finite_values = !InterleaveFiniteBF16(
+          ValueRows(rows), reinterpret_cast<uint16_t*>(values), plan_->value_stride);
+    } else {
+      block.has_non_finite_values = !PackF32Values(rows, reinterpret_cast<float*>(values));
+    }
   }
   block.packed = true;
 }
 
 void PackedHead::FindUnsplittableKeys(const Rows& rows, Block& block) const {
+  block.unsplittable_keys.clear();
   for (int64_t key = rows.first; key < rows.first + rows.count; ++key) {
     const auto row = [&](const TensorView& view) {
       return reinterpret_cast<const float*>(RowAddress(view, batch_, head_, key));
@@ -177,36 +208,11 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
   }
 }
 
-bool PackedHead::PackF32Values(const Rows& rows, std::byte* destination) const {
-  const TensorView& view = problem_->value;
-  const int64_t width = view.extents[3];
-  auto* target = reinterpret_cast<float*>(destination);
-  bool finite = true;
-  for (int64_t row = 0; row < rows.count; ++row, target += plan_->value_stride) {
-    const std::byte* source = RowAddress(view, batch_, head_, rows.first + row);
-    finite &= CopyFiniteToF32(view.type, source, width, target);
-  }
+bool PackedHead::PackF32Values(const Rows& rows, float* destination) const {
+  const bool finite = CopyFiniteToF32(ValueRows(rows), destination, plan_->value_stride);
   // The columns between the width and the stride are never read.
-  std::fill_n(target, (rows.padded_count - rows.count) * plan_->value_stride, 0.0f);
-  return finite;
-}
-
-bool PackedHead::PackBF16Values(const Rows& rows, std::byte* destination) const {
-  const TensorView& view = problem_->value;
-  const int64_t width = view.extents[3];
-  const auto source = [&](int64_t row) {
-    return row < rows.count ? reinterpret_cast<const uint16_t*>(
-                                  RowAddress(view, batch_, head_, rows.first + row))
-                            : nullptr;
-  };
-  auto* target = reinterpret_cast<uint16_t*>(destination);
-  bool finite = true;
-  for (int64_t group = 0; group < rows.padded_count; group += kPairedColumns) {
-    for (int64_t i = 0; i < kPairDistance; ++i, target += 2 * plan_->value_stride) {
-      finite &=
-          InterleaveFiniteBF16(source(group + i), source(group + kPairDistance + i), width, target);
-    }
-  }
+  std::fill_n(destination + rows.count * plan_->value_stride,
+              (rows.padded_count - rows.count) * plan_->value_stride, 0.0f);
   return finite;
 }
 
@@ -237,9 +243,8 @@ void PackedHead::PackSplitValues(const Rows& rows, const Block& block,
         const auto of_part = [&](const uint16_t* parts) {
           return parts == nullptr ? nullptr : parts + index * width;
         };
-        (void)InterleaveFiniteBF16(
-            of_part(even), of_part(odd), width,
-            target + index * value_part_bytes_ / static_cast<int64_t>(sizeof(uint16_t)));
+        InterleaveBF16(of_part(even), of_part(odd), width,
+                       target + index * value_part_bytes_ / static_cast<int64_t>(sizeof(uint16_t)));
       }
     }
   }

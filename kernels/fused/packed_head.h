@@ -9,6 +9,7 @@
 
 #include "kernels/aligned_array.h"
 #include "kernels/attend.h"
+#include "kernels/elementwise/pack_rows.h"
 #include "kernels/fused/tile_plan.h"
 
 namespace attention::kernels {
@@ -22,22 +23,32 @@ namespace attention::kernels {
 // all parts of a block one after the other. Keys beyond the last one that is read are zeros.
 //
 // Values that are not finite are packed as 0, so that no product with a hidden one can give a NaN;
-// whoever attends to them adds them afterwards (HasNonFiniteValues). Of split operands, keys and
-// values that cannot be split are zeros altogether (unsplittable_keys).
+// whoever attends to them adds them afterwards (HasNonFiniteValues). Values that lie as they would
+// be packed stay where they are, unchecked (HasUncheckedValues), unless clean ones are asked for.
+// Of split operands, keys and values that cannot be split are zeros altogether (unsplittable_keys).
 class PackedHead {
  public:
-  // Forgets what was packed and makes room. Both arguments must outlive the use. Keys
+  struct Options {
+    bool keeps_blocks = true;   // or only the one that was required last: one tile needs no more
+    bool clean_values = false;  // whether all values are checked
+  };
+
+  // Forgets what was packed and makes room. Problem and plan must outlive the use. Keys
   // [0, read_key_count) will be read at most. Throws std::bad_alloc.
   void Begin(const AttentionProblem& problem, const TilePlan& plan, int64_t batch, int64_t head,
-             int64_t read_key_count);
+             int64_t read_key_count, const Options& options);
 
-  // Packs a block unless it is packed. Different blocks from any threads.
+  // Packs a block unless it is packed. Different blocks from any threads, if they are kept.
   void Require(int64_t block);
 
-  // From a key of a block that was required, a multiple of the plan's column multiple, on.
+  // From a key of the block that was required last, or of any that was if they are kept, on: a
+  // multiple of the plan's column multiple.
   [[nodiscard]] const std::byte* Keys(int64_t key) const;
   [[nodiscard]] const std::byte* Values(int64_t key) const;
   [[nodiscard]] bool HasNonFiniteValues(int64_t block) const;
+
+  // Whether there may be values that are not finite beside those that HasNonFiniteValues tells of.
+  [[nodiscard]] bool HasUncheckedValues() const { return values_in_place_; }
 
   // Keys of a block that no split can hold, in a key or in its value; in ascending order.
   [[nodiscard]] const std::vector<int64_t>& UnsplittableKeys(int64_t block) const;
@@ -46,6 +57,7 @@ class PackedHead {
   [[nodiscard]] int64_t value_part_bytes() const { return value_part_bytes_; }
   [[nodiscard]] int64_t batch() const { return batch_; }
   [[nodiscard]] int64_t head() const { return head_; }
+  [[nodiscard]] int64_t read_key_count() const { return read_key_count_; }
 
   // Bytes that Begin makes room for.
   [[nodiscard]] static int64_t PackedBytes(const TilePlan& plan);
@@ -56,6 +68,7 @@ class PackedHead {
  private:
   struct Block {
     bool packed = false;
+    const std::byte* values = nullptr;  // of its first key
     bool has_non_finite_values = false;
     std::vector<int64_t> unsplittable_keys;
   };
@@ -68,12 +81,13 @@ class PackedHead {
   };
 
   [[nodiscard]] bool SplitsF32() const;
+  [[nodiscard]] bool ValuesLieAsPacked() const;
   [[nodiscard]] std::byte* KeysOfBlock(int64_t block) const;
-  [[nodiscard]] std::byte* ValuesOfBlock(int64_t block) const;
+  [[nodiscard]] std::byte* PackedValuesOfBlock(int64_t block) const;
+  [[nodiscard]] NumberRows ValueRows(const Rows& rows) const;
   void FindUnsplittableKeys(const Rows& rows, Block& block) const;
   void PackKeys(const Rows& rows, const Block& block, std::byte* destination) const;
-  [[nodiscard]] bool PackF32Values(const Rows& rows, std::byte* destination) const;
-  [[nodiscard]] bool PackBF16Values(const Rows& rows, std::byte* destination) const;
+  [[nodiscard]] bool PackF32Values(const Rows& rows, float* destination) const;
   void PackSplitValues(const Rows& rows, const Block& block, std::byte* destination) const;
 
   const AttentionProblem* problem_ = nullptr;
@@ -81,6 +95,9 @@ class PackedHead {
   int64_t batch_ = 0;
   int64_t head_ = 0;
   int64_t read_key_count_ = 0;
+  bool keeps_blocks_ = true;
+  bool values_in_place_ = false;
+  int64_t last_block_ = -1;  // that was required, unless blocks are kept
   int64_t key_part_bytes_ = 0;
   int64_t value_part_bytes_ = 0;
   AlignedArray<std::byte> keys_;

@@ -44,6 +44,12 @@ class QueryTile {
     return absl::OkStatus();
   }
 
+  // Whether a result may not be finite because of a hidden value. After Compute.
+  [[nodiscard]] bool MayBeSpoilt() const {
+    return head_.HasUncheckedValues() && !AllFinite(DataType::kF32, scratch_.outputs.data(),
+                                                    tile_.row_count() * plan_.output_stride);
+  }
+
   // Sets marks[row] for rows that see numbers which their split products cannot hold; returns how
   // many there are. After Compute.
   int64_t MarkUnsplittableRows(uint8_t* marks) {
@@ -223,12 +229,13 @@ TileScratch& ScratchOfThisThread() {
   return scratch;
 }
 
-// The rows that `marks` selects, in f32. Packs for itself: such rows are rare.
-absl::Status ComputeInF32(const QueryTileTask& task, const uint8_t* marks) {
+// The rows that `marks` selects, or all if that is null, in f32 and with clean values. Packs for
+// itself: such rows are rare.
+absl::Status ComputeCarefully(const QueryTileTask& task, const uint8_t* marks) {
   thread_local PackedHead head;
   const TilePlan plan = PlanTiles(task.call.problem, kF32Products);
   head.Begin(task.call.problem, plan, task.head.batch(), task.head.head(),
-             task.call.problem.key.extents[2]);
+             task.call.problem.key.extents[2], {.keeps_blocks = false, .clean_values = true});
   const QueryTileTask f32_task = {task.call, plan, head, task.first_row, task.row_count};
   QueryTile tile(f32_task, ScratchOfThisThread());
   if (absl::Status status = tile.Compute(); !status.ok()) return status;
@@ -242,6 +249,10 @@ absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task) {
   QueryTile tile(task, ScratchOfThisThread());
   if (absl::Status status = tile.Compute(); !status.ok()) return status;
   if (StopRequested(task.call.execution)) return 0;
+  if (tile.MayBeSpoilt()) {
+    if (absl::Status status = ComputeCarefully(task, nullptr); !status.ok()) return status;
+    return 0;
+  }
   const bool splits_f32 =
       task.plan.products->bf16 && task.call.problem.query.type == DataType::kF32;
   thread_local std::vector<uint8_t> marks;
@@ -261,7 +272,7 @@ absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task) {
   turn_marks();
   if (absl::Status status = tile.Write(marks.data()); !status.ok()) return status;
   turn_marks();
-  if (absl::Status status = ComputeInF32(task, marks.data()); !status.ok()) return status;
+  if (absl::Status status = ComputeCarefully(task, marks.data()); !status.ok()) return status;
   return marked_count;
 }
 

@@ -123,17 +123,24 @@ class HidingTest : public testing::TestWithParam<Numbers> {
     if (GetParam() == Numbers::kSplitF32) recipe.options.precision = Precision::kBF16X6;
   }
 
-  // Calls check(recipe) for every kind of hiding and for the paths of many and of few queries.
+  // Calls check(recipe) for every kind of hiding and for the paths of many queries, with values
+  // that are packed and that are read where they lie, and of few queries.
   template <typename Check>
   static void ForEachHiding(const Check& check) {
     for (const Hiding& hiding : kHidings) {
-      for (const int64_t query_count : {67, 3}) {
+      struct Shape {
+        int64_t query_count;
+        int64_t value_width;
+      };
+      for (const auto [query_count, value_width] : {Shape{67, 40}, Shape{67, 48}, Shape{3, 40}}) {
         ProblemRecipe recipe = PlainRecipe(query_count);
+        recipe.value_width = value_width;
         recipe.weights = query_count > 3;
         if (recipe.weights) recipe.options.scores = kernels::ScoresOutput::kMasked;
         ChooseNumbers(recipe);
         hiding.hide(recipe);
-        SCOPED_TRACE(std::string(hiding.name) + ", " + std::to_string(query_count) + " queries");
+        SCOPED_TRACE(std::string(hiding.name) + ", " + std::to_string(query_count) +
+                     " queries, values of " + std::to_string(value_width));
         check(recipe);
       }
     }
