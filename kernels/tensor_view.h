@@ -13,7 +13,20 @@ namespace attention::kernels {
 enum class DataType : uint8_t { kF32, kF16, kBF16, kF64, kBool };
 
 // Bytes of one element; kBool is one byte that holds 0 or 1.
-[[nodiscard]] size_t ElementBytes(DataType type);
+[[nodiscard]] constexpr size_t ElementBytes(DataType type) {
+  switch (type) {
+    case DataType::kF32:
+      return 4;
+    case DataType::kF16:
+    case DataType::kBF16:
+      return 2;
+    case DataType::kF64:
+      return 8;
+    case DataType::kBool:
+      return 1;
+  }
+  return 0;
+}
 
 // "F32", "F16", "BF16", "F64", "BOOL".
 [[nodiscard]] std::string_view Name(DataType type);

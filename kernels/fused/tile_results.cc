@@ -73,7 +73,7 @@ void TileResults::PassRow(int64_t row, const KeySpan& keys, const KeySpan& compu
   if (call.options.scores == ScoresOutput::kMasked) WriteMaskedScores(row, keys, visible);
   if (visible.count() > 0) {
     TileScratch& scratch = tile_.scratch();
-    float* weights = scratch.row.data() + visible.begin;
+    float* weights = WeightsOf(row, keys) + visible.begin;
     const WeightSummary summary = scratch.softmax[static_cast<size_t>(row)].Weigh(
         {tile_.Scores(row) + visible.begin, visible.count()},
         RowStatistics::NeedWeights(call.outputs), weights);
@@ -115,9 +115,20 @@ void TileResults::WriteMaskedScores(int64_t row, const KeySpan& keys, const Colu
   WriteRow(call.outputs.scores, row, keys, {scores, ScoreForm::Normal(factor)});
 }
 
+float* TileResults::WeightsOf(int64_t row, const KeySpan& keys) const {
+  const MutableTensorView& target = tile_.call().outputs.weights;
+  const ScoreRow score_row = tile_.RowAt(row);
+  const bool direct = target.present() && target.type == DataType::kF32 &&
+                      tile_.call().HeadFactor(score_row.head) == 1.0;
+  if (!direct) return tile_.scratch().row.data();
+  return reinterpret_cast<float*>(
+             RowAddress(target, tile_.head().batch(), score_row.head, score_row.query)) +
+         keys.first;
+}
+
 void TileResults::WriteWeights(int64_t row, const KeySpan& keys, const Columns& visible) {
   const FusedCall& call = tile_.call();
-  float* weights = tile_.scratch().row.data();
+  float* weights = WeightsOf(row, keys);
   const auto factor = static_cast<float>(call.HeadFactor(tile_.RowAt(row).head));
   const bool nothing = tile_.scratch().softmax[static_cast<size_t>(row)].saw_nothing();
   if (factor == 0 || (nothing && call.options.fully_masked == FullyMasked::kZeros)) {
@@ -130,7 +141,9 @@ void TileResults::WriteWeights(int64_t row, const KeySpan& keys, const Columns& 
     std::fill(weights, weights + visible.begin, 0.0f);
     std::fill(weights + visible.end, weights + keys.count, 0.0f);
   }
-  WriteRow(call.outputs.weights, row, keys, {weights, factor});
+  if (weights == tile_.scratch().row.data()) {
+    WriteRow(call.outputs.weights, row, keys, {weights, factor});
+  }
 }
 
 }  // namespace attention::kernels

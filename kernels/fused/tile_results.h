@@ -39,6 +39,9 @@ class TileResults {
   void PassRow(int64_t row, const KeySpan& keys, const KeySpan& computed);
   void WriteUnmaskedScores(int64_t row, const KeySpan& keys);
   void WriteMaskedScores(int64_t row, const KeySpan& keys, const Columns& visible);
+  // Where a row's weights of `keys` are made: the output itself, if it holds what the softmax
+  // gives.
+  [[nodiscard]] float* WeightsOf(int64_t row, const KeySpan& keys) const;
   void WriteWeights(int64_t row, const KeySpan& keys, const Columns& visible);
   void WriteRow(const MutableTensorView& target, int64_t row, const KeySpan& keys,
                 const RowToWrite& numbers);
