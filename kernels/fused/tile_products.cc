@@ -2,6 +2,7 @@
 
 #include "kernels/amx/tile_product.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/instruction_set.h"
 
 namespace attention::kernels {
 
@@ -10,8 +11,11 @@ int64_t PaddedRowCount(int64_t row_count, const Products& products) {
   for (const int64_t few : {1, 2, 4, 8}) {
     if (row_count <= few) return few;
   }
-  constexpr int64_t kRowMultiple = 16;
-  return RoundUp(row_count, kRowMultiple);
+  // Tile registers multiply 16 rows at a time; other units would waste what they need not.
+  const bool tile_registers =
+      products.bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx;
+  constexpr int64_t kRowMultiple = 4;
+  return RoundUp(row_count, tile_registers ? kTileRegisterRows : kRowMultiple);
 }
 
 absl::Status TileProducts::ComputeScores(const void* queries, const void* keys,

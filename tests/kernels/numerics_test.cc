@@ -155,6 +155,20 @@ TEST_P(NumericsTest, ScoresOfTenThousandEitherWay) {
   }
 }
 
+// Scores of +-10,000 that differ: nearly every query attends to one key, and the few of which two
+// keys have nearly the same score make the error. So many queries that those are many, too.
+TEST_P(NumericsTest, ScoresSpreadOverTenThousandEitherWay) {
+  for (const int64_t query_count : {int64_t{1500}, int64_t{1}}) {
+    ProblemRecipe recipe = Recipe(query_count);
+    if (query_count == 1) recipe.batch = 3000;
+    recipe.key_count = 70;
+    recipe.key_width = 16;
+    recipe.value_width = 8;
+    recipe.options.scale = 700.0;  // of products with a standard deviation of 4
+    ExpectTheContract(TestProblem(recipe));
+  }
+}
+
 TEST_P(NumericsTest, ScoresThatAllLieTenThousandBelowZero) {
   for (const int64_t query_count : kQueryCounts) {
     ProblemRecipe recipe = Recipe(query_count);
