@@ -1,4 +1,4 @@
-"""Turns what kernels_benchmark measured into the tables of docs/performance.md.
+"""Turns what kernels_benchmark measured into the tables of docs/performance/.
 
     table.py [--into FILE] JSON...
 

@@ -5,7 +5,7 @@ import statistics
 import time
 
 # Threads of other libraries look for more work for a while after a call; so long nobody is timed.
-SETTLE_SECONDS = 0.02
+SETTLE_SECONDS = 0.1
 LEAST_BLOCK_SECONDS = 0.02
 MOST_BLOCK_SECONDS = 0.3
 
