@@ -81,6 +81,8 @@ constexpr std::array kShapes = {
     With(TimedOption::kSinks, "8x1024x64_sinks"),
     With(TimedOption::kSegments, "8x1024x64_segments"),
     With(TimedOption::kScatteredSegments, "8x1024x64_scattered_segments"),
+    With(TimedOption::kBooleanMask, "8x1024x64_boolean_mask"),
+    With(TimedOption::kAdditiveMask, "8x1024x64_additive_mask"),
     With(TimedOption::kRotary, "8x1024x64_rotary"),
     With(TimedOption::kLogSumExp, "8x1024x64_log_sum_exp"),
     With(TimedOption::kStatistics, "8x1024x64_statistics"),

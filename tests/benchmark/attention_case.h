@@ -22,6 +22,8 @@ enum class TimedOption : uint8_t {
   kSinks,
   kSegments,  // four documents, one after the other
   kScatteredSegments,
+  kBooleanMask,
+  kAdditiveMask,
   kRotary,
   kLogSumExp,
   kStatistics,  // entropy, maximum, mass of the keys and the 8 largest weights

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -90,6 +91,14 @@ void AttentionOperands::MakeOptions() {
     const int64_t document = key * kDocuments / shape_.key_count;
     segments_.push_back(static_cast<int32_t>(scattered ? random.Index(kDocuments) : document));
   }
+  const bool masked =
+      shape_.option == TimedOption::kBooleanMask || shape_.option == TimedOption::kAdditiveMask;
+  for (int64_t pair = 0; masked && pair < shape_.query_count * shape_.key_count; ++pair) {
+    const bool visible = random.Index(4) != 0;
+    boolean_mask_.push_back(visible ? 1 : 0);
+    additive_mask_.push_back(visible ? static_cast<float>(random.Normal())
+                                     : -std::numeric_limits<float>::infinity());
+  }
 }
 
 AttentionOperands& AttentionOperands::Of(const AttentionShape& shape, DataType type) {
@@ -125,6 +134,18 @@ kernels::AttentionProblem AttentionOperands::Problem(int buffer) const {
     case TimedOption::kSegments:
     case TimedOption::kScatteredSegments:
       problem.query_segments = problem.key_segments = segments_;  // as many queries as keys
+      break;
+    case TimedOption::kBooleanMask:
+      problem.boolean_mask = {boolean_mask_.data(),
+                              DataType::kBool,
+                              WeightsExtents(shape_),
+                              {0, 0, shape_.key_count, 1}};
+      break;
+    case TimedOption::kAdditiveMask:
+      problem.additive_mask = {additive_mask_.data(),
+                               DataType::kF32,
+                               WeightsExtents(shape_),
+                               {0, 0, shape_.key_count, 1}};
       break;
     case TimedOption::kRotary:
       problem.rotary.emplace();
@@ -163,9 +184,8 @@ void AttentionOperands::AskForStatistics(kernels::AttentionOutputs& outputs) {
   if (!all) return;
   outputs.entropy = take(shape_.query_count, 1);
   outputs.maximum_weight = take(shape_.query_count, 1);
-  outputs.top_weights = {.count = kTopCount,
-                         .weights = take(shape_.query_count, kTopCount),
-                         .keys = top_keys_.data()};
+  outputs.top_weights = {
+      .count = kTopCount, .weights = take(shape_.query_count, kTopCount), .keys = top_keys_.data()};
   outputs.key_mass = take(1, shape_.key_count);
 }
 

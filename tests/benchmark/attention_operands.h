@@ -54,6 +54,8 @@ class AttentionOperands {
   std::vector<double> bias_table_;
   std::vector<double> sinks_;
   std::vector<int32_t> segments_;
+  std::vector<uint8_t> boolean_mask_;  // one for all heads
+  std::vector<float> additive_mask_;
   std::vector<float> statistics_;
   std::vector<int32_t> top_keys_;
 };

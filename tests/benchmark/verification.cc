@@ -70,6 +70,9 @@ class Sample {
     query_ = Rows(problem.query, batch, head, rows_, type);
     key_ = Rows(problem.key, batch, key_value_head, all_keys, type);
     value_ = Rows(problem.value, batch, key_value_head, all_keys, type);
+    if (problem.additive_mask.present()) {
+      additive_mask_ = Rows(problem.additive_mask, batch, head, rows_, DataType::kF32);
+    }
     CopyPerHead();
     CopyPerRow();
   }
@@ -81,6 +84,15 @@ class Sample {
     problem.query.strides = kernels::DenseStrides(problem.query.extents);
     problem.key = Shared(key_.View());
     problem.value = Shared(value_.View());
+    const kernels::Extents of_masks = {row_count(), 1, 1, problem_.key.extents[2]};
+    if (problem.boolean_mask.present()) {
+      problem.boolean_mask = kernels::DenseView(boolean_mask_.data(), DataType::kBool, of_masks);
+    }
+    if (problem.additive_mask.present()) {
+      problem.additive_mask = additive_mask_.View();
+      problem.additive_mask.extents = of_masks;
+      problem.additive_mask.strides = kernels::DenseStrides(of_masks);
+    }
     problem.query_offsets = rows_;
     problem.key_lengths = key_lengths_;
     problem.query_segments = query_segments_;
@@ -124,6 +136,12 @@ class Sample {
 
   void CopyPerRow() {
     for (const int64_t row : rows_) {
+      const TensorView& mask = problem_.boolean_mask;
+      if (mask.present()) {  // dense along the keys
+        const auto* bytes =
+            reinterpret_cast<const uint8_t*>(kernels::RowAddress(mask, batch_, head_, row));
+        boolean_mask_.insert(boolean_mask_.end(), bytes, bytes + mask.extents[3]);
+      }
       if (!problem_.key_lengths.empty()) {
         key_lengths_.push_back(problem_.key_lengths[static_cast<size_t>(batch_)]);
       }
@@ -140,7 +158,8 @@ class Sample {
   const int64_t batch_;
   const int64_t head_;
   std::vector<int64_t> rows_;
-  Rows query_, key_, value_;
+  Rows query_, key_, value_, additive_mask_;
+  std::vector<uint8_t> boolean_mask_;
   std::vector<int64_t> key_lengths_;
   std::vector<int32_t> query_segments_, key_segments_;
   std::vector<double> sinks_, slopes_, bias_table_;
