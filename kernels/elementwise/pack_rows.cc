@@ -199,7 +199,6 @@ HWY_INLINE void StorePairs(WordVector low, WordVector high, uint16_t* destinatio
 bool InterleaveFiniteBF16Here(const NumberRows& source, uint16_t* destination,
                               int64_t destination_stride) {
   const WordTag d;
-  constexpr int64_t kDistance = 16;
   const auto exponent = hn::Set(d, 0x7F80);
   auto all_finite = hn::FirstN(d, hn::Lanes(d));
   const auto row_at = [&](int64_t row) {
@@ -213,10 +212,11 @@ bool InterleaveFiniteBF16Here(const NumberRows& source, uint16_t* destination,
     return hn::IfThenElseZero(finite, words);
   };
   uint16_t* target = destination;
-  for (int64_t group = 0; group < source.row_count; group += 2 * kDistance) {
-    for (int64_t row = group; row < group + kDistance; ++row, target += 2 * destination_stride) {
+  for (int64_t group = 0; group < source.row_count; group += kPairedColumns) {
+    for (int64_t row = group; row < group + kPairDistance;
+         ++row, target += 2 * destination_stride) {
       const uint16_t* even = row_at(row);
-      const uint16_t* odd = row_at(row + kDistance);
+      const uint16_t* odd = row_at(row + kPairDistance);
       ForVectors(source.width, [&](int64_t i, size_t rest) {
         const HalfLoader load = {rest};
         StorePairs(finite_of(load(even, i)), finite_of(load(odd, i)), target, i, rest);

@@ -57,7 +57,6 @@ class PackedHead {
   [[nodiscard]] int64_t value_part_bytes() const { return value_part_bytes_; }
   [[nodiscard]] int64_t batch() const { return batch_; }
   [[nodiscard]] int64_t head() const { return head_; }
-  [[nodiscard]] int64_t read_key_count() const { return read_key_count_; }
 
   // Bytes that Begin makes room for.
   [[nodiscard]] static int64_t PackedBytes(const TilePlan& plan);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <numeric>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "kernels/convert.h"
@@ -70,9 +71,8 @@ class Sample {
     query_ = Rows(problem.query, batch, head, rows_, type);
     key_ = Rows(problem.key, batch, key_value_head, all_keys, type);
     value_ = Rows(problem.value, batch, key_value_head, all_keys, type);
-    if (problem.additive_mask.present()) {
-      additive_mask_ = Rows(problem.additive_mask, batch, head, rows_, DataType::kF32);
-    }
+    boolean_mask_ = MaskRows(problem.boolean_mask);
+    additive_mask_ = MaskRows(problem.additive_mask);
     CopyPerHead();
     CopyPerRow();
   }
@@ -84,14 +84,11 @@ class Sample {
     problem.query.strides = kernels::DenseStrides(problem.query.extents);
     problem.key = Shared(key_.View());
     problem.value = Shared(value_.View());
-    const kernels::Extents of_masks = {row_count(), 1, 1, problem_.key.extents[2]};
-    if (problem.boolean_mask.present()) {
-      problem.boolean_mask = kernels::DenseView(boolean_mask_.data(), DataType::kBool, of_masks);
-    }
-    if (problem.additive_mask.present()) {
-      problem.additive_mask = additive_mask_.View();
-      problem.additive_mask.extents = of_masks;
-      problem.additive_mask.strides = kernels::DenseStrides(of_masks);
+    for (auto [mask, rows] : {std::pair{&problem.boolean_mask, &boolean_mask_},
+                              std::pair{&problem.additive_mask, &additive_mask_}}) {
+      if (!mask->present()) continue;
+      *mask =
+          kernels::DenseView(rows->data(), mask->type, {row_count(), 1, 1, problem.key.extents[2]});
     }
     problem.query_offsets = rows_;
     problem.key_lengths = key_lengths_;
@@ -125,6 +122,18 @@ class Sample {
     return view;
   }
 
+  // Of a mask that is dense along the keys; empty if there is none.
+  [[nodiscard]] std::vector<std::byte> MaskRows(const TensorView& mask) const {
+    std::vector<std::byte> bytes;
+    if (!mask.present()) return bytes;
+    const auto row_bytes = mask.extents[3] * static_cast<int64_t>(kernels::ElementBytes(mask.type));
+    for (const int64_t row : rows_) {
+      const std::byte* begin = kernels::RowAddress(mask, batch_, head_, row);
+      bytes.insert(bytes.end(), begin, begin + row_bytes);
+    }
+    return bytes;
+  }
+
   void CopyPerHead() {
     const auto head = static_cast<size_t>(head_);
     const auto head_count = static_cast<size_t>(problem_.query.extents[1]);
@@ -136,12 +145,6 @@ class Sample {
 
   void CopyPerRow() {
     for (const int64_t row : rows_) {
-      const TensorView& mask = problem_.boolean_mask;
-      if (mask.present()) {  // dense along the keys
-        const auto* bytes =
-            reinterpret_cast<const uint8_t*>(kernels::RowAddress(mask, batch_, head_, row));
-        boolean_mask_.insert(boolean_mask_.end(), bytes, bytes + mask.extents[3]);
-      }
       if (!problem_.key_lengths.empty()) {
         key_lengths_.push_back(problem_.key_lengths[static_cast<size_t>(batch_)]);
       }
@@ -158,8 +161,8 @@ class Sample {
   const int64_t batch_;
   const int64_t head_;
   std::vector<int64_t> rows_;
-  Rows query_, key_, value_, additive_mask_;
-  std::vector<uint8_t> boolean_mask_;
+  Rows query_, key_, value_;
+  std::vector<std::byte> boolean_mask_, additive_mask_;
   std::vector<int64_t> key_lengths_;
   std::vector<int32_t> query_segments_, key_segments_;
   std::vector<double> sinks_, slopes_, bias_table_;
