@@ -6,6 +6,7 @@
 #include "kernels/implementation.h"
 #include "kernels/rotary_operands.h"
 #include "kernels/visibility.h"
+#include "kernels/within_memory.h"
 
 namespace attention::kernels {
 namespace {
@@ -69,7 +70,9 @@ absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
     }
     return implementation->Run(rotated, options, outputs, execution);
   };
-  absl::StatusOr<AttentionReport> report = WithRotatedOperands(problem, execution, run);
+  absl::StatusOr<AttentionReport> report = WithinMemory("packed operands, scores and tables", [&] {
+    return WithRotatedOperands(problem, execution, run);
+  });
   if (report.ok() && StopRequested(execution)) return absl::CancelledError("stopped on request");
   return report;
 }

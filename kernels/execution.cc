@@ -1,5 +1,8 @@
 #include "kernels/execution.h"
 
+#include <atomic>
+#include <new>
+
 namespace attention::kernels {
 
 bool StopRequested(const Execution& execution) {
@@ -12,14 +15,23 @@ int ThreadCount(const Execution& execution) {
 
 int RunItems(const Execution& execution, int64_t item_count,
              absl::FunctionRef<void(int64_t)> work) {
+  std::atomic<bool> out_of_memory = false;
   const auto run_unless_stopped = [&](int64_t item) {
-    if (!StopRequested(execution)) work(item);
+    if (out_of_memory.load(std::memory_order_relaxed) || StopRequested(execution)) return;
+    try {
+      work(item);
+    } catch (const std::bad_alloc&) {
+      out_of_memory.store(true, std::memory_order_relaxed);
+    }
   };
+  int thread_count = 1;
   if (execution.executor != nullptr && item_count > 1) {
-    return execution.executor->Run(item_count, run_unless_stopped);
+    thread_count = execution.executor->Run(item_count, run_unless_stopped);
+  } else {
+    for (int64_t item = 0; item < item_count; ++item) run_unless_stopped(item);
   }
-  for (int64_t item = 0; item < item_count; ++item) run_unless_stopped(item);
-  return 1;
+  if (out_of_memory) throw std::bad_alloc();
+  return thread_count;
 }
 
 }  // namespace attention::kernels

@@ -29,7 +29,7 @@ class Implementation {
   [[nodiscard]] virtual bool Offers(const AttentionProblem& problem,
                                     const AttentionOptions& options) const = 0;
 
-  // Computes a validated problem that it offers.
+  // Computes a validated problem that it offers. Throws std::bad_alloc.
   [[nodiscard]] virtual absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,
                                                             const AttentionOptions& options,
                                                             const AttentionOutputs& outputs,

@@ -4,14 +4,13 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/convert.h"
 #include "kernels/elementwise/weighted_rows.h"
 #include "kernels/field_checks.h"
-#include "kernels/first_error.h"
+#include "kernels/within_memory.h"
 
 namespace attention::kernels {
 namespace {
@@ -132,24 +131,19 @@ absl::StatusOr<int> MergeAttentionStates(std::span<const AttentionState> states,
   if (!status.ok()) return status;
   const Extents& extents = merged.output.extents;
   const int64_t row_count = extents[0] * extents[1] * extents[2];
-  FirstError error;
   const auto merge_item = [&](int64_t item) {
     thread_local std::vector<WeightedRow> parts;
-    try {
-      parts.reserve(states.size());
-    } catch (const std::bad_alloc&) {
-      error.Update(absl::ResourceExhaustedError("no memory for the states' weights"));
-      return;
-    }
+    parts.reserve(states.size());
     const int64_t end = std::min(row_count, (item + 1) * kItemRows);
     for (int64_t row = item * kItemRows; row < end; ++row) {
       MergeRow(states, merged, RowAt(row, extents), parts);
     }
   };
-  const int threads = RunItems(execution, (row_count + kItemRows - 1) / kItemRows, merge_item);
-  if (status = error.Get(); !status.ok()) return status;
-  if (StopRequested(execution)) return absl::CancelledError("stopped on request");
-  return threads;
+  return WithinMemory("the states' weights", [&]() -> absl::StatusOr<int> {
+    const int threads = RunItems(execution, (row_count + kItemRows - 1) / kItemRows, merge_item);
+    if (StopRequested(execution)) return absl::CancelledError("stopped on request");
+    return threads;
+  });
 }
 
 }  // namespace attention::kernels

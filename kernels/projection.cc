@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <new>
 #include <utility>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "kernels/projection/panel_projection.h"
 #include "kernels/projection/panels.h"
 #include "kernels/projection/projection_plan.h"
+#include "kernels/within_memory.h"
 
 namespace attention::kernels {
 namespace {
@@ -173,8 +173,9 @@ absl::StatusOr<std::unique_ptr<const PackedProjection>> PackedProjection::Pack(
     const ProjectionMaps& maps, const Execution& execution) {
   if (absl::Status status = CheckMaps(maps); !status.ok()) return status;
   const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
-  try {
-    std::unique_ptr<const PackedProjection> packed;
+  using Packed = std::unique_ptr<const PackedProjection>;
+  return WithinMemory("packed weights", [&]() -> absl::StatusOr<Packed> {
+    Packed packed;
     if (plan.type == DataType::kF64) {
       packed = std::make_unique<const Float64Projection>(maps);
     } else {
@@ -182,9 +183,7 @@ absl::StatusOr<std::unique_ptr<const PackedProjection>> PackedProjection::Pack(
     }
     if (StopRequested(execution)) return absl::CancelledError("stopped on request");
     return packed;
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("no memory for packed weights");
-  }
+  });
 }
 
 int64_t PackedProjection::PackedBytes(const ProjectionMaps& maps) {

@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/aligned_array.h"
 #include "kernels/convert.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/rotary_rows.h"
 #include "kernels/field_checks.h"
-#include "kernels/first_error.h"
 #include "kernels/rotary_angles.h"
 #include "kernels/visibility.h"
+#include "kernels/within_memory.h"
 
 namespace attention::kernels {
 namespace {
@@ -24,6 +24,8 @@ constexpr int64_t kItemHeads = 32;
 
 // A thread keeps tables up to this width of rows for its next call.
 constexpr size_t kKeptElements = size_t{1} << 17;
+
+constexpr absl::string_view kTables = "the cosines and sines of rotary pairs";
 
 // Rows to turn: their operands, and which numbers of them.
 struct Rotation {
@@ -74,9 +76,11 @@ absl::StatusOr<int> RotateAll(const Rotation& rotation, const Execution& executi
   const auto [batch_count, head_count, row_count, width] = rotation.input.extents;
   const int64_t row_blocks = (row_count + kItemRows - 1) / kItemRows;
   const int64_t head_blocks = (head_count + kItemHeads - 1) / kItemHeads;
-  FirstError error;
   const auto rotate_item = [&](int64_t item) {
     thread_local AlignedArray<Number> tables;
+    const absl::Cleanup release = [] {
+      if (tables.size() > kKeptElements) tables = {};
+    };
     const int64_t first = item / head_blocks % row_blocks * kItemRows;
     const int64_t first_head = item % head_blocks * kItemHeads;
     const int64_t count = std::min(kItemRows, row_count - first);
@@ -86,20 +90,13 @@ absl::StatusOr<int> RotateAll(const Rotation& rotation, const Execution& executi
                                .count = count,
                                .cosines = nullptr,
                                .sines = nullptr};
-    try {
-      tables.Reserve(2 * elements);
-      table.cosines = tables.data();
-      table.sines = tables.data() + elements;
-      fill(table);
-    } catch (const std::bad_alloc&) {
-      error.Update(absl::ResourceExhaustedError("no memory for cosines and sines"));
-      return;
-    }
+    tables.Reserve(2 * elements);
+    table.cosines = tables.data();
+    table.sines = tables.data() + elements;
+    fill(table);
     RotateHeads(rotation, table, first_head, std::min(head_count, first_head + kItemHeads));
-    if (tables.size() > kKeptElements) tables = {};
   };
   const int threads = RunItems(execution, batch_count * row_blocks * head_blocks, rotate_item);
-  if (absl::Status status = error.Get(); !status.ok()) return status;
   if (StopRequested(execution)) return absl::CancelledError("stopped on request");
   return threads;
 }
@@ -220,15 +217,13 @@ absl::StatusOr<int> ApplyRotaryEmbedding(const RotaryEmbedding& rotary,
   if (!status.ok()) return status;
   const int64_t width = WidthOf(rotary.width, input);
   const Rotation rotation = {input, output, width / 2, rotary.interleaved};
-  try {
+  return WithinMemory(kTables, [&] {
     thread_local RotaryAngles angles;
     angles.Begin(rotary, width);
     return input.type == DataType::kF64
                ? RotateByPositions<double>(rotation, angles, positions, execution)
                : RotateByPositions<float>(rotation, angles, positions, execution);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("no memory for the angles of rotary pairs");
-  }
+  });
 }
 
 absl::Status ValidateRotaryTables(const RotaryTables& tables, const TensorView& input) {
@@ -244,8 +239,10 @@ absl::StatusOr<int> ApplyRotaryTables(const RotaryTables& tables, const TensorVi
   if (status.ok()) status = ValidateRotaryTables(tables, input);
   if (!status.ok()) return status;
   const Rotation rotation = {input, output, WidthOf(tables.width, input) / 2, tables.interleaved};
-  return input.type == DataType::kF64 ? RotateByTables<double>(rotation, tables, execution)
-                                      : RotateByTables<float>(rotation, tables, execution);
+  return WithinMemory(kTables, [&] {
+    return input.type == DataType::kF64 ? RotateByTables<double>(rotation, tables, execution)
+                                        : RotateByTables<float>(rotation, tables, execution);
+  });
 }
 
 }  // namespace attention::kernels

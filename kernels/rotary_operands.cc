@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <new>
 
+#include "absl/cleanup/cleanup.h"
 #include "kernels/aligned_array.h"
 #include "kernels/rotary_embedding.h"
 
@@ -44,21 +44,15 @@ absl::StatusOr<AttentionReport> WithRotatedOperands(
   thread_local Copies copies;
   AttentionProblem rotated = problem;
   rotated.rotary.reset();
-  absl::StatusOr<AttentionReport> report;
-  try {
-    const RowPositions query_positions = {problem.query_offset, problem.query_offsets};
-    const absl::StatusOr<int> queries =
-        Rotate(*problem.rotary, query_positions, execution, copies.query, rotated.query);
-    if (!queries.ok()) return queries.status();
-    const absl::StatusOr<int> keys =
-        Rotate(*problem.rotary, {}, execution, copies.key, rotated.key);
-    if (!keys.ok()) return keys.status();
-    report = attend(rotated);
-    if (report.ok()) report->thread_count = std::max({report->thread_count, *queries, *keys});
-  } catch (const std::bad_alloc&) {
-    report = absl::ResourceExhaustedError("no memory for turned queries and keys");
-  }
-  copies.ReleaseAbove(kKeptBytes);
+  const absl::Cleanup release = [] { copies.ReleaseAbove(kKeptBytes); };
+  const RowPositions query_positions = {problem.query_offset, problem.query_offsets};
+  const absl::StatusOr<int> queries =
+      Rotate(*problem.rotary, query_positions, execution, copies.query, rotated.query);
+  if (!queries.ok()) return queries.status();
+  const absl::StatusOr<int> keys = Rotate(*problem.rotary, {}, execution, copies.key, rotated.key);
+  if (!keys.ok()) return keys.status();
+  absl::StatusOr<AttentionReport> report = attend(rotated);
+  if (report.ok()) report->thread_count = std::max({report->thread_count, *queries, *keys});
   return report;
 }
 

@@ -13,7 +13,7 @@ namespace attention::kernels {
 // Calls `attend` with the problem, whose queries and keys are turned if problem.rotary asks for it,
 // and without problem.rotary. The turned copies are in memory that the calling thread keeps, up to
 // a limit, for its next call; they are of the type of the operands. Returns what `attend` returns,
-// counting the threads that turned; kCancelled if stopped; kResourceExhausted without memory.
+// counting the threads that turned; kCancelled if stopped. Throws std::bad_alloc.
 [[nodiscard]] absl::StatusOr<AttentionReport> WithRotatedOperands(
     const AttentionProblem& problem, const Execution& execution,
     absl::FunctionRef<absl::StatusOr<AttentionReport>(const AttentionProblem&)> attend);

@@ -4,12 +4,11 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <new>
 
+#include "absl/cleanup/cleanup.h"
 #include "kernels/aligned_array.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/stream_rows.h"
-#include "kernels/first_error.h"
 #include "kernels/fused/mask_rows.h"
 #include "kernels/fused/row_outputs.h"
 #include "kernels/fused/row_statistics.h"
@@ -63,22 +62,12 @@ class DecodeCall {
     }
   }
 
-  int Run(FirstError& error) {
-    const int threads = RunItems(call_.execution, group_count() * chunk_count_, [&](int64_t item) {
-      try {
-        ComputeChunk(item / chunk_count_, item % chunk_count_);
-      } catch (const std::bad_alloc&) {
-        error.Update(absl::ResourceExhaustedError("no memory for a chunk of keys"));
-      }
-    });
-    if (!error.Get().ok() || StopRequested(call_.execution)) return threads;
-    RunItems(call_.execution, group_count(), [&](int64_t group) {
-      try {
-        Merge(group);
-      } catch (const std::bad_alloc&) {
-        error.Update(absl::ResourceExhaustedError("no memory for a row of weights"));
-      }
-    });
+  int Run() {
+    const int threads =
+        RunItems(call_.execution, group_count() * chunk_count_,
+                 [this](int64_t item) { ComputeChunk(item / chunk_count_, item % chunk_count_); });
+    if (StopRequested(call_.execution)) return threads;
+    RunItems(call_.execution, group_count(), [this](int64_t group) { Merge(group); });
     return threads;
   }
 
@@ -322,14 +311,12 @@ bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
          options.scores == ScoresOutput::kNone && !outputs.weights.present();
 }
 
-absl::StatusOr<int> ComputeDecode(const FusedCall& call) {
+int ComputeDecode(const FusedCall& call) {
   thread_local Partials partials;
-  FirstError error;
-  DecodeCall decode(call, partials);
-  const int threads = decode.Run(error);
-  if (partials.outputs.size() + partials.scores.size() > kKeptElements) partials = Partials();
-  if (absl::Status status = error.Get(); !status.ok()) return status;
-  return threads;
+  const absl::Cleanup release = [] {
+    if (partials.outputs.size() + partials.scores.size() > kKeptElements) partials = Partials();
+  };
+  return DecodeCall(call, partials).Run();
 }
 
 }  // namespace attention::kernels

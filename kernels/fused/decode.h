@@ -17,8 +17,8 @@ namespace attention::kernels {
                             const AttentionOutputs& outputs);
 
 // Computes it; returns the number of threads that took part. The chunks depend on the key count
-// and on what is visible alone. kResourceExhausted without memory. Stops between chunks.
-[[nodiscard]] absl::StatusOr<int> ComputeDecode(const FusedCall& call);
+// and on what is visible alone. Throws std::bad_alloc. Stops between chunks.
+[[nodiscard]] int ComputeDecode(const FusedCall& call);
 
 }  // namespace attention::kernels
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 
+#include "absl/cleanup/cleanup.h"
 #include "kernels/fused/decode.h"
 #include "kernels/fused/head_schedule.h"
 #include "kernels/fused/query_tile.h"
@@ -36,18 +36,14 @@ class FusedImplementation final : public Implementation {
                                       const AttentionOutputs& outputs,
                                       const Execution& execution) const override {
     thread_local Workspace workspace;
-    const bool empty = ElementCount(problem.query.extents) == 0;
-    try {
-      workspace.key_mass.Begin(problem, outputs);
-      if (empty) {
-        workspace.key_mass.Write(outputs);  // no query gave anything
-        return AttentionReport{.implementation = name_, .precision = "f32", .thread_count = 1};
-      }
-      workspace.visibility.Begin(problem, options, outputs);
-      workspace.relative_bias.Begin(problem);
-    } catch (const std::bad_alloc&) {
-      return absl::ResourceExhaustedError("no memory for biases and sums");
+    const absl::Cleanup release = [] { workspace.ReleaseAbove(kKeptPackedBytes); };
+    workspace.key_mass.Begin(problem, outputs);
+    if (ElementCount(problem.query.extents) == 0) {
+      workspace.key_mass.Write(outputs);  // no query gave anything
+      return AttentionReport{.implementation = name_, .precision = "f32", .thread_count = 1};
     }
+    workspace.visibility.Begin(problem, options, outputs);
+    workspace.relative_bias.Begin(problem);
     const double default_scale = 1.0 / std::sqrt(static_cast<double>(problem.query.extents[3]));
     const FusedCall call = {.problem = problem,
                             .options = options,
@@ -60,7 +56,6 @@ class FusedImplementation final : public Implementation {
                             .key_mass = workspace.key_mass};
     absl::StatusOr<AttentionReport> report = Run(call);
     if (report.ok() && !StopRequested(execution)) workspace.key_mass.Write(outputs);
-    workspace.ReleaseAbove(kKeptPackedBytes);
     return report;
   }
 
@@ -81,9 +76,7 @@ class FusedImplementation final : public Implementation {
     const AttentionProblem& problem = call.problem;
     AttentionReport report = {.implementation = name_, .precision = "f32", .thread_count = 1};
     if (IsDecode(problem, call.options, call.outputs)) {
-      const absl::StatusOr<int> thread_count = ComputeDecode(call);
-      if (!thread_count.ok()) return thread_count.status();
-      report.thread_count = *thread_count;
+      report.thread_count = ComputeDecode(call);
       return report;
     }
     const Products& products = ChooseProducts(problem.query.type, call.options.precision);

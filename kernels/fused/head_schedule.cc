@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <new>
 #include <numeric>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "kernels/amx/tile_product.h"
 #include "kernels/first_error.h"
 #include "kernels/fused/packed_head.h"
@@ -83,17 +83,15 @@ class HeadSchedule {
   int RunHeads() {
     return RunItems(call_.execution, GroupCount(), [&](int64_t item) {
       thread_local PackedHead packed;
+      const absl::Cleanup release = [] { packed.ReleaseAbove(kKeptPackedBytes); };
       const Head head = HeadAt(item);
-      Guarded([&] {
-        packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,
-                     {.keeps_blocks = plan_.tile_count > 1});
-        const ProductScope scope(*plan_.products);
-        for (int64_t tile = 0; tile < plan_.tile_count; ++tile) {
-          if (StopRequested(call_.execution)) break;
-          ComputeTile(packed, tile);
-        }
-      });
-      packed.ReleaseAbove(kKeptPackedBytes);
+      packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,
+                   {.keeps_blocks = plan_.tile_count > 1});
+      const ProductScope scope(*plan_.products);
+      for (int64_t tile = 0; tile < plan_.tile_count; ++tile) {
+        if (StopRequested(call_.execution)) break;
+        ComputeTile(packed, tile);
+      }
     });
   }
 
@@ -103,12 +101,14 @@ class HeadSchedule {
       pool.resize(static_cast<size_t>(GroupCount()));
     }
     PackedHead* const packed = pool.data();
-    int64_t packed_bytes = 0;
+    const bool keeps_pool = GroupCount() * PackedHead::PackedBytes(plan_) <= kKeptPackedBytes;
+    const absl::Cleanup release = [keeps_pool] {
+      if (!keeps_pool) pool.clear();
+    };
     for (int64_t group = 0; group < GroupCount(); ++group) {
       const Head head = HeadAt(group);
       packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,
                           {});
-      packed_bytes += PackedHead::PackedBytes(plan_);
     }
     const int64_t blocks = plan_.key_block_count;
     const int packing = RunItems(call_.execution, GroupCount() * blocks, [&](int64_t item) {
@@ -118,18 +118,14 @@ class HeadSchedule {
       if (block * plan_.key_columns >= keys.end || (block + 1) * plan_.key_columns <= keys.begin) {
         return;
       }
-      Guarded([&] { head.Require(block); });
+      head.Require(block);
     });
-    if (!error_.Get().ok()) return packing;
     const int64_t tiles = plan_.tile_count;
     const int computing = RunItems(call_.execution, GroupCount() * tiles, [&](int64_t item) {
       const ProductScope scope(*plan_.products);
-      Guarded([&] {
-        // Last tiles first: with a causal mask they are the largest.
-        ComputeTile(packed[item / tiles], tiles - 1 - item % tiles);
-      });
+      // Last tiles first: with a causal mask they are the largest.
+      ComputeTile(packed[item / tiles], tiles - 1 - item % tiles);
     });
-    if (packed_bytes > kKeptPackedBytes) pool.clear();
     return std::max(packing, computing);
   }
 
@@ -149,15 +145,6 @@ class HeadSchedule {
     if (*f32_rows > 0) f32_row_count_.fetch_add(*f32_rows, std::memory_order_relaxed);
   }
 
-  template <class Work>
-  void Guarded(Work work) {
-    try {
-      work();
-    } catch (const std::bad_alloc&) {
-      error_.Update(absl::ResourceExhaustedError("no memory for packed keys, values and scores"));
-    }
-  }
-
   const FusedCall& call_;
   const TilePlan& plan_;
   const int64_t batch_count_;
@@ -172,11 +159,7 @@ class HeadSchedule {
 absl::StatusOr<ScheduleOutcome> ComputeHeads(const FusedCall& call, const TilePlan& plan) {
   HeadSchedule schedule(call, plan);
   ScheduleOutcome outcome;
-  try {
-    outcome.thread_count = schedule.Run();
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("no memory for packed keys and values");
-  }
+  outcome.thread_count = schedule.Run();
   if (absl::Status status = schedule.error(); !status.ok()) return status;
   outcome.f32_row_count = schedule.f32_row_count();
   return outcome;

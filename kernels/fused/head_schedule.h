@@ -19,8 +19,8 @@ struct ScheduleOutcome {
 // Computes all tiles, the costliest first. Where there are plenty of heads for the threads, each
 // head is one thread's, which packs its keys and values into memory that stays in its cache;
 // otherwise keys and values are packed first and tiles are shared out. The results are the same.
-// kResourceExhausted without memory, kInternal if the matrix library failed. Memory is kept by the
-// threads for the next call, up to kKeptPackedBytes each.
+// kInternal if the matrix library failed. Throws std::bad_alloc. Memory is kept by the threads for
+// the next call, up to kKeptPackedBytes each.
 [[nodiscard]] absl::StatusOr<ScheduleOutcome> ComputeHeads(const FusedCall& call,
                                                            const TilePlan& plan);
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <new>
 
 #include "kernels/amx/tile_product.h"
 #include "kernels/first_error.h"
 #include "kernels/projection/matrix_tile_product.h"
 #include "kernels/projection/prepared_rows.h"
+#include "kernels/within_memory.h"
 
 namespace attention::kernels {
 namespace {
@@ -114,12 +114,8 @@ void Call::RunItem(int64_t item) {
   group.data =
       static_cast<const std::byte*>(rows_.input) +
       group.first_row * rows_.input_stride * static_cast<int64_t>(ElementBytes(plan_.type));
-  try {
-    error_.Update(RunPanels(group, range * panel_count_ / range_count_,
-                            (range + 1) * panel_count_ / range_count_));
-  } catch (const std::bad_alloc&) {
-    error_.Update(absl::ResourceExhaustedError("no memory for the tiles of a projection"));
-  }
+  error_.Update(RunPanels(group, range * panel_count_ / range_count_,
+                          (range + 1) * panel_count_ / range_count_));
 }
 
 absl::Status Call::RunPanels(const RowGroup& group, int64_t first_panel, int64_t end_panel) {
@@ -261,7 +257,8 @@ absl::StatusOr<ProjectionReport> ProjectPanels(const ProjectionPlan& plan,
                                                std::span<const ProjectionMap> widths,
                                                const Panels& panels, const ProjectionRows& rows,
                                                const Execution& execution) {
-  return Call(plan, widths, panels, rows, execution).Run();
+  return WithinMemory("the tiles of a projection",
+                      [&] { return Call(plan, widths, panels, rows, execution).Run(); });
 }
 
 }  // namespace attention::kernels

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
-#include <new>
 #include <string_view>
 #include <vector>
 
@@ -119,16 +118,7 @@ class SequenceSchedule {
     return count;
   }
 
-  // Keeps exceptions: none may leave an item.
   void Attend(int64_t index, const kernels::Execution& execution) {
-    try {
-      AttendTo(index, execution);
-    } catch (const std::bad_alloc&) {
-      error_.Update(absl::ResourceExhaustedError("no memory for a sequence"));
-    }
-  }
-
-  void AttendTo(int64_t index, const kernels::Execution& execution) {
     const absl::StatusOr<kernels::AttentionReport> report = kernels::Attend(
         SequenceOf(whole_, rows_, index), options_, SequenceOf(outputs_, rows_, index), execution);
     if (!report.ok()) return error_.Update(report.status());

@@ -1,11 +1,14 @@
-// In the steady state nothing is allocated, on any thread.
+// In the steady state nothing is allocated, on any thread; and where there is no memory, a call
+// says so.
 
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "kernels/attend.h"
-#include "tests/support/allocation_count.h"
+#include "tests/support/allocations.h"
 #include "tests/support/implementation_under_test.h"
+#include "tests/support/status_matchers.h"
 #include "tests/support/test_problem.h"
 #include "tests/support/thread_executor.h"
 
@@ -90,10 +93,41 @@ int64_t SteadyAllocations(const TestProblem& problem, kernels::Executor* executo
   return after - before;
 }
 
+// Lets a thread that keeps nothing yet compute, with so many allocations granted. Returns whether
+// that was enough.
+bool AttendWithin(int64_t granted_count, const TestProblem& problem, int thread_count) {
+  TestOutputs outputs(problem.recipe);
+  const kernels::AttentionProblem view = problem.View();
+  const kernels::AttentionOutputs output_views = outputs.View();
+  absl::Status status;
+  bool failed = false;
+  std::thread([&] {
+    ThreadExecutor executor(thread_count);
+    const FailingAllocations failing(kLeastBytes, granted_count);
+    status = kernels::Attend(view, problem.recipe.options, output_views, {.executor = &executor})
+                 .status();
+    failed = failing.any();
+  }).join();
+  EXPECT_TRUE(outputs.GuardsIntact());
+  if (failed) {
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+  } else {
+    EXPECT_THAT(status, IsOk());
+  }
+  return !failed;
+}
+
 class AttendAllocationTest : public testing::Test {
  protected:
   void SetUp() override {
     if (!CountsAllocations()) GTEST_SKIP() << "sanitizers have an allocator of their own";
+  }
+};
+
+class AttendSteadyAllocationTest : public AttendAllocationTest {
+ protected:
+  void SetUp() override {
+    AttendAllocationTest::SetUp();
     if (ForcedToFloat64()) GTEST_SKIP() << "made for small problems: allocates as it goes";
   }
 };
@@ -104,7 +138,7 @@ TEST_F(AttendAllocationTest, TheCountCounts) {
   EXPECT_GT(AllocationCount(kLeastBytes), before);
 }
 
-TEST_F(AttendAllocationTest, ARepeatedCallAllocatesNothing) {
+TEST_F(AttendSteadyAllocationTest, ARepeatedCallAllocatesNothing) {
   for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBF16}) {
     for (const ProblemRecipe& recipe : Recipes(type)) {
       EXPECT_EQ(SteadyAllocations(TestProblem(recipe), nullptr), 0) << recipe;
@@ -112,7 +146,7 @@ TEST_F(AttendAllocationTest, ARepeatedCallAllocatesNothing) {
   }
 }
 
-TEST_F(AttendAllocationTest, NorDoesOneInSplitPrecision) {
+TEST_F(AttendSteadyAllocationTest, NorDoesOneInSplitPrecision) {
   for (const Precision precision : {Precision::kBF16X6, Precision::kBF16X3, Precision::kBF16}) {
     for (ProblemRecipe recipe : Recipes(DataType::kF32)) {
       recipe.options.precision = precision;
@@ -125,7 +159,7 @@ TEST_F(AttendAllocationTest, NorDoesOneInSplitPrecision) {
 
 // Which thread first needs how much depends on who comes first, so that it is not every call at
 // once that allocates nothing: memory that is kept stops growing.
-TEST_F(AttendAllocationTest, ThreadsKeepTheirMemory) {
+TEST_F(AttendSteadyAllocationTest, ThreadsKeepTheirMemory) {
   ThreadExecutor executor(3);
   for (ProblemRecipe recipe : Recipes(DataType::kF32)) {
     recipe.query_count *= 4;  // packed by several threads, before the tiles
@@ -135,6 +169,24 @@ TEST_F(AttendAllocationTest, ThreadsKeepTheirMemory) {
       allocations = SteadyAllocations(problem, &executor);
     }
     EXPECT_EQ(allocations, 0) << recipe;
+  }
+}
+
+TEST_F(AttendAllocationTest, ACallWithoutMemorySaysSo) {
+  constexpr int64_t kMostGranted = 200;
+  for (const DataType type : {DataType::kF32, DataType::kBF16, DataType::kF64}) {
+    for (const ProblemRecipe& recipe : Recipes(type)) {
+      const TestProblem problem(recipe);
+      (void)MustAttend(problem);  // matrix kernels are made
+      for (const int thread_count : {1, 2}) {
+        bool enough = false;
+        for (int64_t granted = 0; granted < kMostGranted && !enough; granted += 1 + granted / 8) {
+          enough = AttendWithin(granted, problem, thread_count);
+        }
+        // In float64 there are more, of which the first are like the others.
+        EXPECT_TRUE(enough || type == DataType::kF64 || ForcedToFloat64()) << recipe;
+      }
+    }
   }
 }
 

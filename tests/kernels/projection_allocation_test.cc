@@ -1,11 +1,15 @@
 // Counts allocations: a repeated projection makes none but oneDNN's small ones, which lists the
-// operands of each product of a batch in memory of its own.
+// operands of each product of a batch in memory of its own; and one for which there is no memory
+// says so.
+
+#include <thread>
 
 #include "gtest/gtest.h"
 #include "kernels/projection.h"
 #include "tests/kernels/test_projection.h"
-#include "tests/support/allocation_count.h"
+#include "tests/support/allocations.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/thread_executor.h"
 
 namespace attention::test {
 namespace {
@@ -42,6 +46,42 @@ TEST_P(ProjectionAllocationTest, ARepeatedProjectionAllocatesNothing) {
   const int64_t after = AllocationCount(kLeastBytes);
   EXPECT_TRUE(ok);
   EXPECT_EQ(after - before, 0);
+}
+
+TEST_P(ProjectionAllocationTest, OneWithoutMemorySaysSo) {
+  if (!CountsAllocations()) GTEST_SKIP() << "sanitizers have an allocator of their own";
+  TestProjection test({.kind = GetParam(),
+                       .row_count = 100,
+                       .input_width = 300,
+                       .output_widths = {100, 60},
+                       .with_bias = true});
+  const kernels::ProjectionMaps maps = test.Maps();
+  const kernels::ProjectionRows rows = test.Rows();
+  ASSERT_THAT(kernels::Project(maps, rows).status(), IsOk());  // matrix kernels are made
+  // With so many allocations granted, on threads that keep nothing yet. Returns whether that was
+  // enough.
+  const auto project_within = [&](int64_t granted_count) {
+    absl::Status status;
+    bool failed = false;
+    std::thread([&] {
+      ThreadExecutor executor(2);
+      const FailingAllocations failing(kLeastBytes, granted_count);
+      const auto packed = kernels::PackedProjection::Pack(maps, {.executor = &executor});
+      status = packed.status();
+      if (status.ok()) status = (*packed)->Apply(rows, {.executor = &executor}).status();
+      if (status.ok()) status = kernels::Project(maps, rows, {.executor = &executor}).status();
+      failed = failing.any();
+    }).join();
+    EXPECT_THAT(status,
+                HasCode(failed ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kOk));
+    return !failed;
+  };
+  constexpr int64_t kMostGranted = 100;
+  bool enough = false;
+  for (int64_t granted = 0; granted < kMostGranted && !enough; ++granted) {
+    enough = project_within(granted);
+  }
+  EXPECT_TRUE(enough);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, ProjectionAllocationTest,

@@ -1,15 +1,20 @@
-#include "tests/support/allocation_count.h"
+#include "tests/support/allocations.h"
 
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cerrno>
 #include <cstdlib>
+#include <limits>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 namespace attention::test {
 
 bool CountsAllocations() { return false; }
 int64_t AllocationCount(size_t /*least_bytes*/) { return 0; }
+FailingAllocations::FailingAllocations(size_t /*least_bytes*/, int64_t /*granted_count*/) {}
+FailingAllocations::~FailingAllocations() = default;
+bool FailingAllocations::any() const { return false; }
 
 }  // namespace attention::test
 #else
@@ -20,23 +25,33 @@ extern "C" void* __libc_memalign(size_t alignment_bytes, size_t bytes);
 
 namespace {
 
+constexpr size_t kNone = std::numeric_limits<size_t>::max();
+
 // By the number of bits of the size.
 std::array<std::atomic<int64_t>, 65> counts = {};
 
-void Count(size_t bytes) {
+std::atomic<size_t> least_failing_bytes = kNone;
+std::atomic<int64_t> granted = 0;
+
+// Counts it; false if it must fail.
+bool Grant(size_t bytes) {
   counts[static_cast<size_t>(std::bit_width(bytes))].fetch_add(1, std::memory_order_relaxed);
+  return bytes < least_failing_bytes.load(std::memory_order_relaxed) || --granted >= 0;
+}
+
+void* Refuse() {
+  errno = ENOMEM;
+  return nullptr;
 }
 
 }  // namespace
 
 extern "C" void* malloc(size_t bytes) noexcept {
-  Count(bytes);
-  return __libc_malloc(bytes);
+  return Grant(bytes) ? __libc_malloc(bytes) : Refuse();
 }
 
 extern "C" void* aligned_alloc(size_t alignment_bytes, size_t bytes) noexcept {
-  Count(bytes);
-  return __libc_memalign(alignment_bytes, bytes);
+  return Grant(bytes) ? __libc_memalign(alignment_bytes, bytes) : Refuse();
 }
 
 namespace attention::test {
@@ -50,6 +65,15 @@ int64_t AllocationCount(size_t least_bytes) {
   }
   return sum;
 }
+
+FailingAllocations::FailingAllocations(size_t least_bytes, int64_t granted_count) {
+  granted = granted_count;
+  least_failing_bytes = least_bytes;
+}
+
+FailingAllocations::~FailingAllocations() { least_failing_bytes = kNone; }
+
+bool FailingAllocations::any() const { return granted < 0; }
 
 }  // namespace attention::test
 #endif

@@ -1,0 +1,27 @@
+// Where std::bad_alloc ends.
+
+#ifndef ATTENTION_KERNELS_WITHIN_MEMORY_H_
+#define ATTENTION_KERNELS_WITHIN_MEMORY_H_
+
+#include <new>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace attention::kernels {
+
+// Calls `work` and returns what it returns, a StatusOr; kResourceExhausted "no memory for <what>"
+// if it throws std::bad_alloc.
+template <class Work>
+[[nodiscard]] auto WithinMemory(absl::string_view what, const Work& work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for ", what));
+  }
+}
+
+}  // namespace attention::kernels
+
+#endif  // ATTENTION_KERNELS_WITHIN_MEMORY_H_
