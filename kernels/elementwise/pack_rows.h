@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/tensor_view.h"
+#include "kernels/elementwise/number_rows.h"
 
 namespace attention::kernels {
 
@@ -24,15 +24,6 @@ struct WordRows {
 // last of the source being zeros.
 void TransposeWords(const WordRows& source, int64_t word_count, uint32_t* destination,
                     int64_t destination_stride);
-
-// Rows of numbers; `data` need not be aligned.
-struct NumberRows {
-  DataType type = DataType::kF32;
-  const std::byte* data = nullptr;
-  int64_t stride_bytes = 0;
-  int64_t row_count = 0;
-  int64_t width = 0;
-};
 
 // Copies numbers as f32, with 0 in place of what is not finite. Returns whether all were finite.
 [[nodiscard]] bool CopyFiniteToF32(const NumberRows& source, float* destination,

@@ -83,16 +83,16 @@ HWY_INLINE void PackRowPair(const std::byte* even, const std::byte* odd, int64_t
   }
 }
 
-bool BlockSplittableHere(const WeightBlock& weight) {
+bool BlockSplittableHere(const NumberRows& weight) {
   const RowTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   auto all = hn::Eq(hn::Zero(d), hn::Zero(d));
   for (int64_t row = 0; row < weight.row_count; ++row) {
-    const std::byte* numbers = weight.data + row * weight.row_stride_bytes;
-    for (int64_t column = 0; column < weight.column_count; column += lanes) {
+    const std::byte* numbers = weight.data + row * weight.stride_bytes;
+    for (int64_t column = 0; column < weight.width; column += lanes) {
       const auto* source = numbers + column * static_cast<int64_t>(sizeof(float));
-      const auto rest = static_cast<size_t>(weight.column_count - column);
-      all = hn::And(all, Splittable(d, column + lanes <= weight.column_count
+      const auto rest = static_cast<size_t>(weight.width - column);
+      all = hn::And(all, Splittable(d, column + lanes <= weight.width
                                            ? LoadNumbers<DataType::kF32, true>(source, 0)
                                            : LoadNumbers<DataType::kF32, false>(source, rest)));
     }
@@ -102,7 +102,7 @@ bool BlockSplittableHere(const WeightBlock& weight) {
 
 // Returns early, and false, at a pair of rows that cannot be split.
 template <int kPartCount, DataType kType>
-HWY_INLINE bool PackPanel(const WeightBlock& weight, int64_t panel_columns, uint32_t* panel) {
+HWY_INLINE bool PackPanel(const NumberRows& weight, int64_t panel_columns, uint32_t* panel) {
   constexpr int64_t kPairs = kBlockRows / 2;
   const int64_t part_stride = kPairs * panel_columns;
   for (int64_t row0 = 0; row0 < weight.row_count; row0 += kBlockRows) {
@@ -116,34 +116,33 @@ HWY_INLINE bool PackPanel(const WeightBlock& weight, int64_t panel_columns, uint
         continue;
       }
       if constexpr (kPartCount > 1) {
-        WeightBlock rows = weight;
-        rows.data += row * weight.row_stride_bytes;
+        NumberRows rows = weight;
+        rows.data += row * weight.stride_bytes;
         rows.row_count = std::min<int64_t>(2, weight.row_count - row);
         if (!BlockSplittableHere(rows)) return false;
       }
-      const std::byte* even = weight.data + row * weight.row_stride_bytes;
-      const std::byte* odd = row + 1 < weight.row_count ? even + weight.row_stride_bytes : nullptr;
-      PackRowPair<kPartCount, kType>(even, odd, weight.column_count, panel_columns,
-                                     {parts, part_stride});
+      const std::byte* even = weight.data + row * weight.stride_bytes;
+      const std::byte* odd = row + 1 < weight.row_count ? even + weight.stride_bytes : nullptr;
+      PackRowPair<kPartCount, kType>(even, odd, weight.width, panel_columns, {parts, part_stride});
     }
   }
   return true;
 }
 
-void PackPanelToF32Here(const WeightBlock& weight, int64_t panel_columns, float* panel) {
+void PackPanelToF32Here(const NumberRows& weight, int64_t panel_columns, float* panel) {
   for (int64_t row = 0; row < weight.row_count; ++row) {
     float* target = panel + row * panel_columns;
-    const std::byte* source = weight.data + row * weight.row_stride_bytes;
+    const std::byte* source = weight.data + row * weight.stride_bytes;
     if (weight.type == DataType::kF32) {
-      std::memcpy(target, source, static_cast<size_t>(weight.column_count) * sizeof(float));
+      std::memcpy(target, source, static_cast<size_t>(weight.width) * sizeof(float));
     } else {
-      ConvertToF32(weight.type, source, weight.column_count, target);
+      ConvertToF32(weight.type, source, weight.width, target);
     }
-    std::fill(target + weight.column_count, target + panel_columns, 0.0f);
+    std::fill(target + weight.width, target + panel_columns, 0.0f);
   }
 }
 
-bool PackPanelToBF16Here(const WeightBlock& weight, int64_t panel_columns, int64_t part_count,
+bool PackPanelToBF16Here(const NumberRows& weight, int64_t panel_columns, int64_t part_count,
                          uint16_t* panel) {
   auto* words = reinterpret_cast<uint32_t*>(panel);
   if (weight.type == DataType::kBF16) {
@@ -292,15 +291,15 @@ HWY_EXPORT(JoinPanelPartsHere);
 HWY_EXPORT(PackRowToBF16Here);
 HWY_EXPORT(StoreBiasedRowsHere);
 
-bool BlockSplittable(const WeightBlock& weight) {
+bool BlockSplittable(const NumberRows& weight) {
   return HWY_DYNAMIC_DISPATCH(BlockSplittableHere)(weight);
 }
 
-void PackPanelToF32(const WeightBlock& weight, int64_t panel_columns, float* panel) {
+void PackPanelToF32(const NumberRows& weight, int64_t panel_columns, float* panel) {
   HWY_DYNAMIC_DISPATCH(PackPanelToF32Here)(weight, panel_columns, panel);
 }
 
-bool PackPanelToBF16(const WeightBlock& weight, int64_t panel_columns, int64_t part_count,
+bool PackPanelToBF16(const NumberRows& weight, int64_t panel_columns, int64_t part_count,
                      uint16_t* panel) {
   return HWY_DYNAMIC_DISPATCH(PackPanelToBF16Here)(weight, panel_columns, part_count, panel);
 }

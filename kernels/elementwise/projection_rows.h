@@ -15,31 +15,23 @@
 #include <cstdint>
 
 #include "kernels/amx/tile_product.h"
+#include "kernels/elementwise/number_rows.h"
 #include "kernels/tensor_view.h"
 
 namespace attention::kernels {
 
 inline constexpr int64_t kBlockRows = kBlockInnerCount;
 
-// Some rows of some columns of a weight: F32, F16 or BF16.
-struct WeightBlock {
-  DataType type = DataType::kF32;
-  const std::byte* data = nullptr;
-  int64_t row_stride_bytes = 0;
-  int64_t row_count = 0;
-  int64_t column_count = 0;
-};
-
 // AllSplittable for a block of F32.
-[[nodiscard]] bool BlockSplittable(const WeightBlock& weight);
+[[nodiscard]] bool BlockSplittable(const NumberRows& weight);
 
-// An F32 panel of `panel_columns`, at least column_count; the rest is 0.
-void PackPanelToF32(const WeightBlock& weight, int64_t panel_columns, float* panel);
+// An F32 panel of `panel_columns`, at least weight.width; the rest is 0.
+void PackPanelToF32(const NumberRows& weight, int64_t panel_columns, float* panel);
 
 // A BF16 panel of `part_count` parts: 1, or 3 from F32. A last block is filled up with rows of 0.
 // Returns false, with the panel half written, if there are three parts and some number cannot be
 // split.
-[[nodiscard]] bool PackPanelToBF16(const WeightBlock& weight, int64_t panel_columns,
+[[nodiscard]] bool PackPanelToBF16(const NumberRows& weight, int64_t panel_columns,
                                    int64_t part_count, uint16_t* panel);
 
 // The F32 panel that a BF16 panel of three parts was split from.

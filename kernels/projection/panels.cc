@@ -28,16 +28,16 @@ PanelPlace PlaceOfPanel(std::span<const ProjectionMap> maps, int64_t panel) {
   return place;
 }
 
-WeightBlock FreshPanels::BlockOf(const PanelPlace& place, int64_t first_row,
-                                 int64_t row_count) const {
+NumberRows FreshPanels::BlockOf(const PanelPlace& place, int64_t first_row,
+                                int64_t row_count) const {
   const ProjectionMap& map = maps_[static_cast<size_t>(place.map)];
   const auto element_bytes = static_cast<int64_t>(ElementBytes(plan_.type));
   return {.type = plan_.type,
           .data = static_cast<const std::byte*>(map.weight) +
                   (first_row * map.output_width + place.first_column) * element_bytes,
-          .row_stride_bytes = map.output_width * element_bytes,
+          .stride_bytes = map.output_width * element_bytes,
           .row_count = row_count,
-          .column_count = place.column_count};
+          .width = place.column_count};
 }
 
 // A weight of one slab is packed at once, as long as its numbers are near.

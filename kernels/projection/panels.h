@@ -74,8 +74,8 @@ class FreshPanels final : public Panels {
 
  private:
   [[nodiscard]] std::byte* ReserveSlab(int64_t slab, PanelScratch& scratch) const;
-  [[nodiscard]] WeightBlock BlockOf(const PanelPlace& place, int64_t first_row,
-                                    int64_t row_count) const;
+  [[nodiscard]] NumberRows BlockOf(const PanelPlace& place, int64_t first_row,
+                                   int64_t row_count) const;
 
   const ProjectionPlan& plan_;
   std::span<const ProjectionMap> maps_;
