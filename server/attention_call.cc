@@ -74,7 +74,10 @@ void AttentionCall::Start() {
   }
   environment_.engine.Submit(
       method_, TaskOf(decoded_), context_,
-      [this](absl::StatusOr<AttentionAnswer> answer) { Complete(std::move(answer)); });
+      [this](absl::StatusOr<AttentionAnswer> answer, const StageTimes& times) {
+        times_ = times;
+        Complete(std::move(answer));
+      });
 }
 
 absl::Status AttentionCall::AdmitAndDecode() {
@@ -119,7 +122,6 @@ void AttentionCall::Complete(absl::StatusOr<AttentionAnswer> answer) {
 }
 
 void AttentionCall::Answer(AttentionAnswer answer) {
-  times_ = answer.times;
   answer_permit_ = std::move(answer.permit);
   const kernels::AttentionReport& report = answer.result.report;
   v1::Execution execution;

@@ -120,6 +120,10 @@ class AttentionServer::Impl {
   }
 
   void ReloadLayers(const kernels::StopSignal* stop) {
+    if (layers_.directory().empty()) {
+      log_.Write(LogLevel::kWarning, "SIGHUP changes nothing: no --layers-directory", {});
+      return;
+    }
     const absl::Status status = LoadLayers(stop);
     if (status.ok()) return;
     const absl::string_view detail = status.message();

@@ -125,8 +125,9 @@ struct PrometheusMetrics::Series {
   Histogram& queue_wait =
       AddHistogram(registry, "attention_queue_wait_seconds",
                    "Time that requests waited for a compute thread.", SecondsBuckets());
-  std::array<Histogram*, kMethodCount> compute = AddHistogramPerMethod(
-      registry, "attention_compute_seconds", "Time on compute threads: projections and attention.");
+  std::array<Histogram*, kMethodCount> compute =
+      AddHistogramPerMethod(registry, "attention_compute_seconds",
+                            "Time on compute threads, also of requests that were stopped there.");
   std::array<Histogram*, kMethodCount> total =
       AddHistogramPerMethod(registry, "attention_request_seconds",
                             "Time from the last byte received to the answer being complete.");
@@ -283,8 +284,11 @@ void PrometheusMetrics::QueueDepthChanged(int64_t depth) {
 
 void PrometheusMetrics::QueueWaited(double seconds) { series_->queue_wait.Observe(seconds); }
 
-void PrometheusMetrics::Computed(Method method, const Computation& computation) {
-  series_->compute[static_cast<size_t>(method)]->Observe(computation.seconds);
+void PrometheusMetrics::ComputeTimeSpent(Method method, double seconds) {
+  series_->compute[static_cast<size_t>(method)]->Observe(seconds);
+}
+
+void PrometheusMetrics::Computed(const Computation& computation) {
   series_->flops.Increment(computation.flops);
   const auto found =
       series_->computations.find({computation.implementation, computation.precision});

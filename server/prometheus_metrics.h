@@ -52,7 +52,8 @@ class PrometheusMetrics final : public ServiceMetrics {
   void RequestStopped(absl::StatusCode code) override;
   void QueueDepthChanged(int64_t depth) override;
   void QueueWaited(double seconds) override;
-  void Computed(Method method, const Computation& computation) override;
+  void ComputeTimeSpent(Method method, double seconds) override;
+  void Computed(const Computation& computation) override;
   void SequenceLengths(int64_t query_count, int64_t key_count) override;
   void ProjectedTogether(int64_t request_count) override;
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <limits>
 #include <new>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -36,6 +37,12 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
 }
 
+// Why a task did not get in, for now.
+struct Refusal {
+  Rejection reason;
+  absl::Status status;
+};
+
 // A task on its way through the engine.
 struct Submission {
   Submission(Method submitted_method, const AnyTask& submitted_task,
@@ -49,6 +56,8 @@ struct Submission {
   double flops = 0;
   TimePoint submitted;
   TimePoint started;
+  StageTimes times;
+  bool computing = false;
   ByteBudget::Permit answer_permit;
   ByteBudget::Permit scratch_permit;
 };
@@ -85,6 +94,8 @@ class AttentionEngine::Impl {
   [[nodiscard]] absl::Status Stopped(const absl::Status& status);
   [[nodiscard]] absl::Status CheckLimits(const AnyTask& task, double flops) const;
   [[nodiscard]] absl::Status TryAccept(Submission& submission);
+  void DropAbandoned();
+  [[nodiscard]] std::optional<Refusal> TryEnter(Submission& submission);
   [[nodiscard]] absl::Status TryQueue(Submission& submission);
   void RunJob(std::unique_ptr<Submission> submission, kernels::Executor& executor);
   void RunSharing(std::unique_ptr<Submission> first, kernels::Executor& executor);
@@ -128,6 +139,10 @@ absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::AdmitRequest(int64_t r
                                                      "--max-request-bytes"));
   }
   ByteBudget::Permit permit = budget_.TryAcquire(request_bytes);
+  if (!permit) {
+    DropAbandoned();
+    permit = budget_.TryAcquire(request_bytes);
+  }
   if (!permit) return Rejected(Rejection::kBytesInFlight, budget_full_);
   return permit;
 }
@@ -158,6 +173,15 @@ absl::Status AttentionEngine::Impl::CheckLimits(const AnyTask& task, double flop
   return absl::OkStatus();
 }
 
+// Concludes the waiting tasks that nobody waits for any more.
+void AttentionEngine::Impl::DropAbandoned() {
+  try {
+    pool_.RunAbandoned();
+  } catch (const std::bad_alloc&) {
+    // They stay until their turn comes.
+  }
+}
+
 // Checks, reserves memory and takes a place in the queue. If OK, the job owns the submission.
 absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
   const AnyTask& task = submission.task;
@@ -168,15 +192,28 @@ absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
   if (absl::Status status = CheckLimits(task, submission.flops); !status.ok()) {
     return Rejected(Rejection::kOverLimit, status);
   }
+  std::optional<Refusal> refusal = TryEnter(submission);
+  if (refusal.has_value()) {
+    DropAbandoned();
+    refusal = TryEnter(submission);
+  }
+  return refusal.has_value() ? Rejected(refusal->reason, refusal->status) : absl::OkStatus();
+}
+
+// If there is room, the job owns the submission.
+std::optional<Refusal> AttentionEngine::Impl::TryEnter(Submission& submission) {
+  const AnyTask& task = submission.task;
+  submission.answer_permit = {};
   submission.answer_permit = budget_.TryAcquire(ResultBytes(task));
   if (submission.answer_permit) {
     submission.scratch_permit = budget_.TryAcquire(ScratchBytes(task, options_.thread_count));
   }
-  if (!submission.scratch_permit) return Rejected(Rejection::kBytesInFlight, budget_full_);
-
+  if (!submission.scratch_permit) return Refusal{Rejection::kBytesInFlight, budget_full_};
   submission.submitted = clock_.Now();
-  const absl::Status status = TryQueue(submission);
-  return status.ok() ? status : Rejected(Rejection::kQueueFull, status);
+  absl::Status status = TryQueue(submission);
+  if (status.ok()) return std::nullopt;
+  submission.scratch_permit = {};
+  return Refusal{Rejection::kQueueFull, std::move(status)};
 }
 
 // A submission that can share is in two queues: the one job that takes it from the other owns it.
@@ -185,10 +222,13 @@ absl::Status AttentionEngine::Impl::TryQueue(Submission& submission) {
   ComputePool::Job job = [this, ticket, &submission](kernels::Executor& executor) {
     if (sharing_.Take(ticket)) RunJob(std::unique_ptr<Submission>(&submission), executor);
   };
+  ComputePool::Abandoned abandoned = [this, ticket, context = submission.context] {
+    return context->StopRequested() || sharing_.Taken(ticket);
+  };
   sharing_.Add(ticket, submission);
   absl::Status status;
   try {
-    status = pool_.TrySubmit(std::move(job));
+    status = pool_.TrySubmit(std::move(job), std::move(abandoned));
   } catch (const std::bad_alloc&) {
     status = out_of_memory_;
   }
@@ -199,7 +239,7 @@ absl::Status AttentionEngine::Impl::TryQueue(Submission& submission) {
 void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
                                    std::shared_ptr<const RequestContext> context, Done done) {
   if (!gate_.Enter()) {
-    std::move(done)(Rejected(Rejection::kDraining, draining_));
+    std::move(done)(Rejected(Rejection::kDraining, draining_), {});
     return;
   }
   absl::Status status;
@@ -219,29 +259,29 @@ void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
     done = std::move(submission->done);
     submission.reset();  // returns the bytes reserved
   }
-  std::move(done)(std::move(status));
+  std::move(done)(std::move(status), {});
   done = nullptr;
   gate_.Leave();
 }
 
 void AttentionEngine::Impl::RunJob(std::unique_ptr<Submission> submission,
                                    kernels::Executor& executor) {
+  if (absl::Status status = Begin(*submission); !status.ok()) {
+    Conclude(std::move(submission), std::move(status));
+    return;
+  }
   if (SharingTaskOf(submission->task) != nullptr) {
     RunSharing(std::move(submission), executor);
     return;
   }
-  absl::StatusOr<AttentionResult> result;
-  if (absl::Status status = Begin(*submission); !status.ok()) {
-    result = std::move(status);
-  } else {
-    result = Guarded([&] {
-      return RunTask(submission->task, {.executor = &executor, .stop = submission->context.get()});
-    });
-  }
+  absl::StatusOr<AttentionResult> result = Guarded([&] {
+    return RunTask(submission->task, {.executor = &executor, .stop = submission->context.get()});
+  });
   Conclude(std::move(submission), std::move(result));
 }
 
-// With those that wait and can share its layer's products. Needs no memory for that.
+// `first`, which has begun, with those that wait and can share its layer's products. Needs no
+// memory for that.
 void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
                                        kernels::Executor& executor) {
   std::array<std::unique_ptr<Submission>, kMostSharingTasks> group;
@@ -253,7 +293,8 @@ void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
   std::array<LayerTask, kMostSharingTasks> tasks;
   size_t task_count = 0;
   for (std::unique_ptr<Submission>& submission : std::span(group).first(group_size)) {
-    if (absl::Status status = Begin(*submission); !status.ok()) {
+    if (absl::Status status = submission->computing ? absl::OkStatus() : Begin(*submission);
+        !status.ok()) {
       Conclude(std::move(submission), std::move(status));
       continue;
     }
@@ -261,7 +302,6 @@ void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
     task.task = SharingTaskOf(submission->task);
     task.stop = submission->context.get();
   }
-  if (task_count == 0) return;
   metrics_.ProjectedTogether(static_cast<int64_t>(task_count));
   RunLayerTasks(std::span(tasks).first(task_count), &executor);
   auto done = tasks.begin();
@@ -273,13 +313,21 @@ void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
 // The end of waiting; the status of a task that nobody waits for any more.
 absl::Status AttentionEngine::Impl::Begin(Submission& submission) {
   submission.started = clock_.Now();
-  metrics_.QueueWaited(Seconds(Nanoseconds(submission.started - submission.submitted)));
-  return submission.context->StopStatus();
+  submission.times.queue_ns = Nanoseconds(submission.started - submission.submitted);
+  metrics_.QueueWaited(Seconds(submission.times.queue_ns));
+  absl::Status status = submission.context->StopStatus();
+  submission.computing = status.ok();
+  return status;
 }
 
 // Hands the answer over.
 void AttentionEngine::Impl::Conclude(std::unique_ptr<Submission> submission,
                                      absl::StatusOr<AttentionResult> result) {
+  StageTimes& times = submission->times;
+  if (submission->computing) {
+    times.compute_ns = Nanoseconds(clock_.Now() - submission->started);
+    metrics_.ComputeTimeSpent(submission->method, Seconds(times.compute_ns));
+  }
   absl::StatusOr<AttentionAnswer> answer = out_of_memory_;
   try {
     if (result.ok()) {
@@ -297,24 +345,20 @@ void AttentionEngine::Impl::Conclude(std::unique_ptr<Submission> submission,
   } else {
     submission->answer_permit = {};
   }
-  std::move(submission->done)(std::move(answer));
+  std::move(submission->done)(std::move(answer), times);
   submission.reset();  // what `done` owns is gone before the task counts as finished
   gate_.Leave();
 }
 
 AttentionAnswer AttentionEngine::Impl::AnswerOf(Submission& submission, AttentionResult result) {
-  const int64_t queue_ns = Nanoseconds(submission.started - submission.submitted);
-  const int64_t compute_ns = Nanoseconds(clock_.Now() - submission.started);
   VisitSequenceLengths(submission.task, [this](int64_t query_count, int64_t key_count) {
     metrics_.SequenceLengths(query_count, key_count);
   });
-  metrics_.Computed(submission.method, {.seconds = Seconds(compute_ns),
-                                        .flops = submission.flops,
-                                        .implementation = result.report.implementation,
-                                        .precision = result.report.precision});
+  metrics_.Computed({.flops = submission.flops,
+                     .implementation = result.report.implementation,
+                     .precision = result.report.precision});
   AttentionAnswer answer;
   answer.result = std::move(result);
-  answer.times = {.queue_ns = queue_ns, .compute_ns = compute_ns};
   return answer;
 }
 

@@ -35,7 +35,7 @@ struct EngineOptions {
   int64_t max_bytes_in_flight = int64_t{2} << 30;  // requests, scratch and answers together
 };
 
-// How long the stages of an answered request took.
+// How long the stages of a request took, also of one that was stopped or failed in them.
 struct StageTimes {
   int64_t queue_ns = 0;
   int64_t compute_ns = 0;
@@ -43,7 +43,6 @@ struct StageTimes {
 
 struct AttentionAnswer {
   AttentionResult result;
-  StageTimes times;
 
   // The answer's share of the byte budget: keep it as long as the result's memory. Must not outlive
   // the engine.
@@ -51,14 +50,14 @@ struct AttentionAnswer {
 };
 
 // Reports to `metrics` the rejections kOverLimit, kBytesInFlight, kQueueFull and kDraining, and
-// kInvalid for what Validate refuses; every stopped request; queue depth and wait; for each
-// answered task its computation and, of attention, its sequence lengths. The rest is the
-// transport's to report.
+// kInvalid for what Validate refuses; every stopped request; queue depth and wait; the time that
+// each task had compute threads; for each answered task its computation and, of attention, its
+// sequence lengths. The rest is the transport's to report.
 //
 // Thread safety: all methods may be called from any thread, but the destructor.
 class AttentionEngine {
  public:
-  using Done = absl::AnyInvocable<void(absl::StatusOr<AttentionAnswer>) &&>;
+  using Done = absl::AnyInvocable<void(absl::StatusOr<AttentionAnswer>, const StageTimes&) &&>;
 
   // `clock`, `metrics` and `log` must outlive the engine. Without a log, the details of faults are
   // lost.
@@ -77,10 +76,12 @@ class AttentionEngine {
   // and the static limits (kInvalidArgument), reserves scratch and answer and a place in the queue
   // (kResourceExhausted), computes on a compute thread, checking deadline and cancellation at
   // dequeue and between tiles, and calls `done` exactly once: from a compute thread, or before
-  // returning if the task is refused. Never throws; an allocation that fails is kResourceExhausted.
-  // A fault of ours is kInternal with the request id; its detail goes to the log. kUnavailable when
-  // draining. What `task` points to, `context` and whatever `done` owns live until `done`
-  // has been called. `done` must not throw and must not destroy the engine.
+  // returning if the task is refused. Waiting tasks that nobody waits for any more hold nobody up:
+  // before another is refused for want of room their `done` is called, from its thread. Never
+  // throws; an allocation that fails is kResourceExhausted. A fault of ours is kInternal with the
+  // request id; its detail goes to the log. kUnavailable when draining. What `task` points to,
+  // `context` and whatever `done` owns live until `done` has been called. `done` must not throw and
+  // must not destroy the engine.
   void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
               Done done);
 

@@ -45,6 +45,18 @@ struct ParallelSection {
   std::condition_variable vacated;  // helper_count reached 0
 };
 
+// The executor of one thread.
+class CallingThread final : public kernels::Executor {
+ public:
+  int Run(int64_t item_count, Work work) override { return RunSerially(item_count, work); }
+  [[nodiscard]] int thread_count() const override { return 1; }
+};
+
+struct WaitingJob {
+  ComputePool::Job job;
+  ComputePool::Abandoned abandoned;
+};
+
 // First in, first out, in memory that is allocated once.
 class JobRing {
  public:
@@ -52,20 +64,32 @@ class JobRing {
 
   [[nodiscard]] size_t size() const { return size_; }
 
-  void Push(ComputePool::Job job) {
-    slots_[(first_ + size_) % slots_.size()] = std::move(job);
+  void Push(WaitingJob waiting) {
+    slots_[(first_ + size_) % slots_.size()] = std::move(waiting);
     ++size_;
   }
 
-  ComputePool::Job Pop() {
-    ComputePool::Job job = std::exchange(slots_[first_], nullptr);
+  WaitingJob Pop() {
+    WaitingJob waiting = std::exchange(slots_[first_], {});
     first_ = (first_ + 1) % slots_.size();
     --size_;
-    return job;
+    return waiting;
+  }
+
+  // Moves those that are abandoned to `jobs`, which has room for them; the others keep their order.
+  void TakeAbandoned(std::vector<ComputePool::Job>& jobs) {
+    for (size_t left = size_; left > 0; --left) {
+      WaitingJob waiting = Pop();
+      if (waiting.abandoned != nullptr && waiting.abandoned()) {
+        jobs.push_back(std::move(waiting.job));
+      } else {
+        Push(std::move(waiting));
+      }
+    }
   }
 
  private:
-  std::vector<ComputePool::Job> slots_;
+  std::vector<WaitingJob> slots_;
   size_t first_ = 0;
   size_t size_ = 0;
 };
@@ -86,7 +110,8 @@ class ComputePool::State {
   ~State();
 
   void Start();
-  [[nodiscard]] absl::Status TrySubmit(Job job);
+  [[nodiscard]] absl::Status TrySubmit(WaitingJob waiting);
+  void RunAbandoned();
   [[nodiscard]] int thread_count() const { return thread_count_; }
   [[nodiscard]] int64_t queue_depth() const { return queue_depth_.load(std::memory_order_relaxed); }
 
@@ -117,6 +142,7 @@ class ComputePool::State {
   [[nodiscard]] ParallelSection* SectionToHelp() const;
   int RunSection(ParallelSection& section, int64_t item_count, const Work& work) noexcept;
   bool RunItemsUntilJobWaits(ParallelSection& section) noexcept;
+  void JobsFinished(int64_t count);
   void UnfinishedJobsChanged();
 
   const int thread_count_;
@@ -155,18 +181,37 @@ ComputePool::State::~State() {
   }
 }
 
-absl::Status ComputePool::State::TrySubmit(Job job) {
+absl::Status ComputePool::State::TrySubmit(WaitingJob waiting) {
   const std::lock_guard lock(mutex_);
   if (unfinished_job_count_ >= max_unfinished_jobs_) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the queue is full: ", max_unfinished_jobs_ - thread_count_, " requests wait"));
   }
-  queue_.Push(std::move(job));
+  queue_.Push(std::move(waiting));
   unclaimed_job_count_.store(queue_.size(), std::memory_order_relaxed);
   ++unfinished_job_count_;
   UnfinishedJobsChanged();
   work_available_.notify_one();
   return absl::OkStatus();
+}
+
+void ComputePool::State::RunAbandoned() {
+  std::vector<Job> jobs;
+  {
+    const std::lock_guard lock(mutex_);
+    jobs.reserve(queue_.size());
+    queue_.TakeAbandoned(jobs);
+    unclaimed_job_count_.store(queue_.size(), std::memory_order_relaxed);
+  }
+  if (jobs.empty()) return;
+  const auto count = static_cast<int64_t>(jobs.size());
+  CallingThread executor;
+  [&]() noexcept {
+    for (Job& job : jobs) std::move(job)(executor);
+  }();
+  jobs.clear();
+  const std::lock_guard lock(mutex_);
+  JobsFinished(count);
 }
 
 // The whole life of a thread. Jobs come before helping, so a helper that returns because a job
@@ -190,13 +235,17 @@ void ComputePool::State::Loop(Worker& self) {
 
 void ComputePool::State::RunNextJob(Worker& self, std::unique_lock<std::mutex>& lock) {
   {
-    Job job = queue_.Pop();
+    Job job = queue_.Pop().job;
     unclaimed_job_count_.store(queue_.size(), std::memory_order_relaxed);
     lock.unlock();
     [&]() noexcept { std::move(job)(self); }();
   }  // what the job owns is gone before it counts as finished
   lock.lock();
-  --unfinished_job_count_;
+  JobsFinished(1);
+}
+
+void ComputePool::State::JobsFinished(int64_t count) {
+  unfinished_job_count_ -= count;
   UnfinishedJobsChanged();
   if (stopping_ && unfinished_job_count_ == 0) work_available_.notify_all();
 }
@@ -277,7 +326,11 @@ ComputePool::ComputePool(int thread_count, int64_t queue_capacity,
 
 ComputePool::~ComputePool() = default;
 
-absl::Status ComputePool::TrySubmit(Job job) { return state_->TrySubmit(std::move(job)); }
+absl::Status ComputePool::TrySubmit(Job job, Abandoned abandoned) {
+  return state_->TrySubmit({std::move(job), std::move(abandoned)});
+}
+
+void ComputePool::RunAbandoned() { state_->RunAbandoned(); }
 int ComputePool::thread_count() const { return state_->thread_count(); }
 int64_t ComputePool::queue_depth() const { return state_->queue_depth(); }
 

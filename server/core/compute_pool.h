@@ -16,13 +16,18 @@ namespace attention::server {
 // no job of their own, so a large request uses the whole machine while it is alone and never keeps
 // another one waiting for a helper to finish more than the item at hand. An executor may be used
 // during its job only, from the job's thread or from within its items; a Run from within one of
-// several items stays on that item's thread.
+// several items stays on that item's thread. A job that is abandoned while it waits keeps its place
+// until its turn comes or RunAbandoned is called.
 //
 // The threads are named "attention-0", "attention-1", ... and sleep while there is nothing to do.
 // Thread safety: all methods may be called from any thread, but the destructor.
 class ComputePool {
  public:
   using Job = absl::AnyInvocable<void(kernels::Executor&) &&>;
+
+  // Whether nobody needs a job any more. Called under the pool's lock: it must be quick and must
+  // not call the pool. Once true it stays true.
+  using Abandoned = absl::AnyInvocable<bool() const>;
 
   // `thread_count` >= 1; `queue_capacity` >= 1 counts jobs that wait, not those that run: a job
   // waits while every thread has one. `on_queue_depth` is told every change of the number of
@@ -39,8 +44,13 @@ class ComputePool {
 
   // Takes the job and returns OK, or returns kResourceExhausted and destroys the job unrun. Jobs
   // must not throw: an exception that leaves one ends the process. Does not allocate when it takes
-  // the job.
-  [[nodiscard]] absl::Status TrySubmit(Job job);
+  // the job. Without `abandoned` a job never is.
+  [[nodiscard]] absl::Status TrySubmit(Job job, Abandoned abandoned = nullptr);
+
+  // Runs the waiting jobs that are abandoned on the calling thread, which is all that their
+  // executor has, and gives their places free: for what is left of them, which should be little.
+  // Throws std::bad_alloc, with nothing done.
+  void RunAbandoned();
 
   [[nodiscard]] int thread_count() const;
   [[nodiscard]] int64_t queue_depth() const;

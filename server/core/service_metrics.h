@@ -35,9 +35,8 @@ enum class Rejection : uint8_t {
 inline constexpr int kRejectionCount = 7;
 [[nodiscard]] std::string_view Name(Rejection rejection);  // "malformed" ...
 
-// What computing one request took, and with what.
+// What one answered request was computed with.
 struct Computation {
-  double seconds = 0;               // on compute threads
   double flops = 0;                 // of projections and attention
   std::string_view implementation;  // the name of one of kernels::AllImplementations, or
                                     // kElementwise
@@ -57,7 +56,8 @@ class ServiceMetrics {
   virtual void RequestStopped(absl::StatusCode code) = 0;  // kCancelled or kDeadlineExceeded
   virtual void QueueDepthChanged(int64_t depth) = 0;
   virtual void QueueWaited(double seconds) = 0;
-  virtual void Computed(Method method, const Computation& computation) = 0;
+  virtual void ComputeTimeSpent(Method method, double seconds) = 0;  // answered or not
+  virtual void Computed(const Computation& computation) = 0;
   virtual void SequenceLengths(int64_t query_count, int64_t key_count) = 0;
   virtual void ProjectedTogether(int64_t request_count) = 0;  // by the maps of one layer
 };

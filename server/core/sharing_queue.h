@@ -49,6 +49,13 @@ class SharingQueue {
     return waiting_.erase(ticket) > 0;
   }
 
+  // Whether somebody else has taken it.
+  [[nodiscard]] bool Taken(Ticket ticket) const {
+    if (ticket == kAlone) return false;
+    const std::lock_guard lock(mutex_);
+    return !waiting_.contains(ticket);
+  }
+
   // Takes, in the order of their tickets, items that can share with `first`, as long as all
   // together have no more than kMostSharedRows and are no more than kMostSharingTasks. `take` gets
   // each and must not throw.
@@ -71,7 +78,7 @@ class SharingQueue {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Ticket last_ticket_ = kAlone;
   std::map<Ticket, Item*> waiting_;  // the oldest first
 };

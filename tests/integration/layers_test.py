@@ -254,6 +254,14 @@ class NamesTest(LayersTestCase):
                 lambda: server.stub.GetLayer(service.GetLayerRequest(name="a"), timeout=60),
                 grpc.StatusCode.NOT_FOUND)
 
+    def test_a_server_without_layers_says_that_there_are_none_to_load_again(self):
+        with ServerProcess() as server:
+            server.signal(signal.SIGHUP)
+            end = time.monotonic() + 30
+            while "SIGHUP changes nothing" not in server.log:
+                self.assertLess(time.monotonic(), end, server.log)
+                time.sleep(0.01)
+
 
 class ReloadTest(LayersTestCase):
     def setUp(self):

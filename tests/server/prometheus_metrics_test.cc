@@ -70,9 +70,8 @@ TEST_F(PrometheusMetricsTest, CountsARequestFromStartToEnd) {
   metrics_.RequestStarted(Method::kCrossAttention, 1000);
   EXPECT_TRUE(Says("attention_requests_in_flight 1"));
   metrics_.QueueWaited(0.25);
-  metrics_.Computed(
-      Method::kCrossAttention,
-      {.seconds = 0.5, .flops = 1e6, .implementation = "fused-amx", .precision = "bf16_x6"});
+  metrics_.ComputeTimeSpent(Method::kCrossAttention, 0.5);
+  metrics_.Computed({.flops = 1e6, .implementation = "fused-amx", .precision = "bf16_x6"});
   metrics_.SequenceLengths(3, 5);
   metrics_.RequestFinished(Method::kCrossAttention, absl::StatusCode::kOk, 0.75, 2000);
   for (const char* line :
@@ -92,11 +91,9 @@ TEST_F(PrometheusMetricsTest, CountsARequestFromStartToEnd) {
 }
 
 TEST_F(PrometheusMetricsTest, MakesNoSeriesForNamesThatItDoesNotKnow) {
-  metrics_.Computed(
-      Method::kCrossAttention,
-      {.seconds = 0.5, .flops = 1e6, .implementation = "fused-abacus", .precision = "f32"});
+  metrics_.Computed({.flops = 1e6, .implementation = "fused-abacus", .precision = "f32"});
   EXPECT_THAT(metrics_.Text(), Not(HasSubstr("fused-abacus")));
-  EXPECT_TRUE(Says("attention_compute_seconds_count{method=\"CrossAttention\"} 1"));
+  EXPECT_TRUE(Says("attention_flops_total 1000000"));
 }
 
 TEST_F(PrometheusMetricsTest, TellsOfLayersAndOfRequestsThatShareThem) {

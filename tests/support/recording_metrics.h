@@ -22,8 +22,6 @@ struct RecordedMetrics {
     int64_t response_bytes;
   };
   struct Computation {
-    server::Method method;
-    double seconds;
     double flops;
     std::string implementation;
     std::string precision;
@@ -34,6 +32,7 @@ struct RecordedMetrics {
   std::vector<absl::StatusCode> stopped;
   std::vector<int64_t> queue_depths;
   std::vector<double> queue_waits;
+  std::vector<std::pair<server::Method, double>> compute_times;
   std::vector<Computation> computed;
   std::vector<std::pair<int64_t, int64_t>> sequence_lengths;
   std::vector<int64_t> projected_together;
@@ -67,10 +66,13 @@ class RecordingMetrics final : public server::ServiceMetrics {
     const std::lock_guard lock(mutex_);
     recorded_.queue_waits.push_back(seconds);
   }
-  void Computed(server::Method method, const server::Computation& computation) override {
+  void ComputeTimeSpent(server::Method method, double seconds) override {
     const std::lock_guard lock(mutex_);
-    recorded_.computed.push_back({method, computation.seconds, computation.flops,
-                                  std::string(computation.implementation),
+    recorded_.compute_times.emplace_back(method, seconds);
+  }
+  void Computed(const server::Computation& computation) override {
+    const std::lock_guard lock(mutex_);
+    recorded_.computed.push_back({computation.flops, std::string(computation.implementation),
                                   std::string(computation.precision)});
   }
   void SequenceLengths(int64_t query_count, int64_t key_count) override {

@@ -80,6 +80,64 @@ TEST_F(AttentionEngineStopTest, DropsATaskThatIsCancelledInTheQueue) {
   ExpectNothingComputed(StatusCode::kCancelled, 1);
 }
 
+// However long the one before them takes.
+TEST_F(AttentionEngineStopTest, TasksThatNobodyWaitsForKeepNobodyOut) {
+  StartEngine({.queue_capacity = 2});
+  const ReadyTask<double> ready;
+  ThreadHolder holder(*engine_, clock_);
+  const auto context = NewContext();
+  std::future<Answer> cancelled = Submit(ready.task, context);
+  std::future<Answer> expired = Submit(ready.task, NewContext(clock_.Now() + milliseconds(10)));
+  context->Cancel();
+  clock_.Advance(milliseconds(20));
+  std::vector<std::future<Answer>> accepted;
+  for (int i = 0; i < 2; ++i) accepted.push_back(Submit(ready.task));
+  EXPECT_EQ(cancelled.get().status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(expired.get().status().code(), StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(engine_->queue_depth(), 2);
+  EXPECT_EQ(engine_->bytes_in_flight(), 2 * 8);
+  EXPECT_EQ(Submit(ready.task).get().status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(metrics_.recorded().rejections, ElementsAre(Rejection::kQueueFull));
+  EXPECT_EQ(metrics_.recorded().queue_waits.size(), 3u);  // the holder's and two
+  holder.Release();
+  for (std::future<Answer>& answer : accepted) EXPECT_TRUE(answer.get().ok());
+}
+
+TEST_F(AttentionEngineStopTest, TheirBytesAreThereForOthersToo) {
+  StartEngine({.max_bytes_in_flight = 40});
+  const ReadyTask<double> ready(5);
+  ThreadHolder holder(*engine_, clock_);
+  const auto context = NewContext();
+  std::future<Answer> cancelled = Submit(ready.task, context);
+  EXPECT_FALSE(engine_->AdmitRequest(8).ok());
+  context->Cancel();
+  EXPECT_TRUE(engine_->AdmitRequest(40).ok());
+  EXPECT_EQ(cancelled.get().status().code(), StatusCode::kCancelled);
+
+  const auto other_context = NewContext();
+  cancelled = Submit(ready.task, other_context);
+  other_context->Cancel();
+  std::future<Answer> accepted = Submit(ready.task);
+  EXPECT_EQ(cancelled.get().status().code(), StatusCode::kCancelled);
+  holder.Release();
+  EXPECT_TRUE(accepted.get().ok());
+}
+
+TEST_F(AttentionEngineStopTest, TellsHowLongAStoppedTaskHadWaited) {
+  StartEngine();
+  const ReadyTask<double> ready;
+  std::future<Answer> answer;
+  {
+    ThreadHolder holder(*engine_, clock_);
+    answer = Submit(ready.task, NewContext(clock_.Now() + milliseconds(10)));
+    clock_.Advance(milliseconds(30));
+  }
+  EXPECT_EQ(answer.get().status().code(), StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(LastTimes().queue_ns, 30'000'000);
+  EXPECT_EQ(LastTimes().compute_ns, 0);
+  EXPECT_EQ(metrics_.recorded().compute_times.size(), 1u);  // the holder's
+}
+
 TEST_F(AttentionEngineStopTest, AllocatesNothingForATaskThatIsCancelledInTheQueue) {
   constexpr int64_t kNoLimit = int64_t{1} << 62;
   StartEngine(
@@ -105,10 +163,11 @@ TEST_F(AttentionEngineStopTest, ReturnsTheBytesOfAStoppedTaskBeforeItSaysSo) {
   int64_t bytes_when_told = -1;
   {
     ThreadHolder holder(*engine_, clock_);
-    engine_->Submit(Method::kSelfAttention, &ready.task, context, [&](const Answer& answer) {
-      EXPECT_EQ(answer.status().code(), StatusCode::kCancelled);
-      bytes_when_told = engine_->bytes_in_flight();
-    });
+    engine_->Submit(Method::kSelfAttention, &ready.task, context,
+                    [&](const Answer& answer, const StageTimes&) {
+                      EXPECT_EQ(answer.status().code(), StatusCode::kCancelled);
+                      bytes_when_told = engine_->bytes_in_flight();
+                    });
     EXPECT_GT(engine_->bytes_in_flight(), 0);
     context->Cancel();
   }
@@ -146,6 +205,7 @@ class StopBetweenTilesTest : public AttentionEngineStopTest {
     EXPECT_TRUE(BecomesIdle());
     EXPECT_GE(clock_.now_call_count(), middle);
     EXPECT_EQ(metrics_.recorded().computed.size(), 1u);  // the whole one's
+    EXPECT_EQ(metrics_.recorded().compute_times.size(), 2u);
     EXPECT_EQ(engine_->bytes_in_flight(), 0);
     EXPECT_THAT(metrics_.recorded().stopped, ElementsAre(code));
     return code;
@@ -213,7 +273,8 @@ TEST_F(AttentionEngineStopTest, IsIdleOnlyOnceWhatDoneOwnsIsGone) {
   for (int i = 0; i < 200; ++i) {
     const auto owned = std::make_shared<int>(i);
     const auto context = NewContext();
-    engine_->Submit(Method::kSelfAttention, &ready.task, context, [owned](const Answer&) {});
+    engine_->Submit(Method::kSelfAttention, &ready.task, context,
+                    [owned](const Answer&, const StageTimes&) {});
     ASSERT_TRUE(BecomesIdle());
     ASSERT_EQ(owned.use_count(), 1);
     ASSERT_EQ(context.use_count(), 1);
@@ -229,7 +290,7 @@ TEST_F(AttentionEngineStopTest, IsNotIdleWhileTheDoneOfARefusedTaskOwnsAnything)
     idle_when_destroyed = engine_->WaitUntilIdle(TimePoint::min());
   });
   engine_->Submit(Method::kSelfAttention, &ready.task, NewContext(),
-                  [owned = std::move(owned)](const Answer& answer) {
+                  [owned = std::move(owned)](const Answer& answer, const StageTimes&) {
                     EXPECT_EQ(answer.status().code(), StatusCode::kInvalidArgument);
                   });
   EXPECT_FALSE(idle_when_destroyed);
@@ -245,7 +306,7 @@ TEST_F(AttentionEngineStopTest, AnswersEveryAcceptedTaskBeforeItIsDestroyed) {
       std::promise<Answer> promise;
       answers.push_back(promise.get_future());
       engine_->Submit(Method::kSelfAttention, &ready.task, NewContext(),
-                      [promise = std::move(promise)](Answer answer) mutable {
+                      [promise = std::move(promise)](Answer answer, const StageTimes&) mutable {
                         // The permit must not outlive the engine.
                         if (answer.ok()) answer->permit = {};
                         promise.set_value(std::move(answer));

@@ -99,6 +99,40 @@ TEST(ComputePoolTest, HasRoomAgainOnceAJobHasFinished) {
   second.Release();
 }
 
+TEST(ComputePoolTest, RunsAbandonedJobsOnTheCallingThreadAndNoOthers) {
+  Blocker blocker;
+  std::vector<int> order;  // of one thread at a time
+  bool abandoned = false;
+  {
+    ComputePool pool(1, 4);
+    ASSERT_TRUE(pool.TrySubmit(blocker.job()).ok());
+    const auto submit = [&](int number, ComputePool::Abandoned is_abandoned) {
+      return pool.TrySubmit([&order, number](Executor&) { order.push_back(number); },
+                            std::move(is_abandoned));
+    };
+    ASSERT_TRUE(submit(1, [] { return false; }).ok());
+    ASSERT_TRUE(pool.TrySubmit(
+                        [&order, caller = std::this_thread::get_id()](Executor& executor) {
+                          EXPECT_EQ(std::this_thread::get_id(), caller);
+                          EXPECT_EQ(executor.thread_count(), 1);
+                          EXPECT_EQ(executor.Run(2, [&](int64_t) { order.push_back(2); }), 1);
+                        },
+                        [&abandoned] { return abandoned; })
+                    .ok());
+    ASSERT_TRUE(submit(3, nullptr).ok());
+    ASSERT_TRUE(submit(4, [] { return false; }).ok());
+    pool.RunAbandoned();
+    EXPECT_EQ(pool.queue_depth(), 4);
+    abandoned = true;
+    pool.RunAbandoned();
+    EXPECT_EQ(pool.queue_depth(), 3);
+    EXPECT_TRUE(submit(5, nullptr).ok());
+    EXPECT_FALSE(submit(6, nullptr).ok());
+    blocker.Release();
+  }
+  EXPECT_THAT(order, ElementsAre(2, 2, 1, 3, 4, 5));
+}
+
 TEST(ComputePoolTest, TellsEveryChangeOfTheQueueDepthInOrder) {
   Blocker blocker;
   std::vector<int64_t> depths;

@@ -9,6 +9,7 @@
 #include <future>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -39,13 +40,24 @@ class EngineTest : public testing::Test {
     auto answered = std::make_unique<std::promise<Answer>>();
     std::future<Answer> answer = answered->get_future();
     engine_->Submit(server::Method::kSelfAttention, &task, std::move(context),
-                    [answered = std::move(answered)](Answer got) mutable {
+                    [this, answered = std::move(answered)](
+                        Answer got, const server::StageTimes& times) mutable {
+                      {
+                        const std::lock_guard lock(mutex_);
+                        last_times_ = times;
+                      }
                       answered->set_value(std::move(got));
                     });
     return answer;
   }
   std::future<Answer> Submit(const server::AttentionTask& task) {
     return Submit(task, NewContext());
+  }
+
+  // Of the last answer.
+  [[nodiscard]] server::StageTimes LastTimes() const {
+    const std::lock_guard lock(mutex_);
+    return last_times_;
   }
 
   // True if every accepted task has finished, within a time that no test should need.
@@ -57,6 +69,10 @@ class EngineTest : public testing::Test {
   RecordingMetrics metrics_;
   RecordingLog log_;
   std::unique_ptr<server::AttentionEngine> engine_;
+
+ private:
+  mutable std::mutex mutex_;
+  server::StageTimes last_times_;  // guarded by mutex_
 };
 
 // Keeps one compute thread of the engine busy until released, from within the `done` of a small
@@ -67,7 +83,7 @@ class ThreadHolder {
     engine.Submit(
         server::Method::kCrossAttention, &ready_.task,
         std::make_shared<server::RequestContext>("holder", server::TimePoint::max(), clock),
-        [latches = latches_](Answer answer) {
+        [latches = latches_](Answer answer, const server::StageTimes&) {
           EXPECT_TRUE(answer.ok()) << answer.status();
           answer = absl::UnknownError("");  // its bytes go back at once
           latches->holding.count_down();
