@@ -15,6 +15,12 @@
 namespace attention::server {
 namespace {
 
+// A client that sends slowly has a thread to itself until its time is up: enough of them that some
+// such clients do not silence the probes.
+constexpr char kThreadCount[] = "50";
+constexpr char kQueueLength[] = "100";
+constexpr char kPatienceMilliseconds[] = "1000";  // for the request, and again for what follows it
+
 struct Page {
   int status = 200;
   const char* reason = "OK";
@@ -88,8 +94,10 @@ class HttpServer::Impl {
                   return ready() ? Page{.text = "ok\n"}
                                  : Page{503, "Service Unavailable", "not ready\n"};
                 }),
-        server_(std::vector<std::string>{"listening_ports", ToString(address), "num_threads", "4",
-                                         "request_timeout_ms", "2000", "enable_keep_alive", "no"},
+        server_(std::vector<std::string>{"listening_ports", ToString(address), "num_threads",
+                                         kThreadCount, "connection_queue", kQueueLength,
+                                         "request_timeout_ms", kPatienceMilliseconds,
+                                         "enable_keep_alive", "no"},
                 &callbacks_) {
     server_.addHandler("/metrics", metrics_);
     server_.addHandler("/livez", livez_);

@@ -18,7 +18,8 @@ struct HttpPages {
 };
 
 // Serves GET and HEAD of the three paths; everything else is 404 or 405. /livez is 200 for as long
-// as it answers at all. Slow clients are cut off after two seconds.
+// as it answers at all. Slow clients are cut off after some
+// two seconds.
 class HttpServer {
  public:
   // `address` is ADDRESS:PORT with a numeric address; port 0 means any free one. Returns

@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <new>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/codec/status_macros.h"
@@ -30,6 +32,9 @@ absl::Status At(const fs::path& path, const absl::Status& status) {
   return {code, absl::StrCat(path.string(), ": ", status.message())};
 }
 
+// What a mounted volume has beside the layers.
+bool IsIgnored(std::string_view entry) { return entry.front() == '.' || entry == "lost+found"; }
+
 // The layers' folders, by name.
 absl::StatusOr<std::vector<fs::path>> FoldersIn(const fs::path& directory) {
   std::error_code error;
@@ -38,11 +43,12 @@ absl::StatusOr<std::vector<fs::path>> FoldersIn(const fs::path& directory) {
        entry.increment(error)) {
     const fs::path& path = entry->path();
     const std::string name = path.filename().string();
-    if (name.front() == '.') continue;
+    if (IsIgnored(name)) continue;
     if (!IsLayerName(name)) {
       return absl::FailedPreconditionError(absl::StrCat(
-          directory.string(), ": got an entry that is no name of a layer, want 1 to 128 letters, ",
-          "digits and . _ - of ASCII, the first a letter or a digit"));
+          directory.string(), ": got the entry \"", absl::CHexEscape(name),
+          "\", which is no name of a layer: want 1 to 128 letters, digits and . _ - of ASCII, ",
+          "the first a letter or a digit"));
     }
     if (std::error_code unknown; !fs::is_directory(path, unknown)) {
       return absl::FailedPreconditionError(absl::StrCat(

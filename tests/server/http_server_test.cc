@@ -4,6 +4,8 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -84,6 +86,18 @@ TEST_F(HttpServerTest, CutsASlowClientOff) {
   (void)ExchangeBytes(server_->address(), "GET /metrics HTTP/1.1\r\nX-Slow: ");
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
   EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(HttpServerTest, AnswersProbesBesideSlowClients) {
+  std::vector<std::jthread> slow;
+  for (int client = 0; client < 30; ++client) {
+    slow.emplace_back(
+        [this] { (void)ExchangeBytes(server_->address(), "GET /metrics HTTP/1.1\r\nX-Slow: "); });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(900));
 }
 
 TEST_F(HttpServerTest, SaysThatAnAddressIsTaken) {

@@ -91,7 +91,20 @@ TEST_F(LoadLayersTest, RefusesEntriesThatAreNoLayers) {
               StatusIs(StatusCode::kFailedPrecondition, HasSubstr("README: got no folder")));
   std::filesystem::remove(folder_.path() / "README");
   WriteLayer(folder_, "a b");
-  EXPECT_THAT(Load(), StatusIs(StatusCode::kFailedPrecondition, HasSubstr("no name of a layer")));
+  EXPECT_THAT(Load(), StatusIs(StatusCode::kFailedPrecondition,
+                               HasSubstr("got the entry \"a b\", which is no name of a layer")));
+  std::filesystem::remove_all(folder_.path() / "a b");
+  WriteLayer(folder_, "a\nb\xff");
+  EXPECT_THAT(Load(), StatusIs(StatusCode::kFailedPrecondition, HasSubstr("\"a\\nb\\xff\"")));
+}
+
+TEST_F(LoadLayersTest, DoesNotLookAtWhatAVolumeHasBesideTheLayers) {
+  WriteLayer(folder_, "a");
+  std::filesystem::create_directory(folder_.path() / "lost+found");
+  std::filesystem::create_directory(folder_.path() / "..data");
+  const auto layers = Load();
+  ASSERT_THAT(layers, IsOk());
+  EXPECT_EQ(layers->size(), 1u);
 }
 
 TEST_F(LoadLayersTest, RefusesAFolderThatIsNotThere) {
