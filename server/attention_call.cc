@@ -8,6 +8,7 @@
 
 #include "server/call_identity.h"
 #include "server/codec/response_encoder.h"
+#include "server/codec/tensor_codec.h"
 #include "server/codec/wire_message.h"
 #include "server/status_code_names.h"
 #include "server/status_mapping.h"
@@ -55,6 +56,7 @@ AttentionCall::AttentionCall(const CallEnvironment& environment, Method method,
 }
 
 void AttentionCall::OnDone() {
+  environment_.unread_answers.Remove(*exchange_.context);
   std::atomic<int64_t>& live_call_count = environment_.live_call_count;
   delete this;
   live_call_count.fetch_sub(1, std::memory_order_relaxed);
@@ -86,6 +88,10 @@ absl::Status AttentionCall::AdmitAndDecode() {
   request_permit_ = *std::move(permit);
 
   message_ = NewRequestMessage(method_);
+  if (!exchange_.request->Valid()) {
+    return Rejected(Rejection::kMalformed,
+                    absl::InvalidArgumentError("request: got no whole message"));
+  }
   if (absl::Status status = ParseWireMessage(*exchange_.request, *message_); !status.ok()) {
     const bool unknown = absl::IsUnimplemented(status);
     return Rejected(unknown ? Rejection::kUnknownField : Rejection::kMalformed, std::move(status));
@@ -93,6 +99,11 @@ absl::Status AttentionCall::AdmitAndDecode() {
   // gRPC made this buffer for the call and does not look at it again; without this, large requests
   // would be held twice for as long as they are computed.
   const_cast<grpc::ByteBuffer*>(exchange_.request)->Clear();
+
+  absl::StatusOr<ByteBudget::Permit> conversion =
+      environment_.engine.Reserve(ConvertedBytes(*message_));
+  if (!conversion.ok()) return conversion.status();
+  conversion_permit_ = *std::move(conversion);
 
   RequestDefaults defaults = environment_.defaults;
   defaults.layers = environment_.layers.layers();
@@ -146,6 +157,7 @@ void AttentionCall::FinishWith(const absl::Status& status) {
       status.ok() ? static_cast<int64_t>(exchange_.response->Length()) : 0;
   environment_.metrics.RequestFinished(method_, status.code(), total_seconds, response_bytes);
   LogFinished(status, total_seconds);
+  if (status.ok()) environment_.unread_answers.Add(*exchange_.context, context_->deadline());
   Finish(ToGrpcStatus(status, context_->request_id()));
 }
 

@@ -24,6 +24,7 @@
 #include "server/core/service_metrics.h"
 #include "server/json_log.h"
 #include "server/rate_limiter.h"
+#include "server/unread_answers.h"
 
 namespace attention::server {
 
@@ -37,6 +38,7 @@ struct CallEnvironment {
   std::chrono::seconds max_deadline;
   RequestDefaults defaults;  // but for the layers, which change
   const LayerRegistry& layers;
+  UnreadAnswers& unread_answers;
 
   // Calls whose answer gRPC has not yet sent.
   std::atomic<int64_t>& live_call_count;
@@ -75,6 +77,7 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   const int64_t request_bytes_;
   const std::shared_ptr<RequestContext> context_;
   ByteBudget::Permit request_permit_;
+  ByteBudget::Permit conversion_permit_;
   ByteBudget::Permit answer_permit_;
   std::unique_ptr<google::protobuf::Message> message_;
   DecodedCall decoded_;

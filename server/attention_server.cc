@@ -22,6 +22,7 @@
 #include "server/layers/layer_store.h"
 #include "server/prometheus_metrics.h"
 #include "server/rate_limiter.h"
+#include "server/unread_answers.h"
 
 namespace attention::server {
 namespace {
@@ -92,6 +93,7 @@ class AttentionServer::Impl {
                   options.max_deadline,
                   {.precision = options.default_precision},
                   layers_.registry(),
+                  unread_answers_,
                   live_call_count_},
                  DescribeServer(engine_options_, {.precision = options.default_precision})) {
     metrics_.SetBytesInFlightSource([this] { return engine_.bytes_in_flight(); });
@@ -101,15 +103,15 @@ class AttentionServer::Impl {
 
   ~Impl() { Shutdown(std::chrono::milliseconds(0)); }
 
-  absl::Status Start() {
-    if (absl::Status status = LoadLayers(nullptr); !status.ok()) {
-      return WithFlag("--layers-directory", status);
-    }
+  absl::Status Start(const kernels::StopSignal* stop) {
     absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Start(
         options_.http_address,
         {.metrics = [this] { return metrics_.Text(); }, .ready = [this] { return ready_.load(); }});
     if (!http.ok()) return WithFlag("--http-address", http.status());
     http_ = *std::move(http);
+    if (absl::Status status = LoadLayers(stop); !status.ok()) {
+      return WithFlag("--layers-directory", status);
+    }
     absl::StatusOr<GrpcTransport> transport = StartGrpc(options_, service_);
     if (!transport.ok()) return WithFlag("--grpc-address", transport.status());
     transport_ = *std::move(transport);
@@ -202,6 +204,7 @@ class AttentionServer::Impl {
   LayerStore layers_;  // before the engine, whose tasks use them
   AttentionEngine engine_;
   RateLimiter failure_log_limiter_;
+  UnreadAnswers unread_answers_;
   std::atomic<int64_t> live_call_count_ = 0;
   AttentionServiceImpl service_;
   std::atomic<bool> ready_ = false;
@@ -210,7 +213,7 @@ class AttentionServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<AttentionServer>> AttentionServer::Start(
-    const ServerOptions& options, JsonLog& log) {
+    const ServerOptions& options, JsonLog& log, const kernels::StopSignal* stop) {
   if (!options.implementation.empty()) {
     if (const absl::Status status = kernels::UseImplementation(options.implementation);
         !status.ok()) {
@@ -219,7 +222,7 @@ absl::StatusOr<std::unique_ptr<AttentionServer>> AttentionServer::Start(
     }
   }
   auto impl = std::make_unique<Impl>(options, log);
-  if (absl::Status status = impl->Start(); !status.ok()) return status;
+  if (absl::Status status = impl->Start(stop); !status.ok()) return status;
   return std::unique_ptr<AttentionServer>(new AttentionServer(std::move(impl)));
 }
 

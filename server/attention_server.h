@@ -17,10 +17,11 @@ namespace attention::server {
 class AttentionServer {
  public:
   // Listens, has warmed up and serves when this returns; nobody who asks for its health is told so
-  // earlier. At most one in a process may name an implementation. The error is one sentence for the
-  // operator. `log` must outlive the server.
+  // earlier, but that it lives is told from the beginning. At most one in a process may name an
+  // implementation. The error is one sentence for the operator; kCancelled if `stop`, which is
+  // asked between layers, said so. `log` must outlive the server.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<AttentionServer>> Start(
-      const ServerOptions& options, JsonLog& log);
+      const ServerOptions& options, JsonLog& log, const kernels::StopSignal* stop = nullptr);
 
   // As Shutdown, at once.
   ~AttentionServer();

@@ -2,6 +2,7 @@
 
 #include <grpcpp/support/slice.h>
 
+#include "absl/strings/str_cat.h"
 #include "server/call_identity.h"
 #include "server/codec/layer_codec.h"
 #include "server/codec/wire_message.h"
@@ -23,10 +24,21 @@ grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
   return reactor;
 }
 
+// For methods whose requests are a name at most, and which are answered without admission.
+absl::Status ParseShort(const grpc::ByteBuffer& request, google::protobuf::Message& message) {
+  constexpr size_t kMaxBytes = 4096;
+  if (!request.Valid()) return absl::InvalidArgumentError("request: got no whole message");
+  if (request.Length() > kMaxBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("request: got ", request.Length(), " bytes, want <= ", kMaxBytes));
+  }
+  return ParseWireMessage(request, message);
+}
+
 absl::Status AnswerGetLayer(const grpc::ByteBuffer& request, const LayerSet& layers,
                             grpc::ByteBuffer& response) {
   v1::GetLayerRequest message;
-  if (absl::Status status = ParseWireMessage(request, message); !status.ok()) return status;
+  if (absl::Status status = ParseShort(request, message); !status.ok()) return status;
   const auto layer = FindLayer(message.name(), "name", &layers);
   if (!layer.ok()) return layer.status();
   v1::GetLayerResponse answer;
@@ -38,7 +50,7 @@ absl::Status AnswerGetLayer(const grpc::ByteBuffer& request, const LayerSet& lay
 absl::Status AnswerListLayers(const grpc::ByteBuffer& request, const LayerSet& layers,
                               grpc::ByteBuffer& response) {
   v1::ListLayersRequest message;
-  if (absl::Status status = ParseWireMessage(request, message); !status.ok()) return status;
+  if (absl::Status status = ParseShort(request, message); !status.ok()) return status;
   v1::ListLayersResponse answer;
   for (const auto& [name, layer] : layers) *answer.add_layers() = DescribeLayer(*layer);
   response = ToByteBuffer(answer);
@@ -116,7 +128,7 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::GetServerInfo(grpc::CallbackServ
                                                               const grpc::ByteBuffer* request,
                                                               grpc::ByteBuffer* response) {
   v1::GetServerInfoRequest message;
-  const absl::Status status = ParseWireMessage(*request, message);
+  const absl::Status status = ParseShort(*request, message);
   if (status.ok()) *response = info_;
   return FinishNow(context, status);
 }

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -100,8 +101,10 @@ std::atomic<JsonLog*> message_log = nullptr;
 void WriteGrpcMessage(gpr_log_func_args* arguments) {
   JsonLog* const log = message_log.load(std::memory_order_acquire);
   if (log == nullptr) return;
-  // What gRPC calls an error is as a rule what a peer did to its own connection.
-  log->Write(LogLevel::kDebug, "grpc", {{"detail", arguments->message}});
+  // What gRPC calls an error is as a rule what a peer did to its own connection; but after one of
+  // these there are no new connections.
+  const bool deaf = std::string_view(arguments->message).starts_with("Failed accept");
+  log->Write(deaf ? LogLevel::kError : LogLevel::kDebug, "grpc", {{"detail", arguments->message}});
 }
 
 }  // namespace

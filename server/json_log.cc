@@ -1,7 +1,6 @@
 #include "server/json_log.h"
 
 #include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
 
 #include <array>
 #include <chrono>
@@ -11,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/stderr_sink.h"
 
 namespace attention::server {
 namespace {
@@ -19,11 +19,12 @@ constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warni
 
 spdlog::logger& StandardError() {
   static spdlog::logger* const logger = [] {
-    auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    auto sink = std::make_shared<StderrSink>([](int64_t lines) {
+      return JsonLine(LogLevel::kWarning, "log lines lost", {{"lines", lines}});
+    });
     auto* made = new spdlog::logger("attention", std::move(sink));
     made->set_pattern("%v");
     made->set_level(spdlog::level::trace);  // JsonLog has already chosen
-    made->flush_on(spdlog::level::trace);
     return made;
   }();
   return *logger;

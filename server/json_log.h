@@ -28,7 +28,8 @@ struct LogField {
 // {"time":"2026-01-02T03:04:05.678Z","level":"info","message":...} and then the fields, in order.
 // Texts are escaped, invalid UTF-8 is replaced, and each is cut after kMaxTextBytes, so that no
 // caller can forge or flood a line. Thread safety: all methods may be called from any thread. None
-// throws; a line that cannot be written is lost.
+// throws; a line that cannot be written, or not within a moment, is lost, and a later one says how
+// many were.
 class JsonLog final : public Log {
  public:
   static constexpr size_t kMaxTextBytes = 512;

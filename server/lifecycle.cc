@@ -1,8 +1,10 @@
 #include "server/lifecycle.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -80,6 +82,16 @@ void KeepFreedMemory() {
   mallopt(M_TOP_PAD, 64 * kMiB);
 }
 
+void PrepareFiles() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) == -1) (void)open("/dev/null", O_RDWR);  // takes the lowest number
+  }
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void HoldSignals() {
   sigset_t signals = TerminationSignals();
   sigaddset(&signals, SIGHUP);
@@ -130,8 +142,13 @@ Watchdog::~Watchdog() {
 int ServeUntilTerminated(const ParsedOptions& parsed) {
   // Never destroyed: gRPC's threads may write to it until the process is gone.
   static JsonLog& log = *new JsonLog(parsed.options.log_level);
+  const PendingTermination termination;
   const absl::StatusOr<std::unique_ptr<AttentionServer>> server =
-      AttentionServer::Start(parsed.options, log);
+      AttentionServer::Start(parsed.options, log, &termination);
+  if (absl::IsCancelled(server.status())) {
+    log.Write(LogLevel::kInfo, "stopped before it served");
+    return 0;
+  }
   if (!server.ok()) {
     const std::string sentence =
         "attention_server: " + std::string(server.status().message()) + "\n";
@@ -143,7 +160,6 @@ int ServeUntilTerminated(const ParsedOptions& parsed) {
     log.Write(LogLevel::kWarning, "unknown environment variable", {{"variable", variable}});
   }
   LogServing(**server, log);
-  const PendingTermination termination;
   while (WaitForSignal() == OperatorSignal::kReload) (*server)->ReloadLayers(&termination);
   Drain(**server, parsed.options, log);
   log.Write(LogLevel::kInfo, "stopped");

@@ -19,6 +19,11 @@ namespace attention::server {
 // before any thread exists.
 void KeepFreedMemory();
 
+// Opens what the process was started without of standard input, output and error, so that no
+// connection gets their numbers, and lets it have as many open files as the system allows:
+// gRPC 1.51 stops to accept connections, for good, when it once runs out of them. Call it first.
+void PrepareFiles();
+
 // From now on SIGTERM, SIGINT and SIGHUP wait until somebody asks for them, in every thread that is
 // started later, and writing to a closed connection is an error instead of the end. Call it before
 // any thread exists.
@@ -47,8 +52,9 @@ class Watchdog {
   std::thread thread_;
 };
 
-// Starts the server, serves until a termination signal, drains, and returns the exit code: 0, or 1
-// if the server could not start, with one sentence on standard error.
+// Starts the server, serves until a termination signal, which may come while it starts, drains, and
+// returns the exit code: 0, or 1 if the server could not start, with one sentence on standard
+// error.
 [[nodiscard]] int ServeUntilTerminated(const ParsedOptions& parsed);
 
 }  // namespace attention::server

@@ -11,6 +11,7 @@
 
 int main(int argc, char** argv) {
   namespace server = attention::server;
+  server::PrepareFiles();
   server::KeepFreedMemory();
   server::HoldSignals();
 

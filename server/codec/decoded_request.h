@@ -16,7 +16,6 @@ namespace attention::server {
 
 // How the arrays of an answer are presented.
 struct ResponseForm {
-  bool floats = false;  // in `floats` instead of `raw`
   std::vector<int64_t> output_shape;
   std::vector<int64_t> matrix_shape;  // of weights and scores: [batch?, query heads, queries, keys]
 

@@ -302,7 +302,7 @@ absl::Status DecodeEmbeddingRequest(const EmbeddingRequest& request, TensorReade
   }
   ATTENTION_RETURN_IF_ERROR(
       DecodeOutput(request, counts.query * operands.value.head_width(), reader, decoded));
-  decoded.response_form.floats = reader.floats_only();
+  decoded.task.sends_floats = reader.floats_only();
   return absl::OkStatus();
 }
 

@@ -80,7 +80,7 @@ absl::Status DecodeMergeRequest(const v1::MergeAttentionStatesRequest& request,
   }
   decoded.response_form.output_shape.assign(first.tensor.shape.begin(),
                                             first.tensor.shape.begin() + first.tensor.rank);
-  decoded.response_form.floats = reader.floats_only();
+  decoded.task.sends_floats = reader.floats_only();
   return absl::OkStatus();
 }
 

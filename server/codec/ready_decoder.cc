@@ -86,7 +86,7 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
   task.output_layout = heads_first ? OutputLayout::kHeadsFirst : OutputLayout::kSequenceFirst;
   ATTENTION_RETURN_IF_ERROR(DecodeOptions({request.options(), query.has_batch, reader, task}));
   decoded.response_form = FormOf(query, task, layout);
-  decoded.response_form.floats = reader.floats_only();
+  decoded.task.sends_floats = reader.floats_only();
   return absl::OkStatus();
 }
 

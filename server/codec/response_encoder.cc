@@ -5,6 +5,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,18 +47,25 @@ v1::Tensor TensorWithoutElements(v1::DataType type, const Shape& shape) {
 // Every array, present keys and values among them, and the bytes before and after each.
 constexpr size_t kMaxSlices = 2 * (kResultArrayCount + 2) + 1;
 
-void ConvertElements(v1::DataType type, const Buffer& elements,
-                     google::protobuf::RepeatedField<float>& floats) {
+// In the memory of the elements if there is room for it.
+Buffer ToFloats(v1::DataType type, Buffer elements) {
   if (type == v1::DATA_TYPE_INT32) {
-    const auto* const numbers = static_cast<const int32_t*>(elements.data());
-    floats.Assign(numbers, numbers + elements.byte_count() / sizeof(int32_t));
-    return;
+    auto* const bytes = static_cast<std::byte*>(elements.data());
+    for (size_t i = 0; i < elements.byte_count(); i += sizeof(int32_t)) {
+      int32_t number;
+      std::memcpy(&number, bytes + i, sizeof number);
+      const auto widened = static_cast<float>(number);
+      std::memcpy(bytes + i, &widened, sizeof widened);
+    }
+    return elements;
   }
   const kernels::DataType kernel_type = *KernelType(type);
-  const auto count =
-      static_cast<int64_t>(elements.byte_count() / kernels::ElementBytes(kernel_type));
-  floats.Resize(static_cast<int>(count), 0.0F);
-  ConvertToFloats(kernel_type, elements.data(), count, floats.mutable_data());
+  if (kernel_type == kernels::DataType::kF32) return elements;
+  const size_t count = elements.byte_count() / kernels::ElementBytes(kernel_type);
+  Buffer floats(count * sizeof(float));
+  ConvertToFloats(kernel_type, elements.data(), static_cast<int64_t>(count),
+                  static_cast<float*>(floats.data()));
+  return floats;
 }
 
 class ResponseWriter {
@@ -68,16 +76,14 @@ class ResponseWriter {
   }
 
   void AddTensor(int field_number, Buffer elements, v1::DataType type, const Shape& shape) {
-    v1::Tensor tensor = TensorWithoutElements(type, shape);
-    if (floats_) {
-      ConvertElements(type, elements, *tensor.mutable_floats());
-      AddMessage(field_number, tensor);
-      return;
+    // The tensor with `raw` or `floats`, which are packed, as its last field, whose contents are a
+    // slice of their own.
+    std::string head = TensorWithoutElements(type, shape).SerializeAsString();
+    if (floats_) elements = ToFloats(type, std::move(elements));
+    if (elements.byte_count() > 0) {
+      AppendTagAndLength(floats_ ? v1::Tensor::kFloatsFieldNumber : v1::Tensor::kRawFieldNumber,
+                         elements.byte_count(), head);
     }
-    // The tensor with `raw` as its last field, whose contents are a slice of their own.
-    std::string head = tensor.SerializeAsString();
-    if (elements.byte_count() > 0)
-      AppendTagAndLength(v1::Tensor::kRawFieldNumber, elements.byte_count(), head);
     AppendTagAndLength(field_number, head.size() + elements.byte_count(), pending_);
     pending_ += head;
     if (elements.byte_count() == 0) return;
@@ -155,7 +161,7 @@ void AddStatistics(AttentionResult& result, const AttentionTask& task, const Res
 grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& task,
                                 const ResponseForm& form, const v1::Execution& execution) {
   using Response = v1::AttentionResponse;
-  ResponseWriter writer(form.floats);
+  ResponseWriter writer(task.sends_floats);
   const v1::DataType type = WireType(task.type);
   writer.AddTensor(Response::kOutputFieldNumber, std::move(result.output), type, form.output_shape);
   if (task.return_weights) {
@@ -180,7 +186,7 @@ grpc::ByteBuffer EncodeResponse(AttentionResult result, const AttentionTask& tas
 grpc::ByteBuffer EncodeResponse(AttentionResult result, const RotaryTask& task,
                                 const ResponseForm& form, const v1::Execution& execution) {
   using Response = v1::ApplyRotaryEmbeddingResponse;
-  ResponseWriter writer(form.floats);
+  ResponseWriter writer(task.sends_floats);
   writer.AddTensor(Response::kOutputFieldNumber, std::move(result.output),
                    WireType(task.input.type), form.output_shape);
   writer.AddMessage(Response::kExecutionFieldNumber, execution);
@@ -191,7 +197,7 @@ grpc::ByteBuffer EncodeResponse(AttentionResult result, const MergeTask& task,
                                 const ResponseForm& form, const v1::Execution& execution) {
   using Response = v1::MergeAttentionStatesResponse;
   const kernels::AttentionState& state = task.states.front();
-  ResponseWriter writer(form.floats);
+  ResponseWriter writer(task.sends_floats);
   writer.AddTensor(Response::kOutputFieldNumber, std::move(result.output),
                    WireType(state.output.type), form.output_shape);
   writer.AddTensor(Response::kLogSumExpFieldNumber, std::move(result.log_sum_exp),

@@ -129,7 +129,7 @@ absl::Status DecodeRotaryRequest(const Request& request, TensorReader& reader,
   decoded.task.input = input.view;
   decoded.response_form.output_shape.assign(input.tensor.shape.begin(),
                                             input.tensor.shape.begin() + input.tensor.rank);
-  decoded.response_form.floats = reader.floats_only();
+  decoded.task.sends_floats = reader.floats_only();
   return absl::OkStatus();
 }
 

@@ -68,7 +68,35 @@ absl::Status ReadShape(const v1::Tensor& tensor, absl::string_view path, WireTen
   return absl::OkStatus();
 }
 
+int64_t ConvertedBytes(const v1::Tensor& tensor) {
+  const bool in_place =
+      tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED || tensor.data_type() == v1::DATA_TYPE_F32;
+  return in_place ? 0
+                  : tensor.floats_size() * static_cast<int64_t>(ElementBytes(tensor.data_type()));
+}
+
 }  // namespace
+
+int64_t ConvertedBytes(const google::protobuf::Message& message) {
+  if (message.GetDescriptor() == v1::Tensor::descriptor()) {
+    return ConvertedBytes(static_cast<const v1::Tensor&>(message));
+  }
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  int64_t bytes = 0;
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    if (!field->is_repeated()) {
+      bytes += ConvertedBytes(reflection.GetMessage(message, field));
+      continue;
+    }
+    for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+      bytes += ConvertedBytes(reflection.GetRepeatedMessage(message, field, i));
+    }
+  }
+  return bytes;
+}
 
 absl::StatusOr<WireTensor> TensorReader::Read(const v1::Tensor& tensor, absl::string_view path) {
   WireTensor result;

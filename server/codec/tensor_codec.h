@@ -3,6 +3,8 @@
 #ifndef ATTENTION_SERVER_CODEC_TENSOR_CODEC_H_
 #define ATTENTION_SERVER_CODEC_TENSOR_CODEC_H_
 
+#include <google/protobuf/message.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +32,10 @@ struct WireTensor {
   const void* data =
       nullptr;  // dense, aligned to an element's size; not null even without elements
 };
+
+// Bytes that reading the tensors of `message` needs for `floats` that are to be another type. May
+// throw std::bad_alloc.
+[[nodiscard]] int64_t ConvertedBytes(const google::protobuf::Message& message);
 
 // Reads the tensors of one request. The data it returns points into the messages, or into `storage`
 // where elements had to be converted or moved to an aligned address. Thread safety: as any value's.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <limits>
 #include <new>
 #include <optional>
 #include <span>
@@ -13,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "server/core/guarded.h"
 #include "server/core/layer_runner.h"
+#include "server/core/request_limits.h"
 #include "server/core/sharing_queue.h"
 #include "server/core/task_gate.h"
 
@@ -24,18 +24,6 @@ int64_t Nanoseconds(std::chrono::steady_clock::duration duration) {
 }
 
 double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
-
-template <typename Number>
-absl::Status OverLimit(absl::string_view what, Number got, absl::string_view unit, Number limit,
-                       absl::string_view flag) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(what, ": got ", got, " ", unit, ", want <= ", limit, " (", flag, ")"));
-}
-
-int64_t SaturatingSum(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
-}
 
 // Why a task did not get in, for now.
 struct Refusal {
@@ -76,6 +64,7 @@ class AttentionEngine::Impl {
               [&metrics](int64_t depth) { metrics.QueueDepthChanged(depth); }) {}
 
   [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
+  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> Reserve(int64_t byte_count);
   void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
               Done done);
 
@@ -92,7 +81,6 @@ class AttentionEngine::Impl {
  private:
   [[nodiscard]] absl::Status Rejected(Rejection reason, const absl::Status& status);
   [[nodiscard]] absl::Status Stopped(const absl::Status& status);
-  [[nodiscard]] absl::Status CheckLimits(const AnyTask& task, double flops) const;
   [[nodiscard]] absl::Status TryAccept(Submission& submission);
   void DropAbandoned();
   [[nodiscard]] std::optional<Refusal> TryEnter(Submission& submission);
@@ -132,45 +120,20 @@ absl::Status AttentionEngine::Impl::Stopped(const absl::Status& status) {
 }
 
 absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::AdmitRequest(int64_t request_bytes) {
-  const int64_t limit_bytes = options_.limits.max_request_bytes;
   if (gate_.closed()) return Rejected(Rejection::kDraining, draining_);
-  if (request_bytes > limit_bytes) {
-    return Rejected(Rejection::kOverLimit, OverLimit("request", request_bytes, "bytes", limit_bytes,
-                                                     "--max-request-bytes"));
-  }
-  ByteBudget::Permit permit = budget_.TryAcquire(request_bytes);
+  const absl::Status status = CheckRequestBytes(request_bytes, options_.limits);
+  if (!status.ok()) return Rejected(Rejection::kOverLimit, status);
+  return Reserve(request_bytes);
+}
+
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::Reserve(int64_t byte_count) {
+  ByteBudget::Permit permit = budget_.TryAcquire(byte_count);
   if (!permit) {
     DropAbandoned();
-    permit = budget_.TryAcquire(request_bytes);
+    permit = budget_.TryAcquire(byte_count);
   }
   if (!permit) return Rejected(Rejection::kBytesInFlight, budget_full_);
   return permit;
-}
-
-// What waiting cannot change.
-absl::Status AttentionEngine::Impl::CheckLimits(const AnyTask& task, double flops) const {
-  const RequestLimits& limits = options_.limits;
-  const int64_t result_bytes = ResultBytes(task);
-  if (result_bytes > limits.max_response_bytes) {
-    return OverLimit("response", result_bytes, "bytes", limits.max_response_bytes,
-                     "--max-response-bytes");
-  }
-  const int64_t memory_bytes =
-      SaturatingSum(result_bytes, ScratchBytes(task, options_.thread_count));
-  if (memory_bytes > options_.max_bytes_in_flight) {
-    return OverLimit("response and scratch memory", memory_bytes, "bytes",
-                     options_.max_bytes_in_flight, "--max-bytes-in-flight");
-  }
-  if (flops > limits.max_flops) {
-    return OverLimit("request", flops, "floating point operations", limits.max_flops,
-                     "--max-request-flops");
-  }
-  const double float64_flops = Float64Flops(task);
-  if (float64_flops > limits.max_float64_flops) {
-    return OverLimit("request", float64_flops, "floating point operations in float64",
-                     limits.max_float64_flops, "--max-request-float64-flops");
-  }
-  return absl::OkStatus();
 }
 
 // Concludes the waiting tasks that nobody waits for any more.
@@ -189,7 +152,7 @@ absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
   if (absl::Status status = Validate(task); !status.ok())
     return Rejected(Rejection::kInvalid, status);
   submission.flops = TaskFlops(task);
-  if (absl::Status status = CheckLimits(task, submission.flops); !status.ok()) {
+  if (absl::Status status = CheckTask(task, submission.flops, options_); !status.ok()) {
     return Rejected(Rejection::kOverLimit, status);
   }
   std::optional<Refusal> refusal = TryEnter(submission);
@@ -390,6 +353,10 @@ AttentionEngine::~AttentionEngine() = default;
 
 absl::StatusOr<ByteBudget::Permit> AttentionEngine::AdmitRequest(int64_t request_bytes) {
   return impl_->AdmitRequest(request_bytes);
+}
+
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::Reserve(int64_t byte_count) {
+  return impl_->Reserve(byte_count);
 }
 
 void AttentionEngine::Submit(Method method, const AnyTask& task,

@@ -13,27 +13,12 @@
 #include "server/core/compute_pool.h"
 #include "server/core/log.h"
 #include "server/core/request_context.h"
+#include "server/core/request_limits.h"
 #include "server/core/service_metrics.h"
 #include "server/core/task.h"
 #include "server/core/warm_up.h"
 
 namespace attention::server {
-
-// What a single request may ask for. Exceeding one is kInvalidArgument, naming the limit and both
-// values.
-struct RequestLimits {
-  int64_t max_request_bytes = int64_t{256} << 20;
-  int64_t max_response_bytes = int64_t{256} << 20;
-  double max_flops = 1e13;
-  double max_float64_flops = 1e11;  // of Float64Flops
-};
-
-struct EngineOptions {
-  RequestLimits limits = {};
-  int thread_count = 1;
-  int64_t queue_capacity = 64;
-  int64_t max_bytes_in_flight = int64_t{2} << 30;  // requests, scratch and answers together
-};
 
 // How long the stages of a request took, also of one that was stopped or failed in them.
 struct StageTimes {
@@ -71,6 +56,10 @@ class AttentionEngine {
   // for a request over max_request_bytes, kResourceExhausted while the budget is full, kUnavailable
   // when draining.
   [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
+
+  // Bytes that the request needs beside its own, as numbers of another type; kResourceExhausted
+  // while the budget is full.
+  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> Reserve(int64_t byte_count);
 
   // The second gate and the work. Checks deadline and cancellation (kDeadlineExceeded, kCancelled)
   // and the static limits (kInvalidArgument), reserves scratch and answer and a place in the queue

@@ -223,6 +223,24 @@ int64_t RaggedBytes(const AttentionTask& task) {
   return bytes;
 }
 
+// Of all arrays of the answer, with so many bytes for each element.
+int64_t AnswerBytes(const AttentionTask& task,
+                    int64_t (*bytes_of_element)(int64_t element_bytes, bool sends_floats)) {
+  int64_t bytes = 0;
+  const auto add = [&](const Extents& extents, int64_t element_bytes) {
+    bytes = SaturatingSum(
+        {bytes, BytesOf(extents, bytes_of_element(element_bytes, task.sends_floats))});
+  };
+  if (task.return_present) {
+    add(task.key.view.extents, ElementBytes(task));
+    add(task.value.view.extents, ElementBytes(task));
+  }
+  for (const ResultArray& array : ResultArraysOf(task)) {
+    if (array.wanted) add(array.extents, array.element_bytes);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 kernels::AttentionProblem ProblemOf(const AttentionTask& task) {
@@ -286,17 +304,8 @@ absl::Status Validate(const AttentionTask& task) {
                                  : kernels::Validate(problem, task.options, outputs);
 }
 
-int64_t ResultBytes(const AttentionTask& task) {
-  const int64_t element_bytes = ElementBytes(task);
-  int64_t bytes = task.return_present
-                      ? SaturatingSum({BytesOf(task.key.view.extents, element_bytes),
-                                       BytesOf(task.value.view.extents, element_bytes)})
-                      : 0;
-  for (const ResultArray& array : ResultArraysOf(task)) {
-    if (array.wanted) bytes = SaturatingSum({bytes, BytesOf(array.extents, array.element_bytes)});
-  }
-  return bytes;
-}
+int64_t ResultBytes(const AttentionTask& task) { return AnswerBytes(task, HeldElementBytes); }
+int64_t SentBytes(const AttentionTask& task) { return AnswerBytes(task, SentElementBytes); }
 
 int64_t ScratchBytes(const AttentionTask& task, int thread_count) {
   const Extents& query = task.query.view.extents;

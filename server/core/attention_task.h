@@ -94,6 +94,7 @@ struct AttentionTask {
   // Whose maps these are, if they are not the request's own; keeps them alive.
   std::shared_ptr<const Layer> layer;
 
+  bool sends_floats = false;  // the answer's numbers are sent as F32, whatever they are
   bool return_weights = false;
   bool return_present = false;  // keys and values, heads first; both must be joined
   Statistics statistics;
@@ -140,8 +141,10 @@ struct AttentionResult {
 // or if kernels::Validate refuses the problem. What follows expects a valid task.
 [[nodiscard]] absl::Status Validate(const AttentionTask& task);
 
-// Bytes of all arrays of the answer. This and ScratchBytes saturate at the largest int64_t.
+// Bytes of all arrays of the answer, as they are held until it is sent, and as they are sent. These
+// and ScratchBytes saturate at the largest int64_t.
 [[nodiscard]] int64_t ResultBytes(const AttentionTask& task);
+[[nodiscard]] int64_t SentBytes(const AttentionTask& task);
 
 // Bytes that computing the task needs beside request and answer, at most: projected queries, keys
 // and values, joined keys and values that are not part of the answer, attended heads before their

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/tensor_view.h"
+#include "server/core/result_arrays.h"
 
 namespace attention::server {
 namespace {
@@ -27,6 +28,25 @@ Extents LogSumExpExtents(const MergeTask& task) {
   return {extents[0], extents[1], extents[2], 1};
 }
 
+using BytesOfElement = int64_t (*)(int64_t element_bytes, bool sends_floats);
+
+int64_t AnswerBytes(const Extents& extents, DataType type, bool sends_floats,
+                    BytesOfElement bytes_of_element) {
+  const auto element_bytes = static_cast<int64_t>(kernels::ElementBytes(type));
+  return ByteCount(extents, type) / element_bytes * bytes_of_element(element_bytes, sends_floats);
+}
+
+int64_t AnswerBytes(const RotaryTask& task, BytesOfElement bytes_of_element) {
+  return AnswerBytes(task.input.extents, task.input.type, task.sends_floats, bytes_of_element);
+}
+
+int64_t AnswerBytes(const MergeTask& task, BytesOfElement bytes_of_element) {
+  const kernels::AttentionState& first = task.states.front();
+  return AnswerBytes(first.output.extents, first.output.type, task.sends_floats, bytes_of_element) +
+         AnswerBytes(LogSumExpExtents(task), first.log_sum_exp.type, task.sends_floats,
+                     bytes_of_element);
+}
+
 kernels::AttentionReport ReportOf(std::string_view precision, int thread_count) {
   return {.implementation = kElementwise, .precision = precision, .thread_count = thread_count};
 }
@@ -37,9 +57,8 @@ absl::Status Validate(const RotaryTask& task) {
   return kernels::ValidateRotaryTables(task.tables, task.input);
 }
 
-int64_t ResultBytes(const RotaryTask& task) {
-  return ByteCount(task.input.extents, task.input.type);
-}
+int64_t ResultBytes(const RotaryTask& task) { return AnswerBytes(task, HeldElementBytes); }
+int64_t SentBytes(const RotaryTask& task) { return AnswerBytes(task, SentElementBytes); }
 
 int64_t ScratchBytes(const RotaryTask&) { return 0; }
 
@@ -53,7 +72,7 @@ double TaskFlops(const RotaryTask& task) {
 absl::StatusOr<AttentionResult> RunTask(const RotaryTask& task,
                                         const kernels::Execution& execution) {
   AttentionResult result;
-  result.output = Buffer(static_cast<size_t>(ResultBytes(task)));
+  result.output = Buffer(static_cast<size_t>(ByteCount(task.input.extents, task.input.type)));
   const kernels::MutableTensorView output = {result.output.data(), task.input.type,
                                              task.input.extents, task.input.strides};
   const absl::StatusOr<int> threads =
@@ -67,11 +86,8 @@ absl::Status Validate(const MergeTask& task) {
   return kernels::ValidateAttentionStates(task.states);
 }
 
-int64_t ResultBytes(const MergeTask& task) {
-  const kernels::AttentionState& first = task.states.front();
-  return ByteCount(first.output.extents, first.output.type) +
-         ByteCount(LogSumExpExtents(task), first.log_sum_exp.type);
-}
+int64_t ResultBytes(const MergeTask& task) { return AnswerBytes(task, HeldElementBytes); }
+int64_t SentBytes(const MergeTask& task) { return AnswerBytes(task, SentElementBytes); }
 
 int64_t ScratchBytes(const MergeTask&) { return 0; }
 

@@ -25,11 +25,13 @@ inline constexpr std::string_view kElementwise = "elementwise";
 struct RotaryTask {
   kernels::TensorView input;  // [batch, heads, rows, width], no elements between its own
   kernels::RotaryTables tables;
+  bool sends_floats = false;  // as that of AttentionTask
 };
 
 // The output lies in memory as the input does.
 [[nodiscard]] absl::Status Validate(const RotaryTask& task);
 [[nodiscard]] int64_t ResultBytes(const RotaryTask& task);
+[[nodiscard]] int64_t SentBytes(const RotaryTask& task);
 [[nodiscard]] int64_t ScratchBytes(const RotaryTask& task);
 [[nodiscard]] double TaskFlops(const RotaryTask& task);
 [[nodiscard]] absl::StatusOr<AttentionResult> RunTask(const RotaryTask& task,
@@ -38,11 +40,13 @@ struct RotaryTask {
 // States to join.
 struct MergeTask {
   std::vector<kernels::AttentionState> states;
+  bool sends_floats = false;  // as that of AttentionTask
 };
 
 // The answer holds output and log_sum_exp, both dense.
 [[nodiscard]] absl::Status Validate(const MergeTask& task);
 [[nodiscard]] int64_t ResultBytes(const MergeTask& task);
+[[nodiscard]] int64_t SentBytes(const MergeTask& task);
 [[nodiscard]] int64_t ScratchBytes(const MergeTask& task);
 [[nodiscard]] double TaskFlops(const MergeTask& task);
 [[nodiscard]] absl::StatusOr<AttentionResult> RunTask(const MergeTask& task,

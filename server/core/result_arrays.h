@@ -26,6 +26,17 @@ struct ResultArray {
 
 inline constexpr size_t kResultArrayCount = 9;
 
+// Of an array of an answer that is kept in elements of `element_bytes`: bytes of one as it is sent,
+// and as it is held until then. One that is not four bytes long is converted to be sent as F32,
+// while the array that it is converted from is still there.
+[[nodiscard]] constexpr int64_t SentElementBytes(int64_t element_bytes, bool sends_floats) {
+  return sends_floats ? int64_t{sizeof(float)} : element_bytes;
+}
+[[nodiscard]] constexpr int64_t HeldElementBytes(int64_t element_bytes, bool sends_floats) {
+  const int64_t sent_bytes = SentElementBytes(element_bytes, sends_floats);
+  return sent_bytes == element_bytes ? element_bytes : element_bytes + sent_bytes;
+}
+
 // All that a task can return, those that it does not ask for included.
 [[nodiscard]] std::array<ResultArray, kResultArrayCount> ResultArraysOf(const AttentionTask& task);
 

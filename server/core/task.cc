@@ -25,6 +25,10 @@ int64_t ResultBytes(const AnyTask& task) {
   return std::visit([](const auto* kind) { return ResultBytes(*kind); }, task);
 }
 
+int64_t SentBytes(const AnyTask& task) {
+  return std::visit([](const auto* kind) { return SentBytes(*kind); }, task);
+}
+
 int64_t ScratchBytes(const AnyTask& task, int thread_count) {
   return std::visit([=](const auto* kind) { return ScratchBytesOf(*kind, thread_count); }, task);
 }

@@ -23,9 +23,11 @@ using AnyTask = std::variant<const AttentionTask*, const RotaryTask*, const Merg
 // expects a valid task.
 [[nodiscard]] absl::Status Validate(const AnyTask& task);
 
-// Bytes of all arrays of the answer, and bytes that computing it needs beside request and answer,
-// at most, on as many threads. Both saturate at the largest int64_t.
+// Bytes of all arrays of the answer, as they are held until it is sent and as they are sent, and
+// bytes that computing it needs beside request and answer, at most, on as many threads. All
+// saturate at the largest int64_t.
 [[nodiscard]] int64_t ResultBytes(const AnyTask& task);
+[[nodiscard]] int64_t SentBytes(const AnyTask& task);
 [[nodiscard]] int64_t ScratchBytes(const AnyTask& task, int thread_count);
 
 // Floating point operations. A double, since it must not overflow.

@@ -238,6 +238,10 @@ class NamesTest(LayersTestCase):
         self.check_refused(lambda: self.server.stub.SelfAttention(request, timeout=60),
                            grpc.StatusCode.INVALID_ARGUMENT, "options.sinks", "'b'")
 
+    def test_a_name_of_a_megabyte_is_refused_unread(self):
+        self.check_refused(lambda: self.get("x" * 1_000_000), grpc.StatusCode.INVALID_ARGUMENT,
+                           "bytes, want <= 4096")
+
     def test_bytes_that_are_no_text_leave_no_line_of_their_own(self):
         payload = b"\x2a\x02\xff\xff"  # field 5, layer
         self.check_refused(lambda: self.server.call("SelfAttention", payload),

@@ -157,6 +157,36 @@ class OverloadTest(LifecycleTestCase):
             self.check_idle(server)
 
 
+    def test_requests_that_nobody_waits_for_keep_nobody_out(self):
+        with self.serve("--queue-capacity=2") as server:
+            long_one = self.start(server, make_long_request(server, 20))
+            for _ in range(3):
+                dead = [server.stub.SelfAttention.future(SMALL, timeout=0.2) for _ in range(2)]
+                for call in dead:
+                    self.assertEqual(call.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+            alive = server.stub.SelfAttention.future(SMALL, timeout=60)
+            long_one.cancel()
+            self.assertGreater(len(alive.result().output.raw), 0)
+            self.check_idle(server)
+
+    def test_an_answer_that_is_not_taken_is_given_up(self):
+        with self.serve("--max-deadline-seconds=2") as server:
+            rows = 1500
+            request = service.SelfAttentionRequest(
+                embeddings={"shape": [rows, 1], "raw": bytes(4 * rows)})
+            request.options.return_weights = True  # 9 MB, which no window of a stream holds
+            # As a stream the client takes no answer before it is asked for one.
+            call = server.channel.unary_stream("/attention.v1.AttentionService/SelfAttention")(
+                request.SerializeToString())
+            held = lambda: server.sample("attention_bytes_in_flight")
+            computed = lambda: server.sample(
+                "attention_requests_total", code="ok", method="SelfAttention") == 1
+            self.assertTrue(wait_until(computed))
+            self.assertGreater(held(), 4 * rows * rows - 1)
+            self.assertTrue(wait_until(lambda: held() == 0), "the answer is still held")
+            call.cancel()
+
+
 class DrainTest(LifecycleTestCase):
     def test_an_idle_server_ends_at_once_with_success(self):
         for number in (signal.SIGTERM, signal.SIGINT):

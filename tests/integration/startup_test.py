@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import pathlib
+import resource
 import socket
 import subprocess
 import time
@@ -139,6 +141,16 @@ class StartTest(unittest.TestCase):
                     service.SelfAttentionRequest(embeddings=to_tensor(numpy.eye(64), data_type)),
                     timeout=60)
                 self.assertIn(answer.execution.precision, permitted)
+
+    def test_it_may_open_as_many_files_as_the_system_allows(self):
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, soft[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, soft)
+        with ServerProcess() as server:
+            for line in pathlib.Path(f"/proc/{server.pid}/limits").read_text().splitlines():
+                if line.startswith("Max open files"):
+                    self.assertEqual(line.split()[3], line.split()[4])
+                    self.assertEqual(line.split()[3], str(soft[1]))
 
     def test_every_line_of_the_log_is_json(self):
         with ServerProcess() as server:

@@ -1,6 +1,11 @@
 #include "server/json_log.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -60,6 +65,55 @@ TEST(JsonLogTest, WritesLinesOfItsLevelAndAboveToStandardError) {
   EXPECT_THAT(text, Not(HasSubstr("quiet")));
   EXPECT_THAT(text, HasSubstr("\"message\":\"loud\"}\n"));
   EXPECT_THAT(text, HasSubstr("\"request_id\":\"id\",\"detail\":\"what happened\"}\n"));
+}
+
+// Standard error as a pipe that nobody reads, while it lives.
+class StuckStandardError {
+ public:
+  StuckStandardError() : kept_(dup(STDERR_FILENO)) {
+    EXPECT_EQ(pipe(ends_), 0);
+    dup2(ends_[1], STDERR_FILENO);
+    close(ends_[1]);
+  }
+  ~StuckStandardError() {
+    dup2(kept_, STDERR_FILENO);
+    close(kept_);
+    close(ends_[0]);
+  }
+
+  // What is in it.
+  std::string Read() {
+    std::string text(size_t{1} << 20, '\0');
+    const ssize_t count = read(ends_[0], text.data(), text.size());
+    text.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+    return text;
+  }
+
+ private:
+  const int kept_;
+  int ends_[2] = {};
+};
+
+TEST(JsonLogTest, WaitsForNoReaderAndCountsWhatIsLost) {
+  JsonLog log(LogLevel::kInfo);
+  StuckStandardError stuck;
+  constexpr int kLines = 5000;  // much more than a pipe holds
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kLines; ++i) log.Write(LogLevel::kInfo, std::string(100, 'x'));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  const std::string text = stuck.Read();
+  const auto written = std::count(text.begin(), text.end(), '\n');
+  EXPECT_GT(written, 100);
+  EXPECT_LT(written, kLines);
+  log.Write(LogLevel::kInfo, "again");
+  std::istringstream lines(stuck.Read());
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  const auto lost = nlohmann::json::parse(line);
+  EXPECT_EQ(lost["message"], "log lines lost");
+  EXPECT_EQ(lost["lines"], kLines - written);
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(nlohmann::json::parse(line)["message"], "again");
 }
 
 TEST(ParseLogLevelTest, IsTheInverseOfName) {

@@ -120,11 +120,11 @@ TEST(DecodeSelfTest, AnswersInFloatsOnlyWhereEverythingCameAsFloats) {
   *request.mutable_options()->mutable_additive_mask() = Floats({1}, {0});
   const auto floats = DecodeRequest(request);
   ASSERT_THAT(floats, IsOk());
-  EXPECT_TRUE(floats->response_form.floats);
+  EXPECT_TRUE(floats->task.sends_floats);
   *request.mutable_options()->mutable_additive_mask() = Zeros({1});
   const auto mixed = DecodeRequest(request);
   ASSERT_THAT(mixed, IsOk());
-  EXPECT_FALSE(mixed->response_form.floats);
+  EXPECT_FALSE(mixed->task.sends_floats);
 }
 
 TEST(DecodeMaskedTest, WantsAMask) {
@@ -197,45 +197,25 @@ const std::vector<Refusal>& Refusals() {
   static const auto* const refusals = new std::vector<Refusal>{
       {[](Request& r) { r.clear_query(); }, "query: got nothing, want a tensor"},
       {[](Request& r) { *r.mutable_query() = Zeros({8}); }, "query.shape: got rank 1, want 2 or 3"},
-      {[](Request& r) {
-         *r.mutable_query() = Zeros({1, 2, 3, 8});
-       },
+      {[](Request& r) { *r.mutable_query() = Zeros({1, 2, 3, 8}); },
        "query.shape: got rank 4, want 2 or 3"},
-      {[](Request& r) {
-         *r.mutable_query() = Zeros({2, 3, 8}, v1::DATA_TYPE_INT32);
-       },
+      {[](Request& r) { *r.mutable_query() = Zeros({2, 3, 8}, v1::DATA_TYPE_INT32); },
        "query.data_type: got DATA_TYPE_INT32, want DATA_TYPE_F32, F16, BF16 or F64"},
-      {[](Request& r) {
-         *r.mutable_query() = Zeros({2, 3, 0});
-       },
+      {[](Request& r) { *r.mutable_query() = Zeros({2, 3, 0}); },
        "query.shape[2]: got 0, want > 0"},
-      {[](Request& r) {
-         *r.mutable_query() = Zeros({1, 65537});
-       },
+      {[](Request& r) { *r.mutable_query() = Zeros({1, 65537}); },
        "query.shape[1]: got 65537, want <= 65536"},
-      {[](Request& r) {
-         *r.mutable_query() = Zeros({1048577, 1});
-       },
+      {[](Request& r) { *r.mutable_query() = Zeros({1048577, 1}); },
        "query.shape[0]: got 1048577, want <= 1048576"},
-      {[](Request& r) {
-         *r.mutable_query() = Zeros({65537, 1, 1});
-       },
+      {[](Request& r) { *r.mutable_query() = Zeros({65537, 1, 1}); },
        "query.shape[0]: got 65537, want <= 65536"},
-      {[](Request& r) {
-         *r.mutable_key() = Zeros({2, 5, 6}, v1::DATA_TYPE_F16);
-       },
+      {[](Request& r) { *r.mutable_key() = Zeros({2, 5, 6}, v1::DATA_TYPE_F16); },
        "key.data_type: got DATA_TYPE_F16, want DATA_TYPE_F32 as in query"},
-      {[](Request& r) {
-         *r.mutable_value() = Zeros({5, 7});
-       },
+      {[](Request& r) { *r.mutable_value() = Zeros({5, 7}); },
        "value.shape: got rank 2, want 3 as in query"},
-      {[](Request& r) {
-         *r.mutable_key() = Zeros({3, 5, 6});
-       },
+      {[](Request& r) { *r.mutable_key() = Zeros({3, 5, 6}); },
        "key.shape[0]: got 3, want 2 as in query"},
-      {[](Request& r) {
-         *r.mutable_value() = Zeros({2, 4, 7});
-       },
+      {[](Request& r) { *r.mutable_value() = Zeros({2, 4, 7}); },
        "value.shape[1]: got 4, want 5 as in key"},
       {[](Request& r) { r.set_head_count(-1); }, "head_count: got -1, want >= 0"},
       {[](Request& r) { r.set_head_count(1025); }, "head_count: got 1025, want <= 1024"},
@@ -245,9 +225,7 @@ const std::vector<Refusal>& Refusals() {
        "key_value_head_count: got 3, want a divisor of head_count 4"},
       {[](Request& r) { r.set_key_value_head_count(8); },
        "key_value_head_count: got 8, want a divisor of head_count 4"},
-      {[](Request& r) {
-         *r.mutable_query() = Zeros({2, 3, 9});
-       },
+      {[](Request& r) { *r.mutable_query() = Zeros({2, 3, 9}); },
        "query.shape[2]: got 9, want a multiple of head_count 4"},
       {[](Request& r) {
          r.set_head_count(1);
@@ -274,9 +252,7 @@ const std::vector<Refusal>& Refusals() {
        "embeddings"},
       {[](Request& r) { *r.mutable_projections()->mutable_key()->mutable_bias() = Zeros({5}); },
        "projections.key.bias.shape[0]: got 5, want 4 as in projections.key.weight.shape[1]"},
-      {[](Request& r) {
-         *r.mutable_projections()->mutable_key()->mutable_bias() = Zeros({4, 1});
-       },
+      {[](Request& r) { *r.mutable_projections()->mutable_key()->mutable_bias() = Zeros({4, 1}); },
        "projections.key.bias.shape: got rank 2, want 1"},
       {[](Request& r) {
          *r.mutable_projections()->mutable_key()->mutable_bias() = Zeros({4}, v1::DATA_TYPE_BOOL);

@@ -52,7 +52,7 @@ TEST(DecodeMergeTest, ReadsStatesInPlaceWithABatchAxisOrWithout) {
         EXPECT_EQ(state.log_sum_exp.extents, (Extents{batch, 3, 5, 1}));
       }
       EXPECT_EQ(decoded->response_form.output_shape, shape);
-      EXPECT_FALSE(decoded->response_form.floats);
+      EXPECT_FALSE(decoded->task.sends_floats);
       EXPECT_THAT(Validate(decoded->task), IsOk());
     }
   }
@@ -65,7 +65,7 @@ TEST(DecodeMergeTest, AnswersInFloatsWhereAllCameSo) {
   *state.mutable_log_sum_exp() = Floats({1, 1}, {0});
   const auto decoded = DecodeRequest(request);
   ASSERT_THAT(decoded, IsOk());
-  EXPECT_TRUE(decoded->response_form.floats);
+  EXPECT_TRUE(decoded->task.sends_floats);
 }
 
 TEST(DecodeMergeTest, TakesAsManyStatesAsItPromises) {

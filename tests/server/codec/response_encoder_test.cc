@@ -179,7 +179,7 @@ TEST(EncodeResponseTest, GivesKeyMassTheKeysAndOtherStatisticsTheQueries) {
 
 TEST(EncodeResponseTest, WritesStatisticsAsFloatsForThoseWhoSentFloats) {
   Answer answer = SomeStatistics<double>(kernels::DataType::kF64, {1, 2, 2});
-  answer.form.floats = true;
+  answer.task.sends_floats = true;
   const v1::AttentionResponse got = ParseBack(
       EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
   EXPECT_EQ(got.top_keys().data_type(), v1::DATA_TYPE_INT32);
@@ -223,16 +223,19 @@ TEST(EncodeResponseTest, AnswersWithMergedStates) {
 }
 
 TEST(EncodeResponseTest, HandsTheElementsOverWithoutACopy) {
-  Answer answer = SomeAnswer(true, false);
-  const void* const output = answer.result.output.data();
-  const void* const weights = answer.result.weights.data();
-  const grpc::ByteBuffer bytes =
-      EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution());
-  std::vector<grpc::Slice> slices;
-  ASSERT_TRUE(bytes.Dump(&slices).ok());
-  std::vector<const void*> addresses;
-  for (const grpc::Slice& slice : slices) addresses.push_back(slice.begin());
-  EXPECT_THAT(addresses, testing::IsSupersetOf({output, weights}));
+  for (const bool floats : {false, true}) {
+    Answer answer = SomeAnswer(true, false);
+    answer.task.sends_floats = floats;
+    const void* const output = answer.result.output.data();
+    const void* const weights = answer.result.weights.data();
+    const grpc::ByteBuffer bytes =
+        EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution());
+    std::vector<grpc::Slice> slices;
+    ASSERT_TRUE(bytes.Dump(&slices).ok());
+    std::vector<const void*> addresses;
+    for (const grpc::Slice& slice : slices) addresses.push_back(slice.begin());
+    EXPECT_THAT(addresses, testing::IsSupersetOf({output, weights}));
+  }
 }
 
 TEST(EncodeResponseTest, EncodesArraysBeyondOneByteOfLength) {
@@ -249,7 +252,7 @@ TEST(EncodeResponseTest, SaysNothingAboutElementsWhereThereAreNone) {
   for (const bool floats : {false, true}) {
     Answer answer;
     answer.form.output_shape = {0, 3};
-    answer.form.floats = floats;
+    answer.task.sends_floats = floats;
     const v1::AttentionResponse got = ParseBack(
         EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
     EXPECT_THAT(got.output().shape(), ElementsAre(0, 3));
@@ -260,7 +263,7 @@ TEST(EncodeResponseTest, SaysNothingAboutElementsWhereThereAreNone) {
 
 TEST(EncodeResponseTest, WritesFloatsForThoseWhoSentFloats) {
   Answer answer = SomeAnswer(true, true);
-  answer.form.floats = true;
+  answer.task.sends_floats = true;
   const v1::AttentionResponse got = ParseBack(
       EncodeResponse(std::move(answer.result), answer.task, answer.form, SomeExecution()));
   EXPECT_THAT(got.output().raw(), IsEmpty());

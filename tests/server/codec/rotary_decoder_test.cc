@@ -62,7 +62,7 @@ TEST(DecodeRotaryTest, ReadsHeadsFirstRowsAndTheirPositionsInPlace) {
   EXPECT_EQ(task.tables.width, 8);
   EXPECT_TRUE(task.tables.interleaved);
   EXPECT_THAT(decoded->response_form.output_shape, ElementsAre(2, 3, 5, 8));
-  EXPECT_FALSE(decoded->response_form.floats);
+  EXPECT_FALSE(decoded->task.sends_floats);
   EXPECT_THAT(Validate(task), IsOk());
 }
 
@@ -101,7 +101,7 @@ TEST(DecodeRotaryTest, AnswersInFloatsWhereAllCameSo) {
   *request.mutable_position_ids() = Floats({1, 1}, {0}, v1::DATA_TYPE_INT32);
   const auto decoded = DecodeRequest(request);
   ASSERT_THAT(decoded, IsOk());
-  EXPECT_TRUE(decoded->response_form.floats);
+  EXPECT_TRUE(decoded->task.sends_floats);
 }
 
 TEST(DecodeRotaryTest, TakesEmptyBatchesAndSequences) {

@@ -211,5 +211,26 @@ TEST(TypesTest, WireAndKernelTypesAreInverse) {
   EXPECT_EQ(KernelType(v1::DATA_TYPE_INT64), std::nullopt);
 }
 
+TEST(ConvertedBytesTest, CountsWhatFloatsOfOtherTypesBecome) {
+  v1::CrossAttentionRequest request;
+  const auto add = [](v1::Tensor& tensor, v1::DataType type) {
+    tensor.set_data_type(type);
+    tensor.mutable_floats()->Resize(10, 1);
+  };
+  EXPECT_EQ(ConvertedBytes(request), 0);
+  add(*request.mutable_query_embeddings(), v1::DATA_TYPE_F32);
+  add(*request.mutable_memory_embeddings(), v1::DATA_TYPE_UNSPECIFIED);
+  EXPECT_EQ(ConvertedBytes(request), 0);
+  add(*request.mutable_query_embeddings(), v1::DATA_TYPE_F64);
+  EXPECT_EQ(ConvertedBytes(request), 80);
+  add(*request.mutable_options()->mutable_boolean_mask(), v1::DATA_TYPE_BOOL);
+  EXPECT_EQ(ConvertedBytes(request), 90);
+  v1::MergeAttentionStatesRequest merge;
+  for (int state = 0; state < 3; ++state) {
+    add(*merge.add_states()->mutable_output(), v1::DATA_TYPE_BF16);
+  }
+  EXPECT_EQ(ConvertedBytes(merge), 60);
+}
+
 }  // namespace
 }  // namespace attention::server

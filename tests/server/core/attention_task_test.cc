@@ -36,6 +36,20 @@ TEST(AttentionTaskTest, CountsTheBytesOfTheAnswer) {
   EXPECT_EQ(ResultBytes(task), 2 * 11 * (100 + 7 * 13 + 7 * 13) * 2);
 }
 
+// As they are sent, and held while they are converted.
+TEST(AttentionTaskTest, CountsTheBytesOfAnAnswerInFloats) {
+  constexpr int64_t kElements = 2 * 7 * 11 * 5;
+  const std::vector<std::pair<DataType, int64_t>> held_bytes = {
+      {DataType::kF32, 4}, {DataType::kBF16, 2 + 4}, {DataType::kF64, 8 + 4}};
+  for (const auto& [type, held] : held_bytes) {
+    AttentionTask task = Sizes(type, 2, 7, 11, 13);
+    EXPECT_EQ(SentBytes(task), ResultBytes(task));
+    task.sends_floats = true;
+    EXPECT_EQ(SentBytes(task), kElements * 4);
+    EXPECT_EQ(ResultBytes(task), kElements * held);
+  }
+}
+
 TEST(AttentionTaskTest, CountsTheBytesOfStatistics) {
   const std::vector<std::pair<Statistics, int64_t>> counts = {
       {{.log_sum_exp = true}, 11},

@@ -1,0 +1,56 @@
+#include "server/core/request_limits.h"
+
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace attention::server {
+namespace {
+
+template <typename Number>
+absl::Status OverLimit(absl::string_view what, Number got, absl::string_view unit, Number limit,
+                       absl::string_view flag) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, ": got ", got, " ", unit, ", want <= ", limit, " (", flag, ")"));
+}
+
+int64_t SaturatingSum(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
+}
+
+}  // namespace
+
+absl::Status CheckRequestBytes(int64_t request_bytes, const RequestLimits& limits) {
+  if (request_bytes <= limits.max_request_bytes) return absl::OkStatus();
+  return OverLimit("request", request_bytes, "bytes", limits.max_request_bytes,
+                   "--max-request-bytes");
+}
+
+absl::Status CheckTask(const AnyTask& task, double flops, const EngineOptions& options) {
+  const RequestLimits& limits = options.limits;
+  const int64_t sent_bytes = SentBytes(task);
+  if (sent_bytes > limits.max_response_bytes) {
+    return OverLimit("response", sent_bytes, "bytes", limits.max_response_bytes,
+                     "--max-response-bytes");
+  }
+  const int64_t memory_bytes =
+      SaturatingSum(ResultBytes(task), ScratchBytes(task, options.thread_count));
+  if (memory_bytes > options.max_bytes_in_flight) {
+    return OverLimit("response and scratch memory", memory_bytes, "bytes",
+                     options.max_bytes_in_flight, "--max-bytes-in-flight");
+  }
+  if (flops > limits.max_flops) {
+    return OverLimit("request", flops, "floating point operations", limits.max_flops,
+                     "--max-request-flops");
+  }
+  const double float64_flops = Float64Flops(task);
+  if (float64_flops > limits.max_float64_flops) {
+    return OverLimit("request", float64_flops, "floating point operations in float64",
+                     limits.max_float64_flops, "--max-request-float64-flops");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace attention::server

@@ -1,0 +1,37 @@
+// What the engine takes: from a single request, and at once.
+
+#ifndef ATTENTION_SERVER_CORE_REQUEST_LIMITS_H_
+#define ATTENTION_SERVER_CORE_REQUEST_LIMITS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "server/core/task.h"
+
+namespace attention::server {
+
+// What a single request may ask for. Exceeding one is kInvalidArgument, naming the limit and both
+// values.
+struct RequestLimits {
+  int64_t max_request_bytes = int64_t{256} << 20;
+  int64_t max_response_bytes = int64_t{256} << 20;
+  double max_flops = 1e13;
+  double max_float64_flops = 1e11;  // of Float64Flops
+};
+
+struct EngineOptions {
+  RequestLimits limits = {};
+  int thread_count = 1;
+  int64_t queue_capacity = 64;
+  int64_t max_bytes_in_flight = int64_t{2} << 30;  // requests, scratch and answers together
+};
+
+// kInvalidArgument if a request, or a valid task that takes so many operations, is beyond what
+// waiting could change.
+[[nodiscard]] absl::Status CheckRequestBytes(int64_t request_bytes, const RequestLimits& limits);
+[[nodiscard]] absl::Status CheckTask(const AnyTask& task, double flops,
+                                     const EngineOptions& options);
+
+}  // namespace attention::server
+
+#endif  // ATTENTION_SERVER_CORE_REQUEST_LIMITS_H_
