@@ -84,8 +84,9 @@ Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& 
     return refused;
   const absl::StatusOr<AttentionRequest> request = LoadRequest(method, flags, console.in);
   if (!request.ok()) return UsageError(request.status());
-  const absl::StatusOr<AttentionResult> result = Send(*request, MakeClient(flags.server).get());
-  if (!result.ok()) return ServerError(result.status());
+  NamedServer server(flags.server);
+  const absl::StatusOr<AttentionResult> result = Send(*request, server.client());
+  if (!result.ok()) return server.Failure(result.status());
   const ResultNames names = {
       .query_labels = request->query_labels,
       .key_labels = KeyLabels(*request, *result),

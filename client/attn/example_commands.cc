@@ -54,14 +54,14 @@ Outcome RunChosenExamples(const ExampleFlags& flags, const Console& console) {
   const double tolerance = flags.type == DataType::kF64 ? kFloat64Tolerance : kFloat32Tolerance;
   const HeatMapStyle style =
       ChooseHeatMapStyle(flags.colour, console.out_is_terminal, TerminalEnvironment::FromProcess());
-  const std::unique_ptr<AttentionClient> client = MakeClient(flags.server);
+  NamedServer server(flags.server);
   size_t differing_count = 0;
   std::string first_difference;
   for (const Example& example : *examples) {
-    const absl::StatusOr<ExampleAnswer> answer = RunExample(example, flags.type, client.get());
+    const absl::StatusOr<ExampleAnswer> answer = RunExample(example, flags.type, server.client());
     if (!answer.ok()) {
-      return ServerError(absl::Status(answer.status().code(),
-                                      absl::StrCat(example.name, ": ", answer.status().message())));
+      return server.Failure(absl::Status(
+          answer.status().code(), absl::StrCat(example.name, ": ", answer.status().message())));
     }
     const Comparison comparison = CompareExample(example, *answer, tolerance);
     console.out << FormatExample(example, *answer, style) << FormatComparison(comparison, tolerance)

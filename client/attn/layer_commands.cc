@@ -92,15 +92,15 @@ std::string Line(const Json& json) {
 }
 
 Outcome RunLayers(const LayerFlags& flags, const Console& console) {
-  const auto client = MakeClient(flags.server);
+  NamedServer server(flags.server);
   if (!flags.name.empty()) {
-    const absl::StatusOr<LayerInfo> layer = client->GetLayer(flags.name);
-    if (!layer.ok()) return ServerError(layer.status());
+    const absl::StatusOr<LayerInfo> layer = server.client()->GetLayer(flags.name);
+    if (!layer.ok()) return server.Failure(layer.status());
     console.out << (flags.json ? Line(LayerJson(*layer)) : LayerText(*layer));
     return {};
   }
-  const absl::StatusOr<std::vector<LayerInfo>> layers = client->ListLayers();
-  if (!layers.ok()) return ServerError(layers.status());
+  const absl::StatusOr<std::vector<LayerInfo>> layers = server.client()->ListLayers();
+  if (!layers.ok()) return server.Failure(layers.status());
   if (flags.json) {
     Json list = Json::array();
     for (const LayerInfo& layer : *layers) list.push_back(LayerJson(layer));

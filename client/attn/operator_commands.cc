@@ -168,9 +168,9 @@ Outcome RunRotary(const RotaryFlags& flags, const Console& console) {
   RotaryLoader loader(flags, &files);
   const ApplyRotaryEmbeddingRequest request = loader.Load();
   if (!files.status().ok()) return UsageError(files.status());
-  absl::StatusOr<RotaryEmbeddingResult> answer =
-      MakeClient(flags.common.server)->ApplyRotaryEmbedding(request);
-  if (!answer.ok()) return ServerError(answer.status());
+  NamedServer server(flags.common.server);
+  absl::StatusOr<RotaryEmbeddingResult> answer = server.client()->ApplyRotaryEmbedding(request);
+  if (!answer.ok()) return server.Failure(answer.status());
   AttentionResult result;
   result.output = WithoutAxes(std::move(answer->output), loader.added_axis_count());
   result.execution = answer->execution;
@@ -200,9 +200,9 @@ Outcome RunMerge(const MergeFlags& flags, const Console& console) {
         {.output = WithAxes(output, 3),
          .log_sum_exp = added_head_axis ? WithAxes(AsVector(log_sum_exp), 2) : log_sum_exp});
   }
-  absl::StatusOr<MergedStateResult> answer =
-      MakeClient(flags.common.server)->MergeAttentionStates(request);
-  if (!answer.ok()) return ServerError(answer.status());
+  NamedServer server(flags.common.server);
+  absl::StatusOr<MergedStateResult> answer = server.client()->MergeAttentionStates(request);
+  if (!answer.ok()) return server.Failure(answer.status());
   const size_t axis_count = added_head_axis ? 1 : 0;
   AttentionResult result;
   result.output = WithoutAxes(std::move(answer->output), axis_count);

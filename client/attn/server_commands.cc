@@ -61,8 +61,9 @@ std::string InfoJson(const ServerInfo& info) {
 }
 
 Outcome RunInfo(const InfoFlags& flags, const Console& console) {
-  const absl::StatusOr<ServerInfo> info = MakeClient(flags.server)->GetServerInfo();
-  if (!info.ok()) return ServerError(info.status());
+  NamedServer server(flags.server);
+  const absl::StatusOr<ServerInfo> info = server.client()->GetServerInfo();
+  if (!info.ok()) return server.Failure(info.status());
   console.out << (flags.json ? InfoJson(*info) : InfoTable(*info));
   return {};
 }
@@ -82,8 +83,9 @@ std::string StatusName(ServingStatus status) {
 }
 
 Outcome RunHealth(const ServerFlags& flags, const std::string& service, const Console& console) {
-  const absl::StatusOr<ServingStatus> status = MakeClient(flags)->CheckHealth(service);
-  if (!status.ok()) return ServerError(status.status());
+  NamedServer server(flags);
+  const absl::StatusOr<ServingStatus> status = server.client()->CheckHealth(service);
+  if (!status.ok()) return server.Failure(status.status());
   console.out << StatusName(*status) << "\n";
   if (*status == ServingStatus::kServing) return {};
   return {ExitCode::kServer,
@@ -93,8 +95,9 @@ Outcome RunHealth(const ServerFlags& flags, const std::string& service, const Co
 Outcome RunVersion(const ServerFlags& flags, bool ask_server, const Console& console) {
   console.out << "attn " << kClientVersion << "\n";
   if (!ask_server) return {};
-  const absl::StatusOr<ServerInfo> info = MakeClient(flags)->GetServerInfo();
-  if (!info.ok()) return ServerError(info.status());
+  NamedServer server(flags);
+  const absl::StatusOr<ServerInfo> info = server.client()->GetServerInfo();
+  if (!info.ok()) return server.Failure(info.status());
   console.out << "server " << info->version << "\n";
   return {};
 }

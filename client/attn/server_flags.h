@@ -1,4 +1,4 @@
-// The flags that say which server is called.
+// The flags that say which server is called, and that server.
 
 #ifndef ATTENTION_CLIENT_ATTN_SERVER_FLAGS_H_
 #define ATTENTION_CLIENT_ATTN_SERVER_FLAGS_H_
@@ -7,7 +7,10 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "client/attention_client.h"
+#include "client/attn/outcome.h"
+#include "grpcpp/channel.h"
 
 namespace CLI {
 class App;
@@ -20,10 +23,26 @@ struct ServerFlags {
   int64_t deadline_ms = 60'000;
 };
 
-// Adds --server (or ATTN_SERVER) and --deadline-ms, whose default is what `flags` holds.
+// Adds --server (or ATTN_SERVER) and --deadline-ms, whose default is what `flags` holds. A URL is
+// refused.
 void AddServerFlags(CLI::App* command, ServerFlags* flags);
 
-[[nodiscard]] std::unique_ptr<AttentionClient> MakeClient(const ServerFlags& flags);
+// The server that the flags name.
+class NamedServer {
+ public:
+  explicit NamedServer(const ServerFlags& flags);
+
+  [[nodiscard]] AttentionClient* client() { return &client_; }
+
+  // What a call's error comes to. Where no server answered it says what to do about that; what a
+  // server said stays as it is.
+  [[nodiscard]] Outcome Failure(const absl::Status& status) const;
+
+ private:
+  const std::string address_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  AttentionClient client_;
+};
 
 }  // namespace attention::client
 

@@ -169,7 +169,8 @@ class ErrorsTest(AttnTestCase):
             address = f"127.0.0.1:{taken.getsockname()[1]}"
         for command in (("info",), ("health",), ("example", "friends")):
             finished = attn(*command, "--deadline-ms", "1500", address=address)
-            self.check_error(finished, SERVER_ERROR)
+            self.check_error(
+                finished, SERVER_ERROR, "UNAVAILABLE", f"no server answers at {address}")
 
     def test_health_of_a_service_that_is_not_there(self):
         self.check_error(attn("health", "--service", "nobody"), SERVER_ERROR)

@@ -1,5 +1,7 @@
 #include "client/attn/application.h"
 
+#include <cstdlib>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/client/attn/application_fixture.h"
@@ -8,8 +10,10 @@ namespace attention::client {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 using ApplicationTest = ApplicationFixture;
 
@@ -82,8 +86,38 @@ TEST_F(ApplicationTest, AServersErrorIsExitCodeOne) {
   service_.FailNext({{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "embeddings:\nno"), {}}});
   EXPECT_EQ(Call({"self", "--embeddings", "-"}, kTwoByTwo), ExitCode::kServer);
   EXPECT_EQ(err_, "attn: INVALID_ARGUMENT: embeddings: no\n");
-  EXPECT_EQ(Run({"health", "--server", "127.0.0.1:1"}), ExitCode::kServer);
-  EXPECT_THAT(err_, HasSubstr("UNAVAILABLE"));
+}
+
+TEST_F(ApplicationTest, AServerThatIsNotThereIsNamedWithWhatToDo) {
+  const std::vector<std::vector<std::string>> commands = {
+      {"health"}, {"info"}, {"layers"}, {"example", "friends"}, {"self", "--embeddings", "-"}};
+  for (std::vector<std::string> command : commands) {
+    const std::string name = command[0];
+    command.insert(command.end(), {"--server", "127.0.0.1:1"});
+    EXPECT_EQ(Run(command, kTwoByTwo), ExitCode::kServer) << name;
+    EXPECT_THAT(err_, StartsWith("attn: UNAVAILABLE: no server answers at 127.0.0.1:1 (")) << name;
+    EXPECT_THAT(err_, EndsWith("; start one with deploy/run, or name it with --server or "
+                               "ATTN_SERVER\n"))
+        << name;
+  }
+}
+
+TEST_F(ApplicationTest, AServerThatRefusesSpeaksForItself) {
+  service_.FailNext(
+      {{grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server is draining"), {"-1"}}});
+  EXPECT_EQ(Call({"self", "--embeddings", "-"}, kTwoByTwo), ExitCode::kServer);
+  EXPECT_EQ(err_, "attn: UNAVAILABLE: the server is draining\n");
+}
+
+TEST_F(ApplicationTest, AServerIsAHostAndAPortNotAUrl) {
+  for (const char* server : {"http://127.0.0.1:8001", "https://a:1", "grpc://a:1", "HTTP://a:1"}) {
+    EXPECT_EQ(Run({"health", "--server", server}), ExitCode::kUsage) << server;
+    EXPECT_THAT(err_, AllOf(StartsWith("attn: --server: "), HasSubstr("HOST:PORT"))) << server;
+    setenv("ATTN_SERVER", server, /*overwrite=*/1);
+    EXPECT_EQ(Run({"health"}), ExitCode::kUsage) << server;
+    EXPECT_THAT(err_, HasSubstr("ATTN_SERVER")) << server;
+    unsetenv("ATTN_SERVER");
+  }
 }
 
 }  // namespace
