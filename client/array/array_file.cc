@@ -42,6 +42,8 @@ absl::Status Named(const std::string& path, const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // spreadsheets write it
+  if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   if (format == ArrayFormat::kSniffed) {
     const size_t first = bytes.find_first_not_of(" \t\r\n");
     if (LooksLikeNpy(bytes)) {

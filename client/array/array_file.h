@@ -15,7 +15,8 @@ namespace attention::client {
 
 enum class ArrayFormat : uint8_t { kSniffed, kJson, kCsv, kNpy };
 
-// kSniffed: .npy by its first bytes, JSON if the first character is '[' or '{', else CSV.
+// kSniffed: .npy by its first bytes, JSON if the first character is '[' or '{', else CSV. UTF-8's
+// byte order mark before a text counts for nothing.
 [[nodiscard]] absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format);
 
 // Reads `path`, or `standard_input` where the path is "-". Errors name the path and say what is

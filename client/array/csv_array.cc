@@ -53,7 +53,9 @@ absl::Status ParseRow(std::string_view line, int64_t line_number, Array* array) 
     if (!number) {
       return absl::InvalidArgumentError(absl::StrCat("line ", line_number, ", column ",
                                                      column_count, ": \"", Excerpt(field),
-                                                     "\" is not a number"));
+                                                     "\" is not a number; want numbers "
+                                                     "separated by commas and no header row; "
+                                                     "names go to --labels"));
     }
     array->numbers.push_back(*number);
   }

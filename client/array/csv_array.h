@@ -3,7 +3,7 @@
 // Fields are separated by commas; blanks around them and empty lines count for nothing. A line that
 // starts with '#' is a comment. Numbers are decimal, "nan", "inf", "infinity" (with a sign, in any
 // case), "true" and "false". There are no quotes and no header line: what is not a number is
-// refused, with its line and column.
+// refused, with its line and column and what is wanted.
 
 #ifndef ATTENTION_CLIENT_ARRAY_CSV_ARRAY_H_
 #define ATTENTION_CLIENT_ARRAY_CSV_ARRAY_H_

@@ -9,7 +9,9 @@ void AddElementFlags(CLI::App* command, ArrayFormat* format, DataType* type) {
   AddWordFlag<ArrayFormat>(
       command, "--format", format,
       {{"json", ArrayFormat::kJson}, {"csv", ArrayFormat::kCsv}, {"npy", ArrayFormat::kNpy}},
-      "What the input files are; told by their first bytes if not given")
+      "What the input files are; told by their first bytes if not given. json: nested lists. csv: "
+      "numbers separated by commas, one row a line, no header row (names go to --labels); lines "
+      "beginning with # are comments. npy: as numpy.save writes it")
       ->group("Inputs");
   AddWordFlag<DataType>(command, "--type", type,
                         {{"f32", DataType::kF32},

@@ -54,5 +54,17 @@ TEST(ArrayFileTest, FilesAreReadWholeAndNamedInErrors) {
       << "a folder is no file";
 }
 
+TEST(ArrayFileTest, AByteOrderMarkIsNoPartOfAText) {
+  const Array want = {.shape = {1, 2}, .numbers = {1, 2}};
+  for (const ArrayFormat format : {ArrayFormat::kSniffed, ArrayFormat::kCsv})
+    EXPECT_EQ(ParseArray("\xef\xbb\xbf"
+                         "1,2\r\n",
+                         format)
+                  .value(),
+              want);
+  for (const ArrayFormat format : {ArrayFormat::kSniffed, ArrayFormat::kJson})
+    EXPECT_EQ(ParseArray("\xef\xbb\xbf[[1,2]]", format).value(), want);
+}
+
 }  // namespace
 }  // namespace attention::client

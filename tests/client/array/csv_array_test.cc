@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 std::string Error(std::string_view text) {
   return std::string(ParseCsvArray(text).status().message());
@@ -42,7 +43,10 @@ TEST(CsvArrayTest, RefusesRaggedRowsByTheirLine) {
 }
 
 TEST(CsvArrayTest, RefusesWhatIsNoNumberByItsPlace) {
-  EXPECT_EQ(Error("1,2\n3,x\n"), "line 2, column 2: \"x\" is not a number");
+  EXPECT_EQ(
+      Error("1,2\n3,x\n"),
+      "line 2, column 2: \"x\" is not a number; want numbers separated by commas and no header "
+      "row; names go to --labels");
   for (const char* field :
        {"", "1 2", "1;2", "0x10", "1e999", "--1", "+-1", "\"1\"", "1.2.3", "nanx", "1,"}) {
     EXPECT_THAT(Error("7," + std::string(field)), HasSubstr("is not a number")) << field;
@@ -51,8 +55,8 @@ TEST(CsvArrayTest, RefusesWhatIsNoNumberByItsPlace) {
 
 TEST(CsvArrayTest, QuotesLittleOfAHostileField) {
   const std::string error = Error(std::string(1 << 20, 'a') + "\x1b[31m");
-  EXPECT_LT(error.size(), 100u);
-  EXPECT_EQ(Error("\x1b[2J\xff"), "line 1, column 1: \"?[2J?\" is not a number");
+  EXPECT_LT(error.size(), 200u);
+  EXPECT_THAT(Error("\x1b[2J\xff"), StartsWith("line 1, column 1: \"?[2J?\" is not a number"));
 }
 
 TEST(CsvArrayTest, RefusesATextWithoutNumbers) {

@@ -1,5 +1,7 @@
 #include "client/attn/application.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 
 #include "gmock/gmock.h"
@@ -29,6 +31,21 @@ TEST_F(ApplicationTest, HelpIsNoError) {
     EXPECT_THAT(out_, AllOf(HasSubstr("--server"), HasSubstr("Example"))) << command;
     EXPECT_THAT(err_, IsEmpty());
   }
+}
+
+TEST_F(ApplicationTest, HelpTellsWhatCsvIs) {
+  EXPECT_EQ(Run({"self", "--help"}), ExitCode::kOk);
+  // Help texts are broken into lines wherever they reach the margin.
+  std::string words = out_;
+  words.erase(std::unique(words.begin(), words.end(),
+                          [](char left, char right) {
+                            return std::isspace(left) != 0 && std::isspace(right) != 0;
+                          }),
+              words.end());
+  std::ranges::replace(words, '\n', ' ');
+  EXPECT_THAT(words, HasSubstr("numbers separated by commas"));
+  EXPECT_THAT(words, HasSubstr("no header row (names go to --labels)"));
+  EXPECT_THAT(words, HasSubstr("lines beginning with # are comments"));
 }
 
 TEST_F(ApplicationTest, WrongCommandLinesAreOneSentenceAndExitCodeTwo) {
