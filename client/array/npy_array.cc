@@ -1,6 +1,7 @@
 #include "client/array/npy_array.h"
 
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -68,6 +69,26 @@ absl::StatusOr<Parts> Split(std::string_view bytes) {
   return Parts{.header = bytes.substr(0, header_bytes), .data = bytes.substr(header_bytes)};
 }
 
+// The numbers of this shape whose first index varies fastest, as those whose last does.
+std::vector<double> RowMajor(const Shape& shape, std::span<const double> column_major) {
+  std::vector<double> numbers;
+  numbers.reserve(column_major.size());
+  Shape indices(shape.size(), 0);
+  int64_t position = 0;  // of `indices` in column_major
+  while (numbers.size() < column_major.size()) {
+    numbers.push_back(column_major[static_cast<size_t>(position)]);
+    auto stride = static_cast<int64_t>(column_major.size());
+    for (size_t axis = shape.size(); axis-- > 0;) {
+      stride /= shape[axis];
+      position += stride;
+      if (++indices[axis] < shape[axis]) break;
+      position -= stride * shape[axis];
+      indices[axis] = 0;
+    }
+  }
+  return numbers;
+}
+
 }  // namespace
 
 bool LooksLikeNpy(std::string_view bytes) { return bytes.starts_with(kMagic); }
@@ -77,7 +98,6 @@ absl::StatusOr<Array> ParseNpyArray(std::string_view bytes) {
   if (!parts.ok()) return parts.status();
   absl::StatusOr<NpyHeader> header = ParseNpyHeader(parts->header);
   if (!header.ok()) return header.status();
-  if (header->fortran_order) return Error("the .npy file is in Fortran order; save it in C order");
   if (header->shape.empty()) return Error("the .npy file holds a single number, not an array");
   const absl::StatusOr<DataType> type = TypeOf(header->descr);
   if (!type.ok()) return type.status();
@@ -96,6 +116,7 @@ absl::StatusOr<Array> ParseNpyArray(std::string_view bytes) {
       if (std::abs(number) > 0x1p53) return Error("the .npy file holds an integer beyond 2^53");
     }
   }
+  if (header->fortran_order) array.numbers = RowMajor(array.shape, array.numbers);
   return array;
 }
 

@@ -1,10 +1,10 @@
 // Arrays in NumPy's .npy format, versions 1.0, 2.0 and 3.0.
 // Source: the NEP 1 specification, numpy.lib.format.
 //
-// Read: little-endian C-ordered arrays of f2, f4, f8, b1, i4 and i8 with 1 to kMaxAxes axes. i8
-// values beyond 2^53 are refused, as a double cannot hold them. The reader is strict: the header
-// must be one dictionary with exactly the keys descr, fortran_order and shape, and the data must be
-// exactly as long as they say.
+// Read: little-endian arrays of f2, f4, f8, b1, i4 and i8 with 1 to kMaxAxes axes, in C or Fortran
+// order. i8 values beyond 2^53 are refused, as a double cannot hold them. The reader is strict: the
+// header must be one dictionary with exactly the keys descr, fortran_order and shape, and the data
+// must be exactly as long as they say.
 
 #ifndef ATTENTION_CLIENT_ARRAY_NPY_ARRAY_H_
 #define ATTENTION_CLIENT_ARRAY_NPY_ARRAY_H_

@@ -47,6 +47,14 @@ class AttentionCommandsTest(AttnTestCase):
                     "self", "--embeddings", "-", *flags, stdin=pathlib.Path(path).read_bytes())
                 numpy.testing.assert_array_equal(piped["output"], answer["output"])
 
+    def test_the_order_of_a_npy_file_changes_nothing(self):
+        batch = numpy.arange(24.0).reshape(2, 3, 4) / 24
+        flags = ("--output", "npy", "--type", "f64")
+        rows = self.succeed("self", "--embeddings", self.write("rows.npy", batch), *flags)
+        columns = self.write("columns.npy", numpy.asfortranarray(batch))
+        self.assertIn(b"'fortran_order': True", pathlib.Path(columns).read_bytes())
+        self.assertEqual(self.succeed("self", "--embeddings", columns, *flags), rows)
+
     def test_npy_output_is_what_numpy_reads(self):
         path, out = self.write("words.npy", WORDS), self.folder / "out.npy"
         written = self.succeed(

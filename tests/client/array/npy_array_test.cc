@@ -111,9 +111,54 @@ TEST(NpyArrayTest, RefusesTypesItDoesNotKnow) {
   }
 }
 
-TEST(NpyArrayTest, RefusesFortranOrder) {
-  EXPECT_THAT(ErrorOfHeader("{'descr': '<f4', 'fortran_order': True, 'shape': (2,)}"),
-              HasSubstr("Fortran"));
+// The bytes of a tensor of this type that holds `numbers`, under a header that says column-major.
+std::string ColumnMajorFile(DataType type, const std::string& shape,
+                            const std::vector<double>& numbers) {
+  const std::string file =
+      ToNpy(TensorValue::FromDoubles(type, {std::ssize(numbers)}, numbers).value());
+  const size_t data_bytes = numbers.size() * ElementBytes(type);
+  const size_t descr = file.find("'descr': '") + std::string_view("'descr': '").size();
+  return File(
+      1,
+      "{'descr': '" + file.substr(descr, 3) + "', 'fortran_order': True, 'shape': " + shape + ", }",
+      file.substr(file.size() - data_bytes));
+}
+
+TEST(NpyArrayTest, ReadsFortranOrderOfEveryTypeRowByRow) {
+  for (const DataType type :
+       {DataType::kF32, DataType::kF16, DataType::kF64, DataType::kInt32, DataType::kInt64}) {
+    const auto array = ParseNpyArray(ColumnMajorFile(type, "(2, 3)", {1, 4, 2, 5, 3, 6}));
+    ASSERT_TRUE(array.ok()) << Name(type) << array.status();
+    EXPECT_EQ(*array, (Array{.shape = {2, 3}, .numbers = {1, 2, 3, 4, 5, 6}})) << Name(type);
+  }
+  EXPECT_EQ(ParseNpyArray(ColumnMajorFile(DataType::kBool, "(2, 3)", {1, 0, 1, 0, 0, 1})).value(),
+            (Array{.shape = {2, 3}, .numbers = {1, 1, 0, 0, 0, 1}}));
+}
+
+TEST(NpyArrayTest, ReadsFortranOrderOfEveryNumberOfAxes) {
+  const auto read = [](const std::string& shape, const std::vector<double>& numbers) {
+    return ParseNpyArray(ColumnMajorFile(DataType::kF64, shape, numbers)).value();
+  };
+  EXPECT_EQ(read("(3,)", {1, 2, 3}), (Array{.shape = {3}, .numbers = {1, 2, 3}}));
+  EXPECT_EQ(read("(0, 3)", {}), (Array{.shape = {0, 3}, .numbers = {}}));
+  EXPECT_EQ(read("(1, 2, 3)", {1, 4, 2, 5, 3, 6}),
+            (Array{.shape = {1, 2, 3}, .numbers = {1, 2, 3, 4, 5, 6}}));
+  // The element at [i, j, k, l] is the number whose digits are i + 1, j + 1, k + 1 and l + 1.
+  std::vector<double> column_major;
+  std::vector<double> row_major;
+  const Shape shape = {2, 3, 4, 5};
+  const auto digits = [](int64_t i, int64_t j, int64_t k, int64_t l) {
+    return static_cast<double>(1111 + 1000 * i + 100 * j + 10 * k + l);
+  };
+  for (int64_t l = 0; l < shape[3]; ++l)
+    for (int64_t k = 0; k < shape[2]; ++k)
+      for (int64_t j = 0; j < shape[1]; ++j)
+        for (int64_t i = 0; i < shape[0]; ++i) column_major.push_back(digits(i, j, k, l));
+  for (int64_t i = 0; i < shape[0]; ++i)
+    for (int64_t j = 0; j < shape[1]; ++j)
+      for (int64_t k = 0; k < shape[2]; ++k)
+        for (int64_t l = 0; l < shape[3]; ++l) row_major.push_back(digits(i, j, k, l));
+  EXPECT_EQ(read("(2, 3, 4, 5)", column_major), (Array{.shape = shape, .numbers = row_major}));
 }
 
 TEST(NpyArrayTest, RefusesHeadersThatAreNotTheOneDictionary) {
