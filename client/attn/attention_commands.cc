@@ -65,6 +65,19 @@ bool OutputRowsAreQueries(Method method, const AttentionFlags& flags,
          request.added_head_axis >= 0;
 }
 
+MatrixAxes OutputAxes(Method method, const AttentionFlags& flags) {
+  if (method != Method::kScaledDotProduct) return kSequenceMatrices;
+  switch (flags.input.layout) {
+    case Layout::kHeadsFirst:
+      return kHeadMatrices;
+    case Layout::kSequenceFirst:
+      return kQueryMatrices;
+    case Layout::kPacked:
+      break;
+  }
+  return kSequenceMatrices;
+}
+
 // A layer may append a key, which no file names.
 std::vector<std::string> KeyLabels(const AttentionRequest& request, const AttentionResult& result) {
   std::vector<std::string> labels = request.key_labels;
@@ -90,7 +103,8 @@ Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& 
   const ResultNames names = {
       .query_labels = request->query_labels,
       .key_labels = KeyLabels(*request, *result),
-      .output_rows_are_queries = OutputRowsAreQueries(method, flags, *request)};
+      .output_rows_are_queries = OutputRowsAreQueries(method, flags, *request),
+      .output_axes = OutputAxes(method, flags)};
   return WriteResult(*result, names, flags.result, console);
 }
 

@@ -174,7 +174,9 @@ Outcome RunRotary(const RotaryFlags& flags, const Console& console) {
   AttentionResult result;
   result.output = WithoutAxes(std::move(answer->output), loader.added_axis_count());
   result.execution = answer->execution;
-  return WriteResult(result, {}, flags.common.result, console);
+  ResultNames names;
+  if (flags.head_count > 0) names.output_axes = kSequenceMatrices;
+  return WriteResult(result, names, flags.common.result, console);
 }
 
 Outcome RunMerge(const MergeFlags& flags, const Console& console) {

@@ -6,7 +6,6 @@
 #include "client/array/json_array.h"
 #include "client/array/npy_array.h"
 #include "client/attn/statistics_text.h"
-#include "client/attn/tensor_text.h"
 #include "client/terminal/display_width.h"
 #include "client/terminal/table.h"
 #include "nlohmann/json.hpp"
@@ -20,6 +19,7 @@ struct NamedTensor {
   const TensorValue& tensor;
   const std::vector<std::string>& row_labels;
   const std::vector<std::string>& column_labels;
+  MatrixAxes axes = kHeadMatrices;
 };
 
 template <typename Format>
@@ -33,7 +33,8 @@ std::string FormatMatrices(const NamedTensor& named, Format format) {
   std::string text;
   for (size_t first = 0, index = 0; first < numbers.size(); first += matrix_size, ++index) {
     matrix.numbers = std::span(numbers).subspan(first, matrix_size);
-    absl::StrAppend(&text, MatrixTitle(named.title, shape, index), "\n", format(matrix), "\n");
+    absl::StrAppend(&text, MatrixTitle(named.title, named.axes, shape, index), "\n", format(matrix),
+                    "\n");
   }
   return text.empty() ? named.title + " is empty: shape " + ToString(shape) + "\n\n" : text;
 }
@@ -66,7 +67,8 @@ std::string FormatResult(const AttentionResult& result, const ResultNames& names
   };
   const std::vector<std::string>& output_rows =
       names.output_rows_are_queries ? names.query_labels : numbered;
-  std::string text = FormatMatrices({"output", result.output, output_rows, numbered}, table);
+  std::string text =
+      FormatMatrices({"output", result.output, output_rows, numbered, names.output_axes}, table);
   if (result.scores) {
     text += FormatMatrices({"scores", *result.scores, names.query_labels, names.key_labels}, table);
   }

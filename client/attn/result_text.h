@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/attn/result_tensor.h"
+#include "client/attn/tensor_text.h"
 #include "client/results.h"
 #include "client/terminal/heat_map.h"
 
@@ -17,6 +18,7 @@ struct ResultNames {
   std::vector<std::string> query_labels;
   std::vector<std::string> key_labels;
   bool output_rows_are_queries = true;  // the rows of LAYOUT_SEQUENCE_FIRST outputs are heads
+  MatrixAxes output_axes = kHeadMatrices;
 };
 
 struct MatrixStyle {

@@ -43,7 +43,7 @@ std::string FormatColumns(const Columns& columns, const MatrixStyle& style) {
     for (size_t row = first; row < first + rows; ++row)
       for (const std::vector<double>& column : numbers) interleaved.push_back(column[row]);
     matrix.numbers = interleaved;
-    absl::StrAppend(&text, MatrixTitle(columns.title, shape, index), "\n",
+    absl::StrAppend(&text, MatrixTitle(columns.title, kHeadMatrices, shape, index), "\n",
                     FormatTable(matrix, style.decimals, style.shown), "\n");
   }
   return text;
@@ -77,7 +77,7 @@ std::string FormatStrongest(const AttentionResult& result, const ResultNames& na
   const size_t matrix_size = labels.size() * count;
   std::string text;
   for (size_t first = 0, index = 0; first < keys.size(); first += matrix_size, ++index) {
-    absl::StrAppend(&text, MatrixTitle("strongest keys", shape, index), "\n");
+    absl::StrAppend(&text, MatrixTitle("strongest keys", kHeadMatrices, shape, index), "\n");
     for (const size_t row : HeadAndTail(labels.size(), style.shown.rows)) {
       if (row == kOmitted) {
         text += "...\n";

@@ -5,11 +5,14 @@
 
 namespace attention::client {
 
-std::string MatrixTitle(std::string title, const Shape& shape, size_t index) {
+std::string MatrixTitle(std::string title, const MatrixAxes& axes, const Shape& shape,
+                        size_t index) {
   std::string place;
-  for (size_t axis = shape.size() - 2; axis-- > 0;) {
+  for (size_t axis = shape.size() - 2, name = axes.size(); axis-- > 0;) {
+    // A server may answer with more axes than any tensor here has.
+    const std::string axis_name = name > 0 ? std::string(axes[--name]) : "part";
     const auto extent = static_cast<size_t>(shape[axis]);
-    place = absl::StrCat("[", index % extent, "]", place);
+    if (extent > 1) place = absl::StrCat(", ", axis_name, " ", index % extent, place);
     index /= extent;
   }
   return title + place;

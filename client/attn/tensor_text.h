@@ -3,17 +3,28 @@
 #ifndef ATTENTION_CLIENT_ATTN_TENSOR_TEXT_H_
 #define ATTENTION_CLIENT_ATTN_TENSOR_TEXT_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/tensor.h"
 
 namespace attention::client {
 
-// "weights[0][1]": the matrix at `index` of those that the axes before the last two number.
-[[nodiscard]] std::string MatrixTitle(std::string title, const Shape& shape, size_t index);
+// What the axes before the last two number, outermost first. A tensor without a batch, or of one
+// head, lacks the first or both.
+using MatrixAxes = std::array<std::string_view, 2>;
+inline constexpr MatrixAxes kHeadMatrices = {"sequence", "head"};
+inline constexpr MatrixAxes kQueryMatrices = {"sequence", "query"};  // whose rows are heads
+inline constexpr MatrixAxes kSequenceMatrices = {"", "sequence"};    // heads share the last axis
+
+// "weights, sequence 0, head 1": the matrix at `index` of those that the axes before the last two
+// number. An axis of extent 1 needs no name.
+[[nodiscard]] std::string MatrixTitle(std::string title, const MatrixAxes& axes, const Shape& shape,
+                                      size_t index);
 
 // The labels where there are as many as rows, otherwise numbers.
 [[nodiscard]] std::vector<std::string> FittingLabels(const std::vector<std::string>& labels,

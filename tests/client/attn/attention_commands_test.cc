@@ -13,6 +13,7 @@ namespace attention::client {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 using AttentionCommandsTest = ApplicationFixture;
@@ -35,11 +36,44 @@ TEST_F(AttentionCommandsTest, TablesHaveLabelsAndPictures) {
       << err_;
   EXPECT_EQ(out_,
             "output\n        0    1\n나는 1.00 2.00\nI    3.00 4.00\n\n"
-            "scores[0]\n     나는    I\n나는 5.00 6.00\nI    7.00 -inf\n\n"
-            "weights[0]\n     나는    I\n나는 0.25 0.75\nI    1.00 0.00\n\n"
-            "heat map of weights[0]\n     나는    I\n나는 ░░░░░ ▓▓▓▓▓\nI    █████\n0.0000 [  "
+            "scores\n     나는    I\n나는 5.00 6.00\nI    7.00 -inf\n\n"
+            "weights\n     나는    I\n나는 0.25 0.75\nI    1.00 0.00\n\n"
+            "heat map of weights\n     나는    I\n나는 ░░░░░ ▓▓▓▓▓\nI    █████\n0.0000 [  "
             "░░▒▒▓▓██] 1.0000\n\n"
             "computed by fused in f32 on 1 thread in 2.000 ms, after 0.001 ms in the queue\n");
+}
+
+TEST_F(AttentionCommandsTest, MatricesOfABatchAreNamedBySequenceAndHead) {
+  AnswerWith(R"(output { shape: [2, 1, 1] floats: [1, 2] }
+                weights { shape: [2, 2, 1, 1] floats: [1, 1, 1, 1] }
+                entropy { shape: [2, 2, 1] floats: [0, 0, 0, 0] })");
+  EXPECT_EQ(Call({"self", "--embeddings", "-", "--heatmap"}, "[[[1]],[[2]]]"), ExitCode::kOk);
+  for (const char* title :
+       {"output, sequence 1\n", "\nweights, sequence 0, head 1\n",
+        "\nheat map of weights, sequence 1, head 0\n", "\neach query, sequence 1, head 1\n"}) {
+    EXPECT_THAT(out_, HasSubstr(title));
+  }
+}
+
+TEST_F(AttentionCommandsTest, OutputsOfReadyQueriesAreNamedByTheirLayout) {
+  AnswerWith("output { shape: [1, 2, 2, 1] floats: [1, 2, 3, 4] }");
+  const std::string ready = File("x.json", "[[[[1],[2]],[[3],[4]]]]");
+  std::vector<std::string> command = {"sdpa", "--query", ready, "--key", ready, "--value", ready};
+  EXPECT_EQ(Call(command), ExitCode::kOk) << err_;
+  EXPECT_THAT(out_, StartsWith("output, head 0\n"));
+  command.insert(command.end(), {"--layout", "sequence-first"});
+  EXPECT_EQ(Call(command), ExitCode::kOk) << err_;
+  EXPECT_THAT(out_, StartsWith("output, query 0\n")) << "its rows are heads";
+}
+
+TEST_F(AttentionCommandsTest, PackedOutputsHaveSequencesAlone) {
+  AnswerWith("output { shape: [2, 1, 2] floats: [1, 2, 3, 4] }");
+  const std::string packed = File("x.json", "[[[1,2]],[[3,4]]]");
+  EXPECT_EQ(Call({"sdpa", "--query", packed, "--key", packed, "--value", packed, "--layout",
+                  "packed", "--heads", "2"}),
+            ExitCode::kOk)
+      << err_;
+  EXPECT_THAT(out_, HasSubstr("\noutput, sequence 1\n"));
 }
 
 TEST_F(AttentionCommandsTest, JsonIsOneLineThatParses) {

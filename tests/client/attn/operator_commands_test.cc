@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::FloatEq;
+using ::testing::HasSubstr;
 
 using OperatorCommandsTest = ApplicationFixture;
 
@@ -37,6 +38,16 @@ TEST_F(OperatorCommandsTest, RotaryMakesTablesOfABaseAndShowsAMatrixAsOne) {
   EXPECT_THAT(Floats(request.sin()), ElementsAre(0, FloatEq(std::sin(1.0F))));
   EXPECT_FALSE(request.has_position_ids() || request.interleaved());
   EXPECT_EQ(request.rotary_width(), 0);
+}
+
+TEST_F(OperatorCommandsTest, RotaryNamesMatricesByTheAxesOfItsInput) {
+  AnswerWith("output { shape: [1, 2, 1, 2] floats: [5, 6, 7, 8] }");
+  EXPECT_EQ(Call({"rotary", "--input", "-"}, "[[[1,2]],[[3,4]]]"), ExitCode::kOk) << err_;
+  EXPECT_THAT(out_, HasSubstr("\noutput, head 1\n"));
+  AnswerWith("output { shape: [2, 1, 2] floats: [5, 6, 7, 8] }");
+  EXPECT_EQ(Call({"rotary", "--input", "-", "--heads", "1"}, "[[[1,2]],[[3,4]]]"), ExitCode::kOk)
+      << err_;
+  EXPECT_THAT(out_, HasSubstr("\noutput, sequence 1\n"));
 }
 
 TEST_F(OperatorCommandsTest, RotaryTablesReachTheLargestPosition) {

@@ -34,8 +34,8 @@ TEST(StatisticsTextTest, StrongestKeysAreNamed) {
   result.top_weights = Tensor({2, 2, 2}, {0.75, 0.25, 1, 0, 0.5, 0.5, 0, 0});
   result.top_keys = Tensor({2, 2, 2}, {2, 0, 1, -1, 0, 1, -1, -1}, DataType::kInt32);
   EXPECT_EQ(FormatStatistics(result, Names(), TwoDecimals()),
-            "strongest keys[0]\na   z 0.75, x 0.25\nbc  y 1.00\n\n"
-            "strongest keys[1]\na   x 0.50, y 0.50\nbc  none\n\n");
+            "strongest keys, head 0\na   z 0.75, x 0.25\nbc  y 1.00\n\n"
+            "strongest keys, head 1\na   x 0.50, y 0.50\nbc  none\n\n");
 }
 
 TEST(StatisticsTextTest, StatisticsOfQueriesShareATable) {
@@ -43,7 +43,7 @@ TEST(StatisticsTextTest, StatisticsOfQueriesShareATable) {
   result.entropy = Tensor({1, 2}, {0.5, 1});
   result.log_sum_exp = Tensor({1, 2}, {3, -4});
   EXPECT_EQ(FormatStatistics(result, Names(), TwoDecimals()),
-            "each query[0]\n   entropy log-sum-exp\na     0.50        3.00\nbc    1.00       "
+            "each query\n   entropy log-sum-exp\na     0.50        3.00\nbc    1.00       "
             "-4.00\n\n");
   result.maximum_weight = Tensor({1, 2}, {0.25, 0.125});
   EXPECT_THAT(FormatStatistics(result, Names(), TwoDecimals()),
