@@ -58,7 +58,7 @@ std::string Tables(const AttentionResult& result, const ResultNames& names,
 }  // namespace
 
 bool ResultFlags::Wants(ResultTensor wanted) const {
-  return (format == OutputFormat::kNpy && tensor == wanted) ||
+  return (format == OutputFormat::kNpy && tensor.value_or(ResultTensor::kOutput) == wanted) ||
          std::ranges::any_of(saved, [&](const auto& save) { return save.first == wanted; });
 }
 
@@ -100,6 +100,12 @@ void AddTableFlags(CLI::App* command, ResultFlags* flags) {
 }
 
 Outcome CheckResultFlags(const ResultFlags& flags, const Console& console) {
+  if (flags.tensor && flags.format != OutputFormat::kNpy) {
+    return {ExitCode::kUsage,
+            "--tensor needs --output npy; --save TENSOR=FILE goes with every output"};
+  }
+  if (flags.heat_map && flags.format != OutputFormat::kTable)
+    return {ExitCode::kUsage, "--heatmap needs --output table"};
   if (flags.format == OutputFormat::kNpy && flags.file.empty() && console.out_is_terminal) {
     return {ExitCode::kUsage,
             "--output npy writes bytes that a terminal cannot show; name an --output-file"};
@@ -118,7 +124,7 @@ Outcome WriteResult(const AttentionResult& result, const ResultNames& names,
       text = ResultJson(result);
       break;
     case OutputFormat::kNpy:
-      text = ResultNpy(result, flags.tensor);
+      text = ResultNpy(result, flags.tensor.value_or(ResultTensor::kOutput));
       break;
   }
   if (!text.ok()) return ServerError(text.status());

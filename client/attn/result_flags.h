@@ -4,6 +4,7 @@
 #define ATTENTION_CLIENT_ATTN_RESULT_FLAGS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,7 +26,7 @@ enum class OutputFormat : uint8_t { kTable, kJson, kNpy };
 
 struct ResultFlags {
   OutputFormat format = OutputFormat::kTable;
-  ResultTensor tensor = ResultTensor::kOutput;
+  std::optional<ResultTensor> tensor;                       // of --output npy; none: output
   std::string file;                                         // empty: standard output
   std::vector<std::pair<ResultTensor, std::string>> saved;  // and the file of each
   bool heat_map = false;
@@ -44,7 +45,7 @@ void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
 // Adds --precision-digits and --full.
 void AddTableFlags(CLI::App* command, ResultFlags* flags);
 
-// Whether the flags make sense before anything is asked of a server.
+// Whether the flags make sense together, before anything is asked of a server.
 [[nodiscard]] Outcome CheckResultFlags(const ResultFlags& flags, const Console& console);
 
 // Writes the result as the flags say.

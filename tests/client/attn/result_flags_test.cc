@@ -105,6 +105,21 @@ TEST_F(ResultFlagsTest, ASavedTensorNeedsANameAndAFile) {
   EXPECT_THAT(err_, HasSubstr("/no/such/folder/w.npy: it cannot be written"));
 }
 
+TEST_F(ResultFlagsTest, FlagsOfAnotherFormAreRefused) {
+  for (const char* tensor : {"weights", "output"}) {
+    ExpectUsageError({"self", "--embeddings", "-", "--tensor", tensor},
+                     "--tensor needs --output npy", kTwoByTwo);
+    ExpectUsageError({"self", "--embeddings", "-", "--tensor", tensor, "--output", "json"},
+                     "--tensor needs --output npy", kTwoByTwo);
+  }
+  for (const char* format : {"json", "npy"}) {
+    ExpectUsageError({"self", "--embeddings", "-", "--heatmap", "--output", format},
+                     "--heatmap needs --output table", kTwoByTwo);
+  }
+  ExpectUsageError({"rotary", "--input", "-", "--tensor", "output"}, "--tensor needs --output npy",
+                   kTwoByTwo);
+}
+
 TEST_F(ResultFlagsTest, PastKeysAndRaggedBatchesReachTheRequest) {
   const std::string past = File("past.json", "[[1],[2]]");
   EXPECT_EQ(
