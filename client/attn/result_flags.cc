@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
 #include "client/attn/word_flag.h"
 
 namespace attention::client {
@@ -65,6 +66,7 @@ bool ResultFlags::Wants(ResultTensor wanted) const {
 void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
                     ResultFlags* flags) {
   const Words words = WordsOf(tensors);
+  const std::string& first = words.front().first;
   AddWordFlag<OutputFormat>(
       command, "--output", &flags->format,
       {{"table", OutputFormat::kTable}, {"json", OutputFormat::kJson}, {"npy", OutputFormat::kNpy}},
@@ -84,7 +86,8 @@ void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
           [flags, words](const std::vector<std::string>& texts) {
             for (const std::string& text : texts) flags->saved.push_back(ParseSaved(text, words));
           },
-          "Also write one tensor as a .npy file, as --save weights=w.npy; may be repeated")
+          absl::StrCat("Also write one tensor as a .npy file, as --save ", first, "=", first,
+                       ".npy; may be repeated"))
       ->allow_extra_args(false)
       ->type_name("TENSOR=FILE")
       ->group("Results");

@@ -38,7 +38,8 @@ struct ResultFlags {
   [[nodiscard]] bool Wants(ResultTensor wanted) const;
 };
 
-// Adds --output, --tensor, --output-file and --save, for the tensors that the command can have.
+// Adds --output, --tensor, --output-file and --save, for the tensors that the command can have,
+// at least one.
 void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
                     ResultFlags* flags);
 

@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr const char* kTwoByTwo = "[[1,2],[3,4]]";
@@ -118,6 +119,14 @@ TEST_F(ResultFlagsTest, FlagsOfAnotherFormAreRefused) {
   }
   ExpectUsageError({"rotary", "--input", "-", "--tensor", "output"}, "--tensor needs --output npy",
                    kTwoByTwo);
+}
+
+TEST_F(ResultFlagsTest, HelpSavesATensorThatTheCommandHas) {
+  for (const char* command : {"self", "sdpa", "rotary", "merge"}) {
+    EXPECT_EQ(Run({command, "--help"}), ExitCode::kOk);
+    EXPECT_THAT(out_, HasSubstr("output=output.npy")) << command;
+    EXPECT_THAT(out_, Not(HasSubstr("weights=w.npy"))) << command;
+  }
 }
 
 TEST_F(ResultFlagsTest, PastKeysAndRaggedBatchesReachTheRequest) {
