@@ -19,7 +19,9 @@ constexpr const char* kDescription = "attn: attention computed on a server, from
 constexpr const char* kFooter =
     "Inputs are files of JSON (nested lists), CSV or .npy, or - for standard input. `attn COMMAND "
     "--help` shows each\n"
-    "command's flags. The server is 127.0.0.1:8001, or what --server or ATTN_SERVER says.\n"
+    "command's flags. The server is 127.0.0.1:8001, or what --server or ATTN_SERVER says; `attn "
+    "version` asks\n"
+    "one only if it is named.\n"
     "\n"
     "Examples:\n"
     "  attn example friends\n"

@@ -133,13 +133,14 @@ void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
 
 void AddVersion(CLI::App* app, const Console& console, Command* chosen) {
   CLI::App* command =
-      app->add_subcommand("version", "This program's version, and with --server the server's");
+      app->add_subcommand("version", "This program's version, and the server's where one is named");
   command->group("Server");
   const auto flags = std::make_shared<ServerFlags>();
   AddServerFlags(command, flags.get());
-  command->footer("Example:\n  attn version --server 127.0.0.1:8001");
-  // ATTN_SERVER alone is no request to call it: it is set once for all commands.
-  command->get_option("--server")->envname("");
+  command->footer("Examples:\n  attn version\n  attn version --server 127.0.0.1:8001");
+  // Without a name no server is asked, not even the default one.
+  command->get_option("--server")->description("Also ask the server that listens there");
+  command->get_option("--server")->default_str("");
   command->callback([&console, chosen, flags, command] {
     const bool ask_server = command->count("--server") > 0;
     *chosen = [&console, flags, ask_server] { return RunVersion(*flags, ask_server, console); };

@@ -1,5 +1,8 @@
 #include "client/attn/server_commands.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -10,6 +13,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 using ServerCommandsTest = ApplicationFixture;
@@ -35,9 +39,20 @@ TEST_F(ServerCommandsTest, InfoAndVersionTellTheServers) {
   EXPECT_EQ(nlohmann::json::parse(out_)["default_precision"], "bf16_x6");
   EXPECT_EQ(Call({"version"}), ExitCode::kOk);
   EXPECT_THAT(out_, AllOf(StartsWith("attn "), HasSubstr("server 1.2.3\n")));
+}
+
+TEST_F(ServerCommandsTest, VersionAsksAServerThatIsNamed) {
+  unsetenv("ATTN_SERVER");
   EXPECT_EQ(Run({"version"}), ExitCode::kOk);
   EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 1)
       << "no server is asked unless one is named";
+  EXPECT_EQ(Run({"version", "--help"}), ExitCode::kOk);
+  EXPECT_THAT(out_, HasSubstr("ATTN_SERVER"));
+  EXPECT_THAT(out_, Not(HasSubstr("[127.0.0.1:8001]"))) << "it has no default";
+  setenv("ATTN_SERVER", service_.address().c_str(), /*overwrite=*/1);
+  EXPECT_EQ(Run({"version"}), ExitCode::kOk);
+  EXPECT_THAT(out_, AllOf(StartsWith("attn "), HasSubstr("server 1.2.3\n")));
+  unsetenv("ATTN_SERVER");
 }
 
 }  // namespace
