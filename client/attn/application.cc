@@ -31,7 +31,8 @@ constexpr const char* kFooter =
     "out.npy\n"
     "  attn health && attn info\n"
     "\n"
-    "Exit codes: 0 success, 1 the server failed or could not be reached, 2 wrong usage, 3 an "
+    "Exit codes: 0 success, 1 the server failed, refused the request or could not be reached, 2 "
+    "wrong usage, 3 an\n"
     "example differs.";
 
 // Sentences stay on one line: an error text from elsewhere must not look like a second one.

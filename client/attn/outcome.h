@@ -14,7 +14,8 @@ namespace attention::client {
 // Scripts depend on these numbers.
 enum class ExitCode : uint8_t {
   kOk = 0,
-  kServer = 1,   // the server could not be reached, or answered with an error or not as it should
+  kServer = 1,   // the server could not be reached, failed, refused the request as invalid, or
+                 // answered not as it should
   kUsage = 2,    // a wrong command line, an unreadable file, shapes that cannot be right
   kExample = 3,  // a worked example came out differently
 };

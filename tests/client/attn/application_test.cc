@@ -23,8 +23,8 @@ constexpr const char* kTwoByTwo = "[[1,2],[3,4]]";
 
 TEST_F(ApplicationTest, HelpIsNoError) {
   EXPECT_EQ(Run({"--help"}), ExitCode::kOk);
-  EXPECT_THAT(out_,
-              AllOf(HasSubstr("multi-head"), HasSubstr("Examples:"), HasSubstr("Exit codes:")));
+  EXPECT_THAT(out_, AllOf(HasSubstr("multi-head"), HasSubstr("Examples:"), HasSubstr("Exit codes:"),
+                          HasSubstr("1 the server failed, refused the request or could not be")));
   for (const char* command :
        {"self", "masked", "multi-head", "cross", "sdpa", "example", "info", "health", "version"}) {
     EXPECT_EQ(Run({command, "--help"}), ExitCode::kOk) << command;
