@@ -39,6 +39,10 @@ std::string FormatMatrices(const NamedTensor& named, Format format) {
   return text.empty() ? named.title + " is empty: shape " + ToString(shape) + "\n\n" : text;
 }
 
+std::string Note(const LabelledMatrix& matrix, const ShownCounts& shown) {
+  return CutNote(matrix.row_labels.size(), matrix.column_labels.size(), shown);
+}
+
 nlohmann::ordered_json TensorJson(const TensorValue& tensor) {
   return ArrayToJson({.shape = tensor.shape(), .numbers = tensor.ToDoubles()});
 }
@@ -60,10 +64,10 @@ std::string FormatResult(const AttentionResult& result, const ResultNames& names
                          const MatrixStyle& style) {
   const std::vector<std::string> numbered;
   const auto table = [&](const LabelledMatrix& matrix) {
-    return FormatTable(matrix, style.decimals, style.shown);
+    return FormatTable(matrix, style.decimals, style.shown) + Note(matrix, style.shown);
   };
   const auto picture = [&](const LabelledMatrix& matrix) {
-    return FormatHeatMap(matrix, style.heat_map_style, style.shown);
+    return FormatHeatMap(matrix, style.heat_map_style, style.shown) + Note(matrix, style.shown);
   };
   const std::vector<std::string>& output_rows =
       names.output_rows_are_queries ? names.query_labels : numbered;

@@ -44,7 +44,8 @@ std::string FormatColumns(const Columns& columns, const MatrixStyle& style) {
       for (const std::vector<double>& column : numbers) interleaved.push_back(column[row]);
     matrix.numbers = interleaved;
     absl::StrAppend(&text, MatrixTitle(columns.title, kHeadMatrices, shape, index), "\n",
-                    FormatTable(matrix, style.decimals, style.shown), "\n");
+                    FormatTable(matrix, style.decimals, style.shown),
+                    CutNote(rows, numbers.size(), style.shown), "\n");
   }
   return text;
 }
@@ -90,7 +91,9 @@ std::string FormatStrongest(const AttentionResult& result, const ResultNames& na
                     names.key_labels, style.decimals),
           "\n");
     }
-    text += "\n";
+    absl::StrAppend(&text,
+                    CutNote(labels.size(), count, {.rows = style.shown.rows, .columns = kOmitted}),
+                    "\n");
   }
   return text;
 }

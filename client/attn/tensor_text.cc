@@ -1,7 +1,6 @@
 #include "client/attn/tensor_text.h"
 
 #include "absl/strings/str_cat.h"
-#include "client/terminal/labelled_matrix.h"
 
 namespace attention::client {
 
@@ -16,6 +15,11 @@ std::string MatrixTitle(std::string title, const MatrixAxes& axes, const Shape& 
     index /= extent;
   }
   return title + place;
+}
+
+std::string CutNote(size_t row_count, size_t column_count, const ShownCounts& shown) {
+  if (row_count <= shown.rows && column_count <= shown.columns) return "";
+  return absl::StrCat(row_count, " x ", column_count, "; --full shows all\n");
 }
 
 std::vector<std::string> FittingLabels(const std::vector<std::string>& labels, int64_t count) {

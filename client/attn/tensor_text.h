@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "client/tensor.h"
+#include "client/terminal/labelled_matrix.h"
 
 namespace attention::client {
 
@@ -25,6 +26,10 @@ inline constexpr MatrixAxes kSequenceMatrices = {"", "sequence"};    // heads sh
 // number. An axis of extent 1 needs no name.
 [[nodiscard]] std::string MatrixTitle(std::string title, const MatrixAxes& axes, const Shape& shape,
                                       size_t index);
+
+// "60 x 60; --full shows all" as a line, if not all of a matrix of these extents is shown; empty
+// otherwise.
+[[nodiscard]] std::string CutNote(size_t row_count, size_t column_count, const ShownCounts& shown);
 
 // The labels where there are as many as rows, otherwise numbers.
 [[nodiscard]] std::vector<std::string> FittingLabels(const std::vector<std::string>& labels,

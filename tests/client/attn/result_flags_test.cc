@@ -129,6 +129,24 @@ TEST_F(ResultFlagsTest, HelpSavesATensorThatTheCommandHas) {
   }
 }
 
+TEST_F(ResultFlagsTest, WhatIsCutTellsItsShapeAndHowToSeeAll) {
+  std::string shape = "shape: [1, 21, 13] ";
+  for (int i = 0; i < 21 * 13; ++i) shape += "floats: 0 ";
+  AnswerWith("output { shape: [1, 1] floats: [1] } weights { " + shape + "}");
+  const std::vector<std::string> command = {"self", "--embeddings", "-", "--heatmap"};
+  EXPECT_EQ(Call(command, kTwoByTwo), ExitCode::kOk) << err_;
+  const std::string note = "21 x 13; --full shows all\n\n";
+  const size_t table = out_.find(note);
+  ASSERT_NE(table, std::string::npos) << out_;
+  EXPECT_LT(table, out_.find("heat map of weights"));
+  EXPECT_NE(out_.find(note, table + 1), std::string::npos) << "of the heat map";
+  EXPECT_EQ(out_.find("--full"), table + 9) << "not of the output";
+  std::vector<std::string> full = command;
+  full.emplace_back("--full");
+  EXPECT_EQ(Call(full, kTwoByTwo), ExitCode::kOk) << err_;
+  EXPECT_THAT(out_, Not(HasSubstr("--full")));
+}
+
 TEST_F(ResultFlagsTest, PastKeysAndRaggedBatchesReachTheRequest) {
   const std::string past = File("past.json", "[[1],[2]]");
   EXPECT_EQ(

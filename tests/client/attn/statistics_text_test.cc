@@ -63,6 +63,11 @@ TEST(StatisticsTextTest, LongSequencesAreShortened) {
   result.top_keys = Tensor({1, 30, 1}, std::vector<double>(30, 1.0), DataType::kInt32);
   const std::string text = FormatStatistics(result, Names(), TwoDecimals());
   EXPECT_THAT(text, ::testing::HasSubstr("\n...\n"));
+  EXPECT_THAT(text, ::testing::EndsWith("\n30 x 1; --full shows all\n\n"));
+  result = {};
+  result.entropy = Tensor({1, 30}, std::vector<double>(30, 1.0));
+  EXPECT_THAT(FormatStatistics(result, Names(), TwoDecimals()),
+              ::testing::EndsWith("\n30 x 1; --full shows all\n\n"));
   MatrixStyle full = TwoDecimals();
   full.shown = {.rows = kOmitted, .columns = kOmitted};
   EXPECT_THAT(FormatStatistics(result, Names(), full), ::testing::Not(::testing::HasSubstr("...")));
