@@ -99,7 +99,10 @@ Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& 
   if (!request.ok()) return UsageError(request.status());
   NamedServer server(flags.server);
   const absl::StatusOr<AttentionResult> result = Send(*request, server.client());
-  if (!result.ok()) return server.Failure(result.status());
+  if (!result.ok()) {
+    return flags.input.layer.empty() ? server.Failure(result.status())
+                                     : server.LayerFailure(result.status());
+  }
   const ResultNames names = {
       .query_labels = request->query_labels,
       .key_labels = KeyLabels(*request, *result),

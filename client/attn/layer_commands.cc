@@ -95,7 +95,7 @@ Outcome RunLayers(const LayerFlags& flags, const Console& console) {
   NamedServer server(flags.server);
   if (!flags.name.empty()) {
     const absl::StatusOr<LayerInfo> layer = server.client()->GetLayer(flags.name);
-    if (!layer.ok()) return server.Failure(layer.status());
+    if (!layer.ok()) return server.LayerFailure(layer.status());
     console.out << (flags.json ? Line(LayerJson(*layer)) : LayerText(*layer));
     return {};
   }

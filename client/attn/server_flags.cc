@@ -65,4 +65,9 @@ Outcome NamedServer::Failure(const absl::Status& status) const {
                    "); start one with deploy/run, or name it with --server or ATTN_SERVER")));
 }
 
+Outcome NamedServer::LayerFailure(const absl::Status& status) const {
+  if (status.code() != absl::StatusCode::kNotFound) return Failure(status);
+  return Failure(absl::NotFoundError(absl::StrCat(status.message(), "; `attn layers` lists them")));
+}
+
 }  // namespace attention::client

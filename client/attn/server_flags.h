@@ -38,6 +38,9 @@ class NamedServer {
   // server said stays as it is.
   [[nodiscard]] Outcome Failure(const absl::Status& status) const;
 
+  // The same for a call that named a layer: where it is not found, what lists them.
+  [[nodiscard]] Outcome LayerFailure(const absl::Status& status) const;
+
  private:
   const std::string address_;
   const std::shared_ptr<grpc::Channel> channel_;

@@ -49,5 +49,15 @@ TEST_F(LayerCommandsTest, ALayerIsNamedInPlaceOfProjections) {
             ExitCode::kUsage);
 }
 
+TEST_F(LayerCommandsTest, ALayerThatIsNotThereTellsWhoListsThem) {
+  const grpc::Status refused(grpc::StatusCode::NOT_FOUND, "layer: got 'a'");
+  service_.FailNext({{refused, {}}, {refused, {}}});
+  EXPECT_EQ(Call({"self", "--embeddings", "-", "--layer", "a"}, "[[1,0],[0,1]]"),
+            ExitCode::kServer);
+  EXPECT_EQ(err_, "attn: NOT_FOUND: layer: got 'a'; `attn layers` lists them\n");
+  EXPECT_EQ(Call({"layers", "a"}), ExitCode::kServer);
+  EXPECT_EQ(err_, "attn: NOT_FOUND: layer: got 'a'; `attn layers` lists them\n");
+}
+
 }  // namespace
 }  // namespace attention::client
