@@ -41,7 +41,8 @@ absl::Status Named(const std::string& path, const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format) {
+absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format,
+                                 int64_t max_npy_elements) {
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // spreadsheets write it
   if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   if (format == ArrayFormat::kSniffed) {
@@ -56,7 +57,7 @@ absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format) {
     case ArrayFormat::kJson:
       return ParseJsonArray(bytes);
     case ArrayFormat::kNpy:
-      return ParseNpyArray(bytes);
+      return ParseNpyArray(bytes, max_npy_elements);
     case ArrayFormat::kCsv:
     case ArrayFormat::kSniffed:
       break;
@@ -65,10 +66,10 @@ absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format) {
 }
 
 absl::StatusOr<Array> ReadArray(const std::string& path, ArrayFormat format,
-                                std::istream& standard_input) {
+                                std::istream& standard_input, int64_t max_npy_elements) {
   const absl::StatusOr<std::string> bytes = ReadBytes(path, standard_input);
   if (!bytes.ok()) return Named(path, bytes.status());
-  absl::StatusOr<Array> array = ParseArray(*bytes, format);
+  absl::StatusOr<Array> array = ParseArray(*bytes, format, max_npy_elements);
   if (!array.ok()) return Named(path, array.status());
   return array;
 }

@@ -16,9 +16,6 @@ constexpr size_t kPreambleAlignment = 64;  // the data starts at a multiple of i
 // NumPy itself writes headers of about a hundred bytes and asks before reading one over 10,000.
 constexpr size_t kMaxHeaderBytes = 10'000;
 
-// Of one file; four times what the largest message of the service holds as F32.
-constexpr int64_t kMaxElements = int64_t{1} << 28;
-
 absl::Status Error(absl::string_view problem) { return absl::InvalidArgumentError(problem); }
 
 // The element types of both directions, once.
@@ -93,7 +90,7 @@ std::vector<double> RowMajor(const Shape& shape, std::span<const double> column_
 
 bool LooksLikeNpy(std::string_view bytes) { return bytes.starts_with(kMagic); }
 
-absl::StatusOr<Array> ParseNpyArray(std::string_view bytes) {
+absl::StatusOr<Array> ParseNpyArray(std::string_view bytes, int64_t max_element_count) {
   const absl::StatusOr<Parts> parts = Split(bytes);
   if (!parts.ok()) return parts.status();
   absl::StatusOr<NpyHeader> header = ParseNpyHeader(parts->header);
@@ -103,9 +100,9 @@ absl::StatusOr<Array> ParseNpyArray(std::string_view bytes) {
   if (!type.ok()) return type.status();
   const absl::StatusOr<int64_t> element_count = ElementCount(header->shape);
   if (!element_count.ok()) return element_count.status();
-  if (*element_count > kMaxElements) {
-    return Error(
-        absl::StrCat("the .npy file has ", *element_count, " elements, more than ", kMaxElements));
+  if (*element_count > max_element_count) {
+    return Error(absl::StrCat("the .npy file has ", *element_count, " elements, more than ",
+                              max_element_count));
   }
   const absl::StatusOr<TensorValue> tensor =
       TensorValue::Create(*type, std::move(header->shape), std::string(parts->data));

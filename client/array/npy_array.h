@@ -9,6 +9,7 @@
 #ifndef ATTENTION_CLIENT_ARRAY_NPY_ARRAY_H_
 #define ATTENTION_CLIENT_ARRAY_NPY_ARRAY_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -22,8 +23,10 @@ namespace attention::client {
 [[nodiscard]] bool LooksLikeNpy(std::string_view bytes);
 
 // INVALID_ARGUMENT, saying what is wrong, for anything that is not described above. Allocates
-// nothing before the header's claims agree with the number of bytes at hand.
-[[nodiscard]] absl::StatusOr<Array> ParseNpyArray(std::string_view bytes);
+// nothing before the header's claims agree with the number of bytes at hand and have no more
+// elements than allowed.
+[[nodiscard]] absl::StatusOr<Array> ParseNpyArray(std::string_view bytes,
+                                                  int64_t max_element_count = kMaxElements);
 
 // A version 1.0 file. F16, F32, F64, BOOL, INT32 and INT64 keep their type; BF16, which NumPy
 // lacks, is widened to f4 without loss.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/channel.h"
 
 namespace attention::client {
 namespace {
@@ -40,7 +41,10 @@ TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, Da
     return {};
   }
   if (path == "-") standard_input_flag_ = flag;
-  const absl::StatusOr<Array> array = ReadArray(path, format_, standard_input_);
+  // More than a message holds is refused before it is converted, which takes several copies.
+  const int64_t max_message_bytes = ChannelOptions{}.max_message_bytes;
+  const auto max_elements = max_message_bytes / static_cast<int64_t>(ElementBytes(type));
+  const absl::StatusOr<Array> array = ReadArray(path, format_, standard_input_, max_elements);
   if (!array.ok()) {
     Fail(absl::StrCat(flag, ": ", array.status().message()));
     return {};

@@ -66,5 +66,13 @@ TEST(ArrayFileTest, AByteOrderMarkIsNoPartOfAText) {
     EXPECT_EQ(ParseArray("\xef\xbb\xbf[[1,2]]", format).value(), want);
 }
 
+TEST(ArrayFileTest, ANpyFileWithMoreElementsThanAllowedIsRefused) {
+  std::istringstream row(NpyRow());
+  EXPECT_THAT(ReadArray("-", ArrayFormat::kNpy, row, 1).status().message(),
+              HasSubstr("2 elements, more than 1"));
+  std::istringstream again(NpyRow());
+  EXPECT_TRUE(ReadArray("-", ArrayFormat::kNpy, again, 2).ok());
+}
+
 }  // namespace
 }  // namespace attention::client

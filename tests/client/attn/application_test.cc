@@ -77,6 +77,18 @@ TEST_F(ApplicationTest, UnreadableInputsAreNamed) {
   ExpectUsageError({"self", "--embeddings", "-", "--format", "npy"}, ".npy", kTwoByTwo);
 }
 
+TEST_F(ApplicationTest, ANpyFileLargerThanAMessageIsRefusedByItsHeader) {
+  const auto file_of = [](const std::string& extents) {
+    const std::string header =
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + extents + "), }";
+    return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
+  };
+  const std::string too_large = file_of("8192, 8200");
+  ExpectUsageError({"self", "--embeddings", "-"}, "elements, more than 67125248", too_large);
+  ExpectUsageError({"self", "--embeddings", "-", "--type", "f64"}, "more than 33562624", too_large);
+  ExpectUsageError({"self", "--embeddings", "-", "--type", "f16"}, "bytes were given", too_large);
+}
+
 TEST_F(ApplicationTest, ShapesThatCannotBeRightAreRefusedLocally) {
   ExpectUsageError({"self", "--embeddings", "-"}, "shape [2] has 1 axes", "[1,2]");
   ExpectUsageError({"self", "--embeddings", "-"}, "has 4 axes", "[[[[1]]]]");
