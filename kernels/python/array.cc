@@ -141,19 +141,6 @@ nb::ndarray<nb::ro> Borrow(nb::handle object, const std::string& field, Access a
                                  "object with __dlpack__"));
 }
 
-std::string NumPyTypeName(DataType type, const std::string& field) {
-  switch (type) {
-    case DataType::kF32:
-      return "float32";
-    case DataType::kF16:
-      return "float16";
-    case DataType::kF64:
-      return "float64";
-    default:
-      RaiseTypeError(absl::StrCat(field, ": NumPy has no elements of this type: give `out`"));
-  }
-}
-
 }  // namespace
 
 std::string ShapeText(const Shape& extents) {
@@ -200,7 +187,10 @@ Array MakeArrayLike(const Array& like, const Shape& extents) {
   } else if (IsNumPy(like.object)) {
     made = Look(known_numpy_empty, "numpy", "empty")(shape, like.object.attr("dtype"));
   } else {
-    made = Look(known_numpy_empty, "numpy", "empty")(shape, NumPyTypeName(like.type, "output"));
+    if (like.type == DataType::kBF16) {
+      RaiseTypeError("output: NumPy has no elements of bfloat16: give `out`");
+    }
+    made = Look(known_numpy_empty, "numpy", "empty")(shape, DtypeName(like.type));
   }
   return BorrowArray(made, "output", Access::kWrite);
 }

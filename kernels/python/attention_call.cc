@@ -146,7 +146,7 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
     const nb::gil_scoped_release unlocked;
     report = Attend(problem, options, outputs, execution);
   }
-  RaiseUnlessOk(report.status());
+  RaiseUnlessOk(report.status(), operands.query.rank());
   if (!weights.has_value() && !arguments.return_report) return output.object;
   nb::list results;
   results.append(output.object);

@@ -67,8 +67,10 @@ void HideKeys(const HiddenKeys& hidden, const std::optional<Array>& mask,
   problem.causal = causal_offset.has_value();
   problem.query_offset = causal_offset.value_or(0);
   if (hidden.key_lengths.has_value()) {
-    if (hidden.key_lengths->empty() && problem.query.extents[0] != 0) {
-      RaiseValueError(absl::StrCat("key_lengths: got 0 lengths, want ", problem.query.extents[0]));
+    if (static_cast<int64_t>(hidden.key_lengths->size()) != problem.query.extents[0]) {
+      RaiseValueError(absl::StrCat("key_lengths: got ", hidden.key_lengths->size(),
+                                   " lengths, want ", problem.query.extents[0],
+                                   ", one for each batch entry"));
     }
     problem.key_lengths = *hidden.key_lengths;
   }

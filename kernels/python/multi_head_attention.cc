@@ -35,9 +35,8 @@ Array BorrowWeight(nb::handle object, const char* field, const Shape& shape) {
 
 void CheckType(const Array& array, const char* field, DataType type, const char* whose) {
   if (array.type == type) return;
-  const auto name = [](DataType each) { return std::string(kernels::Name(each)); };
-  RaiseValueError(
-      absl::StrCat(field, ".type: got ", name(array.type), ", want ", name(type), " as ", whose));
+  RaiseValueError(absl::StrCat(field, ".dtype: got ", DtypeName(array.type), ", want ",
+                               DtypeName(type), " as ", whose));
 }
 
 // A dense copy of rows [first_row, first_row + row_count) of a matrix with its axes exchanged, or

@@ -44,16 +44,27 @@ Array RotatedArray(const RotaryArguments& arguments, const Array& rows) {
   return output;
 }
 
-// As [batch, heads, queries, 1].
-Array BorrowLogSumExp(nb::handle object, const std::string& field, size_t output_rank) {
+// The first one says what shape the others must have.
+Array BorrowOutput(nb::handle object, const std::string& field, const Array* first) {
+  Array output = BorrowRows(object, field);
+  if (first != nullptr && output.extents != first->extents) {
+    RaiseValueError(absl::StrCat(field, ": got shape ", ShapeText(output.extents), ", want ",
+                                 ShapeText(first->extents), " as outputs[0]"));
+  }
+  return output;
+}
+
+Array BorrowLogSumExp(nb::handle object, const std::string& field, const Array& output) {
   Array array = BorrowArray(object, field, Access::kRead);
-  if (array.rank() + 1 != output_rank) {
-    RaiseValueError(absl::StrCat(field, ": got ", array.rank(), " axes, want ", output_rank - 1,
-                                 ", one fewer than its output"));
+  const Shape want(output.extents.begin(), output.extents.end() - 1);
+  if (array.extents != want) {
+    RaiseValueError(absl::StrCat(field, ": got shape ", ShapeText(array.extents), ", want ",
+                                 ShapeText(want), " as its output without the last axis"));
   }
   return array;
 }
 
+// As [batch, heads, queries, 1].
 kernels::MutableTensorView LogSumExpView(Array array) {
   array.extents.push_back(1);
   array.strides.push_back(1);
@@ -112,7 +123,7 @@ nb::object ApplyRotaryEmbedding(const RotaryArguments& arguments) {
                                             ViewOf(rows), ViewOf(output),
                                             {.executor = &executor, .stop = nullptr});
   }
-  RaiseUnlessOk(threads.status());
+  RaiseUnlessOk(threads.status(), rows.rank());
   return output.object;
 }
 
@@ -126,15 +137,16 @@ nb::object MergeAttentionStates(const std::vector<nb::object>& outputs,
   }
   std::vector<Array> borrowed;  // keeps the arrays alive
   std::vector<kernels::AttentionState> states;
+  borrowed.reserve(2 * outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
+    const Array* first = borrowed.empty() ? nullptr : borrowed.data();
     const Array& output =
-        borrowed.emplace_back(BorrowRows(outputs[i], absl::StrCat("outputs[", i, "]")));
-    const kernels::TensorView output_view = ViewOf(output);
-    const Array& log_sum_exp = borrowed.emplace_back(BorrowLogSumExp(
-        log_sum_exps[i], absl::StrCat("log_sum_exps[", i, "]"), borrowed.back().rank()));
-    states.push_back({.output = output_view, .log_sum_exp = LogSumExpView(log_sum_exp)});
+        borrowed.emplace_back(BorrowOutput(outputs[i], absl::StrCat("outputs[", i, "]"), first));
+    const Array& log_sum_exp = borrowed.emplace_back(
+        BorrowLogSumExp(log_sum_exps[i], absl::StrCat("log_sum_exps[", i, "]"), output));
+    states.push_back({.output = ViewOf(output), .log_sum_exp = LogSumExpView(log_sum_exp)});
   }
-  RaiseUnlessOk(kernels::ValidateAttentionStates(states));
+  RaiseUnlessOk(kernels::ValidateAttentionStates(states), borrowed[0].rank());
   const Array output = MakeArrayLike(borrowed[0], borrowed[0].extents);
   const Array log_sum_exp = MakeArrayLike(borrowed[1], borrowed[1].extents);
   PooledExecutor executor(ThreadsToUse(threads));

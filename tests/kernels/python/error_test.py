@@ -43,11 +43,11 @@ class ErrorTest(unittest.TestCase):
             with self.subTest(dtype=dtype):
                 self.assert_refused(TypeError, ["value", "got"], self.query, self.key,
                                     self.value.astype(dtype))
-        self.assert_refused(ValueError, ["query.type", "BOOL"],
+        self.assert_refused(ValueError, ["query.dtype", "bool"],
                             *(array > 0 for array in (self.query, self.key, self.value)))
 
     def test_operands_of_different_types(self):
-        self.assert_refused(ValueError, ["key.type", "F64", "F32"], self.query,
+        self.assert_refused(ValueError, ["key.dtype", "float64", "float32 as query"], self.query,
                             self.key.astype("float64"), self.value)
 
     def test_wrong_shapes(self):
@@ -56,13 +56,26 @@ class ErrorTest(unittest.TestCase):
                 (["query", "5 axes"], (query[None], key, value)),
                 (["query", "1 axes"], (query[0, 0, 0], key, value)),
                 (["key", "3 axes", "4 as query"], (query, key[0], value)),
-                (["key.extents[0]", "1", "2"], (query, key[:1], value)),
-                (["key.extents[3]"], (query, key[..., :8], value)),
-                (["value.extents[2]"], (query, key, value[:, :, :9])),
-                (["query.extents[1]", "multiple"], (query, key[:, :3], value[:, :3])),
-                (["query.strides[3]", "2", "1"], (query[..., ::2], key[..., ::2], value))):
+                (["key.shape[0]: got 1, want 2 as query.shape[0]"], (query, key[:1], value)),
+                (["key.shape[3]: got 8, want 24"], (query, key[..., :8], value)),
+                (["value.shape[2]: got 9"], (query, key, value[:, :, :9])),
+                (["query.shape[1]", "a multiple of key.shape[1] = 3"],
+                 (query, key[:, :3], value[:, :3])),
+                (["query.strides[3]: got 2, want 1 (in elements)"],
+                 (query[..., ::2], key[..., ::2], value))):
             with self.subTest(words=words):
                 self.assert_refused(ValueError, words, *arrays)
+
+    def test_axes_are_counted_as_the_caller_does(self):
+        query, key, value = (array[0] for array in (self.query, self.key, self.value))
+        self.assert_refused(ValueError, ["key.shape[2]: got 8, want 24 as query.shape[2]"],
+                            query, key[..., :8], value)
+        self.assert_refused(ValueError, ["query.shape[0]: got 4, want a multiple of key.shape[0]"],
+                            query, key[:3], value[:3])
+        self.assert_refused(ValueError, ["value.shape[0]: got 9, want 53 as key.shape[0]"],
+                            query[0], key[0], value[0, :9])
+        self.assert_refused(ValueError, ["query.strides[1]: got 2"],
+                            query[0, :, ::2], key[0, :, ::2], value[0])
 
     def test_unaligned_memory(self):
         self.assert_refused(ValueError, ["query", "multiple of 4"], unaligned(self.query), self.key,
@@ -85,8 +98,8 @@ class ErrorTest(unittest.TestCase):
                 (["threads", "5000"], {"threads": 5000}),
                 (["scale", "NaN"], {"scale": float("nan")}),
                 (["causal_offset"], {"causal_offset": 0, "is_causal": True}),
-                (["key_lengths"], {"key_lengths": []}),
-                (["key_lengths", "1 lengths"], {"key_lengths": [4]}),
+                (["key_lengths", "0 lengths"], {"key_lengths": []}),
+                (["key_lengths", "1 lengths", "2, one for each batch"], {"key_lengths": [4]}),
                 (["key_lengths[1]", "54"], {"key_lengths": [4, 54]}),
                 (["key_lengths[0]", "-1"], {"key_lengths": [-1, 5]})):
             with self.subTest(options=options):
@@ -103,7 +116,10 @@ class ErrorTest(unittest.TestCase):
         self.assert_options_refused(TypeError, ["out", "list"], out=[])
         self.assert_options_refused(ValueError, ["out", "[2, 4, 37, 24]"],
                                     out=numpy.zeros((2, 4, 36, 24), dtype="float32"))
-        self.assert_options_refused(ValueError, ["output.type"], out=numpy.zeros(self.query.shape))
+        self.assert_options_refused(ValueError, ["out.dtype: got float64, want float32"],
+                                    out=numpy.zeros(self.query.shape))
+        self.assert_options_refused(ValueError, ["out.strides[3]: got 2, want 1"],
+                                    out=numpy.zeros((2, 4, 37, 48), dtype="float32")[..., ::2])
         self.assert_options_refused(ValueError, ["out", "operand"], out=self.query)
         broadcast = numpy.lib.stride_tricks.as_strided(
             numpy.zeros((1, 4, 37, 24), dtype="float32"), self.query.shape,

@@ -145,7 +145,7 @@ class RefusalTest(unittest.TestCase):
                 (["in_proj_weight", "[3 width, width]"], (out_weight, in_bias, out_weight, None)),
                 (["in_proj_bias", "[95]", "[288]"], (in_weight, in_bias[:95], out_weight, None)),
                 (["out_proj_weight"], (in_weight, None, out_weight[:9], None)),
-                (["out_proj_bias.type", "F64"],
+                (["out_proj_bias.dtype", "got float64, want float32"],
                  (in_weight, None, out_weight, out_bias.astype("float64")))):
             with self.subTest(words=words):
                 self.assert_refused(words, weights)
@@ -158,7 +158,7 @@ class RefusalTest(unittest.TestCase):
         for words, options in (
                 (["embeddings", "want"], {"embeddings": embeddings[:, :, :90]}),
                 (["embeddings", "want"], {"embeddings": embeddings[0, 0]}),
-                (["embeddings.type", "F64"], {"embeddings": embeddings.astype("float64")}),
+                (["embeddings.dtype", "float64"], {"embeddings": embeddings.astype("float64")}),
                 (["embeddings", "strides"], {"embeddings": embeddings[..., ::-1]}),
                 (["embeddings", "strides"],
                  {"embeddings": numpy.broadcast_to(embeddings[:, :1], embeddings.shape)}),

@@ -60,7 +60,7 @@ class RotaryEmbeddingTest(unittest.TestCase):
     def test_what_is_refused(self):
         rows = normals(4, 5, 8)
         for words, options in (
-                ("rotary.width: got 3", {"width": 3}), ("rotary.base: got 0", {"base": 0.0}),
+                ("width: got 3", {"width": 3}), ("base: got 0", {"base": 0.0}),
                 ("out: got shape [4, 8], want [5, 8]", {"out": normals(5, 4, 8)}),
                 ("out: got memory among", {"out": rows[::-1]}),
                 ("threads: got 0", {"threads": 0})):
@@ -110,13 +110,18 @@ class MergeAttentionStatesTest(unittest.TestCase):
         for words, outputs, log_sums in (
                 ("outputs: got none", [], []),
                 ("log_sum_exps: got 1, want 2", [output, output], [log_sum]),
-                ("log_sum_exps[0]: got 3 axes, want 2", [output], [output]),
-                ("states[1].output.extents", [output, output[..., :4]], [log_sum, log_sum]),
-                ("states[0].log_sum_exp.type: got F64, want F32", [output],
+                ("log_sum_exps[0]: got shape [4, 5, 8], want [4, 5]", [output], [output]),
+                ("outputs[1]: got shape [4, 5, 4], want [4, 5, 8] as outputs[0]",
+                 [output, output[..., :4]], [log_sum, log_sum]),
+                ("outputs[1].dtype: got float64, want float32 as outputs[0]",
+                 [output, output.astype("float64")], [log_sum, log_sum]),
+                ("outputs[1].strides[2]: got 2, want 1 (in elements)",
+                 [output, numpy.repeat(output, 2, axis=-1)[..., ::2]], [log_sum, log_sum]),
+                ("log_sum_exps[0].dtype: got float64, want float32", [output],
                  [log_sum.astype("float64")])):
-            with self.assertRaises(ValueError) as caught:
+            with self.subTest(words=words), self.assertRaises(ValueError) as caught:
                 merge_attention_states(outputs, log_sums)
-            self.assertIn(words, str(caught.exception))
+            self.assertTrue(str(caught.exception).startswith(words), str(caught.exception))
 
 
 if __name__ == "__main__":
