@@ -46,8 +46,6 @@ bool IsNumPy(nb::handle object) {
   return IsInstance(object, Look(known_numpy_array, "numpy", "ndarray"));
 }
 
-std::string TypeNameOf(nb::handle object) { return nb::type_name(object.type()).c_str(); }
-
 // torch.Tensor or a class derived from it. Does not import PyTorch: without it there are none.
 bool IsTensor(nb::handle object) {
   if (!known_tensor.is_valid()) {
@@ -55,6 +53,21 @@ bool IsTensor(nb::handle object) {
     if (torch == nullptr || !nb::hasattr(torch, "Tensor")) return false;
   }
   return IsInstance(object, Look(known_tensor, "torch", "Tensor"));
+}
+
+std::string AttributeText(nb::handle object, const char* name) {
+  const nb::object attribute = object.attr(name);
+  return nb::str(attribute).c_str();
+}
+
+// Of a tensor that has no memory, or none that DLPack can describe.
+[[noreturn]] void RaiseNotLent(nb::handle tensor, const std::string& field) {
+  const std::string device = AttributeText(tensor, "device");
+  if (device != "cpu") {
+    RaiseValueError(absl::StrCat(field, ": got a tensor on ", device, ", want one on the CPU"));
+  }
+  RaiseTypeError(absl::StrCat(field, ": got a tensor of ", AttributeText(tensor, "layout"), " and ",
+                              AttributeText(tensor, "dtype"), ", want a dense one of numbers"));
 }
 
 // Tensor.__dlpack__ is written in Python and takes microseconds; this does not. But it lets pass
@@ -66,7 +79,13 @@ nb::object TensorCapsule(nb::handle tensor, const std::string& field) {
                                  ": got a tensor that requires a gradient, want one without, or a "
                                  "call under torch.no_grad()"));
   }
-  return Look(known_to_dlpack, "torch.utils.dlpack", "to_dlpack")(tensor);
+  const nb::handle to_dlpack = Look(known_to_dlpack, "torch.utils.dlpack", "to_dlpack");
+  nb::object capsule = nb::steal(PyObject_CallOneArg(to_dlpack.ptr(), tensor.ptr()));
+  if (!capsule.is_valid()) {
+    PyErr_Clear();
+    RaiseNotLent(tensor, field);
+  }
+  return capsule;
 }
 
 std::optional<DataType> TypeOf(const nb::dlpack::dtype& type) {

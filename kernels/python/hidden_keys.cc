@@ -44,18 +44,6 @@ std::optional<int64_t> CausalOffset(const HiddenKeys& hidden) {
 
 }  // namespace
 
-std::optional<std::vector<int64_t>> KeyLengths(nb::handle lengths) {
-  if (lengths.is_none()) return std::nullopt;
-  std::vector<int64_t> values;
-  for (const nb::handle length : nb::iter(lengths)) {
-    const nb::object integer = nb::steal(PyNumber_Index(length.ptr()));
-    if (!integer.is_valid()) throw nb::python_error();
-    values.push_back(PyLong_AsLongLong(integer.ptr()));
-    if (PyErr_Occurred() != nullptr) throw nb::python_error();
-  }
-  return values;
-}
-
 std::optional<Array> BorrowMask(const HiddenKeys& hidden) {
   if (hidden.attn_mask.is_none()) return std::nullopt;
   return BorrowArray(hidden.attn_mask, "attn_mask", Access::kRead);

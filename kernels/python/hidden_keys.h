@@ -22,10 +22,6 @@ struct HiddenKeys {
   std::optional<std::vector<int64_t>> key_lengths;
 };
 
-// What key_lengths says: None, or whatever yields integers, such as a list, an array or a tensor.
-// Raises TypeError for anything else, OverflowError for an integer of more than 64 bits.
-[[nodiscard]] std::optional<std::vector<int64_t>> KeyLengths(nanobind::handle lengths);
-
 // attn_mask's memory, if there is one.
 [[nodiscard]] std::optional<Array> BorrowMask(const HiddenKeys& hidden);
 

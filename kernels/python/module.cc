@@ -15,6 +15,7 @@
 #include "kernels/implementation.h"
 #include "kernels/python/attention_call.h"
 #include "kernels/python/bindings.h"
+#include "kernels/python/number_sequence.h"
 #include "kernels/python/status_error.h"
 
 namespace attention::python {
@@ -130,17 +131,17 @@ void DefineFunction(nb::module_& module) {
          std::optional<int64_t> causal_offset, nb::object key_lengths, std::optional<double> scale,
          std::string precision, std::optional<int> threads, nb::object out, bool return_weights,
          bool return_report) {
-        return ScaledDotProductAttention(
-            {.query = std::move(query),
-             .key = std::move(key),
-             .value = std::move(value),
-             .hidden = {std::move(attn_mask), is_causal, causal_offset, KeyLengths(key_lengths)},
-             .out = std::move(out),
-             .scale = scale,
-             .precision = std::move(precision),
-             .threads = threads,
-             .return_weights = return_weights,
-             .return_report = return_report});
+        return ScaledDotProductAttention({.query = std::move(query),
+                                          .key = std::move(key),
+                                          .value = std::move(value),
+                                          .hidden = {std::move(attn_mask), is_causal, causal_offset,
+                                                     Integers(key_lengths, "key_lengths")},
+                                          .out = std::move(out),
+                                          .scale = scale,
+                                          .precision = std::move(precision),
+                                          .threads = threads,
+                                          .return_weights = return_weights,
+                                          .return_report = return_report});
       },
       "query"_a, "key"_a, "value"_a, nb::kw_only(), "attn_mask"_a = nb::none(),
       "is_causal"_a = false, "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(),

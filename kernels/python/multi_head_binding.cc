@@ -6,8 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/python/bindings.h"
 #include "kernels/python/multi_head_attention.h"
+#include "kernels/python/number_sequence.h"
 #include "kernels/python/status_error.h"
 
 namespace attention::python {
@@ -44,14 +46,24 @@ precision is that of the projections.
 constexpr const char* kFromTorchDocumentation = R"(
 The layer with the weights of a torch.nn.MultiheadAttention. Calls take batch first, whatever the
 module's batch_first says. Raises ValueError for a module with key or value widths of their own,
-with bias_k or bias_v, or with add_zero_attn.
+with bias_k or bias_v, or with add_zero_attn, and TypeError for anything else.
 )";
 
 nb::object Detached(nb::handle parameter) {
   return parameter.is_none() ? nb::none() : nb::object(parameter.attr("detach")());
 }
 
+void RequireLayer(nb::handle module) {
+  for (const char* name : {"in_proj_weight", "in_proj_bias", "out_proj", "bias_k", "bias_v",
+                           "add_zero_attn", "num_heads"}) {
+    if (nb::hasattr(module, name)) continue;
+    RaiseTypeError(
+        absl::StrCat("module: got ", TypeNameOf(module), ", want a torch.nn.MultiheadAttention"));
+  }
+}
+
 MultiHeadAttention FromTorch(nb::object module, const std::string& precision) {
+  RequireLayer(module);
   const bool plain = !module.attr("in_proj_weight").is_none() && module.attr("bias_k").is_none() &&
                      module.attr("bias_v").is_none() &&
                      !nb::cast<bool>(module.attr("add_zero_attn"));
@@ -84,7 +96,7 @@ void DefineMultiHeadAttention(nb::module_& module) {
           },
           "in_proj_weight"_a, "in_proj_bias"_a.none(), "out_proj_weight"_a,
           "out_proj_bias"_a.none(), "num_heads"_a, nb::kw_only(), "precision"_a = "f32")
-      .def_static("from_torch", &FromTorch, "module"_a, nb::kw_only(), "precision"_a = "f32",
+      .def_static("from_torch", &FromTorch, "module"_a.none(), nb::kw_only(), "precision"_a = "f32",
                   kFromTorchDocumentation)
       .def(
           "__call__",
@@ -93,7 +105,7 @@ void DefineMultiHeadAttention(nb::module_& module) {
              std::optional<int> threads, nb::object out, bool return_report) {
             return self.Call({.embeddings = std::move(embeddings),
                               .hidden = {std::move(attn_mask), is_causal, causal_offset,
-                                         KeyLengths(key_lengths)},
+                                         Integers(key_lengths, "key_lengths")},
                               .out = std::move(out),
                               .threads = threads,
                               .return_report = return_report});

@@ -1,7 +1,5 @@
 #include "kernels/python/status_error.h"
 
-#include <nanobind/nanobind.h>
-
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -76,6 +74,10 @@ const char* DtypeName(DataType type) {
       return "bool";
   }
   return "another type";
+}
+
+std::string TypeNameOf(nanobind::handle object) {
+  return nanobind::type_name(object.type()).c_str();
 }
 
 void RaiseUnlessOk(const absl::Status& status, size_t rank) {

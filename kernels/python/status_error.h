@@ -4,6 +4,8 @@
 #ifndef ATTENTION_KERNELS_PYTHON_STATUS_ERROR_H_
 #define ATTENTION_KERNELS_PYTHON_STATUS_ERROR_H_
 
+#include <nanobind/nanobind.h>
+
 #include <cstddef>
 #include <string>
 
@@ -14,6 +16,9 @@ namespace attention::python {
 
 // The name that NumPy and PyTorch have for an element type: "float32".
 [[nodiscard]] const char* DtypeName(kernels::DataType type);
+
+// "float"
+[[nodiscard]] std::string TypeNameOf(nanobind::handle object);
 
 // Does nothing for OK. Otherwise raises ValueError for kInvalidArgument, NotImplementedError for
 // kUnimplemented and RuntimeError for the rest, with the status's own sentence in Python's terms:

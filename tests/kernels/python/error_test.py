@@ -104,10 +104,20 @@ class ErrorTest(unittest.TestCase):
                 (["key_lengths[0]", "-1"], {"key_lengths": [-1, 5]})):
             with self.subTest(options=options):
                 self.assert_options_refused(ValueError, words, **options)
-        for options in ({"threads": "two"}, {"scale": "large"}, {"key_lengths": 3},
-                        {"key_lengths": [1.5, 2]}, {"unknown": True}, {"is_causal": "yes"}):
+        for options in ({"threads": "two"}, {"scale": "large"}, {"unknown": True},
+                        {"is_causal": "yes"}):
             with self.subTest(options=options):
                 self.assert_options_refused(TypeError, [], **options)
+
+    def test_lengths_that_are_no_integers(self):
+        for error, words, lengths in (
+                (TypeError, "key_lengths: got int, want a sequence of integers", 3),
+                (TypeError, "key_lengths[0]: got float, want an integer", [1.5, 2]),
+                (TypeError, "key_lengths[1]: got str, want an integer", [1, "2"]),
+                (TypeError, "key_lengths[0]: got float64", numpy.array([1.0, 2.0])),
+                (ValueError, "key_lengths[1]: got an integer of more than 64 bits", [1, 2**70])):
+            with self.subTest(lengths=lengths):
+                self.assert_options_refused(error, [words], key_lengths=lengths)
 
     def test_outputs_that_cannot_be_written(self):
         read_only = numpy.zeros_like(self.query)

@@ -191,6 +191,18 @@ class TorchLayerTest(unittest.TestCase):
                 error = (got - want).to(torch.float64).norm() / want.to(torch.float64).norm()
                 self.assertLess(error, 2 * bound("float32", unit))
 
+    def test_what_is_no_such_module_is_refused(self):
+        for module in (torch.nn.Linear(4, 4), None, WIDTH):
+            with self.subTest(module=module), self.assertRaisesRegex(
+                    TypeError, f"^module: got .*{type(module).__name__}, "
+                               "want a torch.nn.MultiheadAttention$"):
+                attention_kernels.MultiHeadAttention.from_torch(module)
+
+    def test_a_module_on_another_device_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "^in_proj_weight: got a tensor on meta"):
+            attention_kernels.MultiHeadAttention.from_torch(
+                self.make_module(torch.float32).to("meta"))
+
     def test_another_kind_of_module_is_refused(self):
         for options in ({"kdim": 8, "vdim": 8}, {"add_bias_kv": True}, {"add_zero_attn": True}):
             with self.subTest(options=options), self.assertRaisesRegex(ValueError, "module"):

@@ -67,8 +67,12 @@ class TorchTest(unittest.TestCase):
             self.assertTrue(torch.equal(attend(tensor, *self.tensors[1:]), attend(*self.tensors)))
 
     def test_another_device_is_refused(self):
-        with self.assertRaises((BufferError, ValueError)):
+        with self.assertRaisesRegex(ValueError, "^query: got a tensor on meta, want one on"):
             attend(self.tensors[0].to("meta"), *self.tensors[1:])
+
+    def test_another_layout_is_refused(self):
+        with self.assertRaisesRegex(TypeError, "^key: got a tensor of torch.sparse_coo"):
+            attend(self.tensors[0], self.tensors[1].to_sparse(), self.tensors[2])
 
 
 if __name__ == "__main__":
