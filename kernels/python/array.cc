@@ -198,18 +198,26 @@ Array BorrowArray(nb::handle object, const std::string& field, Access access) {
 }
 
 Array MakeArrayLike(const Array& like, const Shape& extents) {
+  return MakeArrayLike(like, extents, like.type);
+}
+
+Array MakeArrayLike(const Array& like, const Shape& extents, DataType type) {
   nb::list shape;
   for (const int64_t extent : extents) shape.append(extent);
+  const bool same_type = type == like.type;
   nb::object made;
   if (IsTensor(like.object)) {
-    made = like.object.attr("new_empty")(shape);
-  } else if (IsNumPy(like.object)) {
+    const nb::object new_empty = like.object.attr("new_empty");
+    made = same_type ? new_empty(shape)
+                     : new_empty(shape, nb::arg("dtype") =
+                                            nb::module_::import_("torch").attr(DtypeName(type)));
+  } else if (IsNumPy(like.object) && same_type) {
     made = Look(known_numpy_empty, "numpy", "empty")(shape, like.object.attr("dtype"));
   } else {
-    if (like.type == DataType::kBF16) {
+    if (type == DataType::kBF16) {
       RaiseTypeError("output: NumPy has no elements of bfloat16: give `out`");
     }
-    made = Look(known_numpy_empty, "numpy", "empty")(shape, DtypeName(like.type));
+    made = Look(known_numpy_empty, "numpy", "empty")(shape, DtypeName(type));
   }
   return BorrowArray(made, "output", Access::kWrite);
 }
@@ -222,6 +230,12 @@ MutableTensorView ViewOf(const Array& array) {
     view.strides[first_axis + axis] = array.strides[axis];
   }
   return view;
+}
+
+MutableTensorView ColumnViewOf(Array array) {
+  array.extents.push_back(1);
+  array.strides.push_back(1);
+  return ViewOf(array);
 }
 
 void RequireOwnPlaces(const Array& array, const std::string& field) {

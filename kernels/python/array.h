@@ -38,9 +38,10 @@ struct Array {
 // ValueError for one that is not in the CPU's memory or not aligned to its elements.
 [[nodiscard]] Array BorrowArray(nanobind::handle object, const std::string& field, Access access);
 
-// A new dense array of the kind and element type of `like`: a tensor for a tensor, otherwise a
-// NumPy array. Raises TypeError where NumPy has no such type.
+// A new dense array of the kind and element type of `like`, or of the given type: a tensor for a
+// tensor, otherwise a NumPy array. Raises TypeError where NumPy has no such type.
 [[nodiscard]] Array MakeArrayLike(const Array& like, const Shape& extents);
+[[nodiscard]] Array MakeArrayLike(const Array& like, const Shape& extents, kernels::DataType type);
 
 // "[2, 8, 512, 64]"
 [[nodiscard]] std::string ShapeText(const Shape& extents);
@@ -48,6 +49,9 @@ struct Array {
 // As a view of rank four, with leading axes of extent 1 where the array has fewer. Of up to four
 // axes.
 [[nodiscard]] kernels::MutableTensorView ViewOf(const Array& array);
+
+// A view [batch, heads, queries, 1] of an array [batch, heads, queries] or of fewer leading axes.
+[[nodiscard]] kernels::MutableTensorView ColumnViewOf(Array array);
 
 // Raises ValueError if several elements lie at one address, as where an axis is broadcast: such an
 // array is no place for a result.

@@ -14,6 +14,7 @@ namespace {
 
 namespace nb = nanobind;
 using kernels::DataType;
+using kernels::MutableTensorView;
 using kernels::Precision;
 using kernels::TensorView;
 
@@ -83,6 +84,11 @@ Shape ShapeOfResult(const Array& query, int64_t width) {
   return shape;
 }
 
+// The statistics' type.
+DataType LogSumExpType(DataType operands) {
+  return operands == DataType::kF64 ? DataType::kF64 : DataType::kF32;
+}
+
 // The caller's array, or a new one.
 Array OutputArray(const AttentionArguments& arguments, const Operands& operands) {
   const Shape shape = ShapeOfResult(operands.query, operands.value.extents.back());
@@ -103,6 +109,10 @@ Array OutputArray(const AttentionArguments& arguments, const Operands& operands)
     RaiseValueError("out: got memory among that of attn_mask, want memory of its own");
   }
   return output;
+}
+
+MutableTensorView DenseView(const Array& array, const kernels::Extents& extents) {
+  return kernels::DenseView(array.data, array.type, extents);
 }
 
 }  // namespace
@@ -135,9 +145,16 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
   kernels::AttentionOutputs outputs;
   outputs.output = ViewOf(output);
   std::optional<Array> weights;
+  std::optional<Array> log_sum_exp;
   if (arguments.return_weights) {
     weights = MakeArrayLike(operands.query, ShapeOfResult(operands.query, problem.key.extents[2]));
-    outputs.weights = kernels::DenseView(weights->data, weights->type, ViewOf(*weights).extents);
+    outputs.weights = DenseView(*weights, ViewOf(*weights).extents);
+  }
+  if (arguments.return_log_sum_exp) {
+    const Shape& query = operands.query.extents;
+    log_sum_exp = MakeArrayLike(operands.query, Shape(query.begin(), query.end() - 1),
+                                LogSumExpType(operands.query.type));
+    outputs.log_sum_exp = DenseView(*log_sum_exp, ColumnViewOf(*log_sum_exp).extents);
   }
   kernels::Execution execution;
   if (IsWorthSharing(problem)) execution.executor = &executor;
@@ -147,10 +164,13 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
     report = Attend(problem, options, outputs, execution);
   }
   RaiseUnlessOk(report.status(), operands.query.rank());
-  if (!weights.has_value() && !arguments.return_report) return output.object;
+  if (!weights.has_value() && !log_sum_exp.has_value() && !arguments.return_report) {
+    return output.object;
+  }
   nb::list results;
   results.append(output.object);
   if (weights.has_value()) results.append(weights->object);
+  if (log_sum_exp.has_value()) results.append(log_sum_exp->object);
   if (arguments.return_report) results.append(nb::cast(*report));
   return nb::tuple(results);
 }

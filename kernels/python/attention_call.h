@@ -28,6 +28,7 @@ struct AttentionArguments {
   std::string precision;
   std::optional<int> threads;
   bool return_weights = false;
+  bool return_log_sum_exp = false;
   bool return_report = false;
 };
 

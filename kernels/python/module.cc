@@ -39,6 +39,8 @@ Shapes
     value          [batch, key-value heads, keys, value width]
     attn_mask      whatever broadcasts to [batch, query heads, queries, keys]
     output         [batch, query heads, queries, value width]
+    weights        [batch, query heads, queries, keys]
+    log_sum_exp    [batch, query heads, queries]
 The batch may be left out, and the heads as well, of all three operands alike. Where there are more
 query heads than key-value heads, by a whole factor, each key-value head serves a group of
 neighbouring query heads. Only the last axis must be dense; all others may have any stride.
@@ -61,8 +63,12 @@ Arguments
                    The result is the same, bit for bit, for any number.
     out            where the output goes, in memory of its own; default: a new array.
 
-Returns the output, a tensor if query is one, else an array; or, where return_weights or
-return_report asks for more, a tuple (output, weights, Report) of it and what was asked for.
+    return_weights, return_log_sum_exp, return_report  what else to return.
+
+Returns the output, a tensor if query is one, else an array; or, where more is asked for, a tuple
+(output, weights, log_sum_exp, Report) without what was not. log_sum_exp is the logarithm of the sum
+of exp(scores) over the keys, -infinity for a query that sees no key; float64 where query is, else
+float32. It is what merge_attention_states takes.
 
 What a mask hides reaches no output, be it NaN or infinite. A query that sees nothing gets zeros,
 where PyTorch may give NaN.
@@ -130,7 +136,7 @@ void DefineFunction(nb::module_& module) {
       [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, bool is_causal,
          std::optional<int64_t> causal_offset, nb::object key_lengths, std::optional<double> scale,
          std::string precision, std::optional<int> threads, nb::object out, bool return_weights,
-         bool return_report) {
+         bool return_log_sum_exp, bool return_report) {
         return ScaledDotProductAttention({.query = std::move(query),
                                           .key = std::move(key),
                                           .value = std::move(value),
@@ -141,12 +147,14 @@ void DefineFunction(nb::module_& module) {
                                           .precision = std::move(precision),
                                           .threads = threads,
                                           .return_weights = return_weights,
+                                          .return_log_sum_exp = return_log_sum_exp,
                                           .return_report = return_report});
       },
       "query"_a, "key"_a, "value"_a, nb::kw_only(), "attn_mask"_a = nb::none(),
       "is_causal"_a = false, "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(),
       "scale"_a = nb::none(), "precision"_a = "f32", "threads"_a = nb::none(), "out"_a = nb::none(),
-      "return_weights"_a = false, "return_report"_a = false, kAttentionDocumentation);
+      "return_weights"_a = false, "return_log_sum_exp"_a = false, "return_report"_a = false,
+      kAttentionDocumentation);
 }
 
 }  // namespace

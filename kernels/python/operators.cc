@@ -64,13 +64,6 @@ Array BorrowLogSumExp(nb::handle object, const std::string& field, const Array& 
   return array;
 }
 
-// As [batch, heads, queries, 1].
-kernels::MutableTensorView LogSumExpView(Array array) {
-  array.extents.push_back(1);
-  array.strides.push_back(1);
-  return ViewOf(array);
-}
-
 constexpr const char* kRotaryDocumentation = R"(
 Turns pairs (x, y) of numbers of each row by its position, as models do to queries and keys:
 
@@ -102,7 +95,8 @@ Joins what attention over parts of the keys gave into what it would have given o
 Arguments
     outputs         a list of arrays [batch, heads, queries, width], or fewer leading axes.
     log_sum_exps    as many arrays [batch, heads, queries], float64 where the outputs are, otherwise
-                    float32. Where one is -infinity, its output counts nothing, whatever it holds.
+                    float32, as return_log_sum_exp of scaled_dot_product_attention gives them. Where
+                    one is -infinity, its output counts nothing, whatever it holds.
     threads         how many may compute; default: one for each processor. The bits do not depend on
                     it.
 
@@ -144,7 +138,7 @@ nb::object MergeAttentionStates(const std::vector<nb::object>& outputs,
         borrowed.emplace_back(BorrowOutput(outputs[i], absl::StrCat("outputs[", i, "]"), first));
     const Array& log_sum_exp = borrowed.emplace_back(
         BorrowLogSumExp(log_sum_exps[i], absl::StrCat("log_sum_exps[", i, "]"), output));
-    states.push_back({.output = ViewOf(output), .log_sum_exp = LogSumExpView(log_sum_exp)});
+    states.push_back({.output = ViewOf(output), .log_sum_exp = ColumnViewOf(log_sum_exp)});
   }
   RaiseUnlessOk(kernels::ValidateAttentionStates(states), borrowed[0].rank());
   const Array output = MakeArrayLike(borrowed[0], borrowed[0].extents);
@@ -154,7 +148,7 @@ nb::object MergeAttentionStates(const std::vector<nb::object>& outputs,
   {
     const nb::gil_scoped_release unlocked;
     used = kernels::MergeAttentionStates(
-        states, {.output = ViewOf(output), .log_sum_exp = LogSumExpView(log_sum_exp)},
+        states, {.output = ViewOf(output), .log_sum_exp = ColumnViewOf(log_sum_exp)},
         {.executor = &executor, .stop = nullptr});
   }
   RaiseUnlessOk(used.status());

@@ -22,18 +22,29 @@ def operands(*, heads=4, key_value_heads=None, queries=37, keys=53, width=24, va
             normals(3, batch, key_value_heads, keys, value_width or width, dtype=dtype))
 
 
-def attention(query, key, value, visible=True, bias=0.0, scale=None):
-    """The output and the weights, in float64, of operands of rank four."""
-    query, key, value = (array.astype("float64") for array in (query, key, value))
-    group = query.shape[1] // key.shape[1]
-    key, value = (array.repeat(group, axis=1) for array in (key, value))
+def scores(query, key, visible=True, bias=0.0, scale=None):
+    """What is normalized, in float64, of operands of rank four."""
+    query, key = (array.astype("float64") for array in (query, key))
+    key = key.repeat(query.shape[1] // key.shape[1], axis=1)
     scale = query.shape[-1]**-0.5 if scale is None else scale
-    scores = scale * (query @ key.swapaxes(-1, -2)) + bias
-    scores = numpy.where(numpy.broadcast_to(visible, scores.shape), scores, -numpy.inf)
-    largest = scores.max(axis=-1, keepdims=True)
-    weights = numpy.exp(scores - numpy.where(numpy.isfinite(largest), largest, 0.0))
-    total = weights.sum(axis=-1, keepdims=True)
-    weights /= numpy.where(total == 0, 1.0, total)
+    raw = scale * (query @ key.swapaxes(-1, -2)) + bias
+    return numpy.where(numpy.broadcast_to(visible, raw.shape), raw, -numpy.inf)
+
+
+def log_sum_exp(of):
+    """Over the last axis; -infinity where all is."""
+    largest = of.max(axis=-1)
+    largest = numpy.where(numpy.isfinite(largest), largest, 0.0)
+    with numpy.errstate(divide="ignore"):
+        return largest + numpy.log(numpy.exp(of - largest[..., None]).sum(axis=-1))
+
+
+def attention(query, key, value, **options):
+    """The output and the weights, in float64, of operands of rank four."""
+    normalized = scores(query, key, **options)
+    total = log_sum_exp(normalized)[..., None]
+    weights = numpy.exp(normalized - numpy.where(numpy.isfinite(total), total, 0.0))
+    value = value.astype("float64").repeat(query.shape[1] // value.shape[1], axis=1)
     return weights @ value, weights
 
 
@@ -42,17 +53,24 @@ def causal(queries, keys, offset=0):
     return numpy.arange(keys) <= numpy.arange(queries)[:, None] + offset
 
 
+def score_tolerance(query, key, unit):
+    """An absolute bound on the error of a score at the default scale.
+
+    A score is a sum of `width` products, off by at most width units of the sum of their sizes,
+    which are bounded by the operands' own largest rows.
+    """
+    width = query.shape[-1]
+    norm = [numpy.linalg.norm(array.astype("float64"), axis=-1).max() for array in (query, key)]
+    return (width + 4) * unit * norm[0] * norm[1] * width**-0.5
+
+
 def tolerance(query, key, value, unit=None):
     """An absolute bound on the error of an output element of N(0, 1) operands.
 
-    A score is a sum of `width` products, off by at most width units of the sum of their sizes; the
-    weights inherit that as a relative error, twice (numerator and denominator); the output adds a
-    sum over the keys. Sizes are bounded by the operands' own largest rows. One rounding for
-    each stored result.
+    The weights inherit the scores' error as a relative one, twice (numerator and denominator); the
+    output adds a sum over the keys. One rounding for each stored result.
     """
     unit = unit or UNIT[query.dtype]
-    width, keys = query.shape[-1], key.shape[-2]
-    norm = [numpy.linalg.norm(array.astype("float64"), axis=-1).max() for array in (query, key)]
-    score_error = (width + 4) * unit * norm[0] * norm[1] * width**-0.5
     largest = numpy.abs(value.astype("float64")).max()
-    return largest * (2 * score_error + (keys + 8) * min(unit, 2.0**-24) + 2 * unit)
+    return largest * (2 * score_tolerance(query, key, unit) +
+                      (key.shape[-2] + 8) * min(unit, 2.0**-24) + 2 * unit)
