@@ -70,15 +70,19 @@ std::string AttributeText(nb::handle object, const char* name) {
                               AttributeText(tensor, "dtype"), ", want a dense one of numbers"));
 }
 
-// Tensor.__dlpack__ is written in Python and takes microseconds; this does not. But it lets pass
-// what nobody here computes a gradient for.
-nb::object TensorCapsule(nb::handle tensor, const std::string& field) {
+void RefuseGradient(nb::handle tensor, const std::string& field) {
   if (nb::cast<bool>(tensor.attr("requires_grad")) &&
       nb::cast<bool>(Look(known_is_grad_enabled, "torch", "is_grad_enabled")())) {
     RaiseValueError(absl::StrCat(field,
                                  ": got a tensor that requires a gradient, want one without, or a "
                                  "call under torch.no_grad()"));
   }
+}
+
+// Tensor.__dlpack__ is written in Python and takes microseconds; this does not. But it lets pass
+// what nobody here computes a gradient for.
+nb::object TensorCapsule(nb::handle tensor, const std::string& field) {
+  RefuseGradient(tensor, field);
   const nb::handle to_dlpack = Look(known_to_dlpack, "torch.utils.dlpack", "to_dlpack");
   nb::object capsule = nb::steal(PyObject_CallOneArg(to_dlpack.ptr(), tensor.ptr()));
   if (!capsule.is_valid()) {
@@ -230,6 +234,10 @@ MutableTensorView ViewOf(const Array& array) {
     view.strides[first_axis + axis] = array.strides[axis];
   }
   return view;
+}
+
+void RequireNoGradient(nb::handle object, const std::string& field) {
+  if (IsTensor(object)) RefuseGradient(object, field);
 }
 
 MutableTensorView ColumnViewOf(Array array) {

@@ -38,6 +38,10 @@ struct Array {
 // ValueError for one that is not in the CPU's memory or not aligned to its elements.
 [[nodiscard]] Array BorrowArray(nanobind::handle object, const std::string& field, Access access);
 
+// Raises ValueError for a tensor that requires a gradient, where gradients are recorded: nobody
+// here computes one. Any other object passes.
+void RequireNoGradient(nanobind::handle object, const std::string& field);
+
 // A new dense array of the kind and element type of `like`, or of the given type: a tensor for a
 // tensor, otherwise a NumPy array. Raises TypeError where NumPy has no such type.
 [[nodiscard]] Array MakeArrayLike(const Array& like, const Shape& extents);

@@ -68,6 +68,13 @@ kernels::AttentionProblem MakeProblem(const AttentionArguments& arguments,
   problem.key = ViewOf(operands.key);
   problem.value = ViewOf(operands.value);
   HideKeys(arguments.hidden, operands.mask, problem);
+  if (arguments.sinks.has_value()) {
+    if (static_cast<int64_t>(arguments.sinks->size()) != problem.query.extents[1]) {
+      RaiseValueError(absl::StrCat("sinks: got ", arguments.sinks->size(), " numbers, want ",
+                                   problem.query.extents[1], ", one for each query head"));
+    }
+    problem.sinks = *arguments.sinks;
+  }
   return problem;
 }
 
@@ -139,6 +146,7 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
   const Operands operands = BorrowOperands(arguments);
   const kernels::AttentionProblem problem = MakeProblem(arguments, operands);
   const kernels::AttentionOptions options{.scale = arguments.scale,
+                                          .softcap = arguments.softcap,
                                           .precision = ParsePrecision(arguments.precision)};
   PooledExecutor executor(ThreadsToUse(arguments.threads));
   const Array output = OutputArray(arguments, operands);

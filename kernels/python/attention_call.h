@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/attend.h"
 #include "kernels/python/hidden_keys.h"
@@ -25,6 +26,8 @@ struct AttentionArguments {
   HiddenKeys hidden;
   nanobind::object out;  // or None
   std::optional<double> scale;
+  std::optional<double> softcap;
+  std::optional<std::vector<double>> sinks;
   std::string precision;
   std::optional<int> threads;
   bool return_weights = false;

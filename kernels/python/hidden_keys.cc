@@ -54,6 +54,8 @@ void HideKeys(const HiddenKeys& hidden, const std::optional<Array>& mask,
   const std::optional<int64_t> causal_offset = CausalOffset(hidden);
   problem.causal = causal_offset.has_value();
   problem.query_offset = causal_offset.value_or(0);
+  problem.left_window = hidden.window_left;
+  problem.right_window = hidden.window_right;
   if (hidden.key_lengths.has_value()) {
     if (static_cast<int64_t>(hidden.key_lengths->size()) != problem.query.extents[0]) {
       RaiseValueError(absl::StrCat("key_lengths: got ", hidden.key_lengths->size(),

@@ -20,13 +20,15 @@ struct HiddenKeys {
   bool is_causal = false;
   std::optional<int64_t> causal_offset;
   std::optional<std::vector<int64_t>> key_lengths;
+  std::optional<int64_t> window_left;
+  std::optional<int64_t> window_right;
 };
 
 // attn_mask's memory, if there is one.
 [[nodiscard]] std::optional<Array> BorrowMask(const HiddenKeys& hidden);
 
-// Sets the problem's masks, causality and lengths; its operands are set already. `hidden` and
-// `mask` must outlive the problem. Raises ValueError for what contradicts itself or does not
+// Sets the problem's masks, causality, window and lengths; its operands are set already. `hidden`
+// and `mask` must outlive the problem. Raises ValueError for what contradicts itself or does not
 // broadcast.
 void HideKeys(const HiddenKeys& hidden, const std::optional<Array>& mask,
               kernels::AttentionProblem& problem);

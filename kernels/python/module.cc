@@ -27,9 +27,11 @@ using namespace nb::literals;  // NOLINT(google-build-using-namespace): "name"_a
 constexpr const char* kAttentionDocumentation = R"(
 Scaled dot-product attention.
 
-    scores  = scale * query @ key^T (+ attn_mask, where it is of numbers)
-    scores  = -infinity where a boolean attn_mask is False, where causality hides the key, and at
-              and after key_lengths[batch]
+    scores  = scale * query @ key^T
+    scores  = softcap * tanh(scores / softcap), with a softcap
+    scores  = scores + attn_mask, where it is of numbers
+    scores  = -infinity where a boolean attn_mask is False, where causality or the window hides the
+              key, and at and after key_lengths[batch]
     weights = softmax(scores), over keys; zero for a query that sees no key
     output  = weights @ value
 
@@ -55,7 +57,13 @@ Arguments
     causal_offset  query i sees key j only if j <= i + causal_offset; keys - queries aligns at the
                    bottom right, as a decoder with a cache needs it.
     key_lengths    one for each batch entry: later keys are padding.
+    window_left, window_right
+                   query i sees key j only if p - window_left <= j <= p + window_right, where p is
+                   i, or i + causal_offset where that is given. At least 0; default: no bound.
     scale          default: 1 / sqrt(width).
+    softcap        caps the scores smoothly; greater than 0.
+    sinks          a number for each query head: one more score in the softmax's denominator, for
+                   which there is no value, so that weights sum to less than 1.
     precision      how products of float32 operands are computed: "f32"; "bf16_x6", with the same
                    error bound, faster where the processor has BF16 tiles; "bf16_x3", relative error
                    about 1e-5; "bf16"; "f32_grade_fastest", "f32" or "bf16_x6" by measurement.
@@ -67,8 +75,8 @@ Arguments
 
 Returns the output, a tensor if query is one, else an array; or, where more is asked for, a tuple
 (output, weights, log_sum_exp, Report) without what was not. log_sum_exp is the logarithm of the sum
-of exp(scores) over the keys, -infinity for a query that sees no key; float64 where query is, else
-float32. It is what merge_attention_states takes.
+of exp(scores) over the keys (and exp(sink)), -infinity where there is none; float64 where query is,
+else float32. It is what merge_attention_states takes; sinks belong to one of the parts.
 
 What a mask hides reaches no output, be it NaN or infinite. A query that sees nothing gets zeros,
 where PyTorch may give NaN.
@@ -134,27 +142,33 @@ void DefineFunction(nb::module_& module) {
   module.def(
       "scaled_dot_product_attention",
       [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, bool is_causal,
-         std::optional<int64_t> causal_offset, nb::object key_lengths, std::optional<double> scale,
+         std::optional<int64_t> causal_offset, nb::object key_lengths,
+         std::optional<int64_t> window_left, std::optional<int64_t> window_right,
+         std::optional<double> scale, std::optional<double> softcap, nb::object sinks,
          std::string precision, std::optional<int> threads, nb::object out, bool return_weights,
          bool return_log_sum_exp, bool return_report) {
-        return ScaledDotProductAttention({.query = std::move(query),
-                                          .key = std::move(key),
-                                          .value = std::move(value),
-                                          .hidden = {std::move(attn_mask), is_causal, causal_offset,
-                                                     Integers(key_lengths, "key_lengths")},
-                                          .out = std::move(out),
-                                          .scale = scale,
-                                          .precision = std::move(precision),
-                                          .threads = threads,
-                                          .return_weights = return_weights,
-                                          .return_log_sum_exp = return_log_sum_exp,
-                                          .return_report = return_report});
+        return ScaledDotProductAttention(
+            {.query = std::move(query),
+             .key = std::move(key),
+             .value = std::move(value),
+             .hidden = {std::move(attn_mask), is_causal, causal_offset,
+                        Integers(key_lengths, "key_lengths"), window_left, window_right},
+             .out = std::move(out),
+             .scale = scale,
+             .softcap = softcap,
+             .sinks = Numbers(sinks, "sinks"),
+             .precision = std::move(precision),
+             .threads = threads,
+             .return_weights = return_weights,
+             .return_log_sum_exp = return_log_sum_exp,
+             .return_report = return_report});
       },
       "query"_a, "key"_a, "value"_a, nb::kw_only(), "attn_mask"_a = nb::none(),
       "is_causal"_a = false, "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(),
-      "scale"_a = nb::none(), "precision"_a = "f32", "threads"_a = nb::none(), "out"_a = nb::none(),
-      "return_weights"_a = false, "return_log_sum_exp"_a = false, "return_report"_a = false,
-      kAttentionDocumentation);
+      "window_left"_a = nb::none(), "window_right"_a = nb::none(), "scale"_a = nb::none(),
+      "softcap"_a = nb::none(), "sinks"_a = nb::none(), "precision"_a = "f32",
+      "threads"_a = nb::none(), "out"_a = nb::none(), "return_weights"_a = false,
+      "return_log_sum_exp"_a = false, "return_report"_a = false, kAttentionDocumentation);
 }
 
 }  // namespace

@@ -102,16 +102,19 @@ void DefineMultiHeadAttention(nb::module_& module) {
           "__call__",
           [](const MultiHeadAttention& self, nb::object embeddings, nb::object attn_mask,
              bool is_causal, std::optional<int64_t> causal_offset, nb::object key_lengths,
+             std::optional<int64_t> window_left, std::optional<int64_t> window_right,
              std::optional<int> threads, nb::object out, bool return_report) {
-            return self.Call({.embeddings = std::move(embeddings),
-                              .hidden = {std::move(attn_mask), is_causal, causal_offset,
-                                         Integers(key_lengths, "key_lengths")},
-                              .out = std::move(out),
-                              .threads = threads,
-                              .return_report = return_report});
+            return self.Call(
+                {.embeddings = std::move(embeddings),
+                 .hidden = {std::move(attn_mask), is_causal, causal_offset,
+                            Integers(key_lengths, "key_lengths"), window_left, window_right},
+                 .out = std::move(out),
+                 .threads = threads,
+                 .return_report = return_report});
           },
           "embeddings"_a, nb::kw_only(), "attn_mask"_a = nb::none(), "is_causal"_a = false,
-          "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(), "threads"_a = nb::none(),
+          "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(),
+          "window_left"_a = nb::none(), "window_right"_a = nb::none(), "threads"_a = nb::none(),
           "out"_a = nb::none(), "return_report"_a = false, kCallDocumentation)
       .def_prop_ro("width", &MultiHeadAttention::width)
       .def_prop_ro("num_heads", &MultiHeadAttention::head_count);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/python/array.h"
 #include "kernels/python/status_error.h"
 
 namespace attention::python {
@@ -53,6 +54,22 @@ std::optional<std::vector<int64_t>> Integers(nb::handle sequence, const char* fi
     }
   }
   return integers;
+}
+
+std::optional<std::vector<double>> Numbers(nb::handle sequence, const char* field) {
+  if (sequence.is_none()) return std::nullopt;
+  RequireNoGradient(sequence, field);
+  const nb::object iterator = Iterator(sequence, field, "numbers");
+  std::vector<double> numbers;
+  for (const nb::handle element : nb::iter(iterator)) {
+    numbers.push_back(PyFloat_AsDouble(element.ptr()));
+    if (PyErr_Occurred() != nullptr) {
+      PyErr_Clear();
+      RaiseTypeError(
+          Complaint{field, numbers.size() - 1, TypeNameOf(element), "a number"}.Sentence());
+    }
+  }
+  return numbers;
 }
 
 }  // namespace attention::python

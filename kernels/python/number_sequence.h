@@ -16,6 +16,11 @@ namespace attention::python {
 [[nodiscard]] std::optional<std::vector<int64_t>> Integers(nanobind::handle sequence,
                                                            const char* field);
 
+// The same for numbers of any size. A tensor that requires a gradient is refused as BorrowArray
+// does.
+[[nodiscard]] std::optional<std::vector<double>> Numbers(nanobind::handle sequence,
+                                                         const char* field);
+
 }  // namespace attention::python
 
 #endif  // ATTENTION_KERNELS_PYTHON_NUMBER_SEQUENCE_H_

@@ -37,8 +37,12 @@ std::string WithNamedStates(std::string sentence) {
 }
 
 std::string InPythonsTerms(std::string sentence, size_t rank) {
-  std::vector<std::pair<std::string, std::string>> terms = {
-      {".extents", ".shape"}, {".type", ".dtype"}, {"rotary.", ""}, {"the query", "query"}};
+  std::vector<std::pair<std::string, std::string>> terms = {{".extents", ".shape"},
+                                                            {".type", ".dtype"},
+                                                            {"rotary.", ""},
+                                                            {"the query", "query"},
+                                                            {"left_window", "window_left"},
+                                                            {"right_window", "window_right"}};
   for (const DataType type :
        {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64, DataType::kBool}) {
     terms.emplace_back(absl::StrCat(" ", std::string(kernels::Name(type))),

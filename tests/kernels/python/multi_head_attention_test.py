@@ -5,7 +5,7 @@ import unittest
 import numpy
 
 import attention_kernels
-from reference import UNIT, attention, causal, normals
+from reference import UNIT, attention, causal, normals, window
 
 try:
     import torch
@@ -80,8 +80,10 @@ class LayerTest(unittest.TestCase):
         mask = normals(15, HEADS, TOKENS, TOKENS) > -0.5
         lengths = [TOKENS, 20, 7]
         visible = (mask & causal(TOKENS, TOKENS) &
+                   window(TOKENS, TOKENS, 30) &
                    (numpy.arange(TOKENS) < numpy.reshape(lengths, (BATCH, 1, 1, 1))))
-        got = self.layer(self.embeddings, attn_mask=mask, is_causal=True, key_lengths=lengths)
+        got = self.layer(self.embeddings, attn_mask=mask, is_causal=True, key_lengths=lengths,
+                         window_left=30)
         want = layer(self.embeddings, self.weights, visible)
         self.assertLess(relative_error(got, want), bound("float32"))
 
@@ -165,6 +167,7 @@ class RefusalTest(unittest.TestCase):
                 (["out"], {"out": embeddings[:2].copy()}),
                 (["out", "embeddings"], {"embeddings": embeddings, "out": embeddings}),
                 (["attn_mask"], {"attn_mask": numpy.ones((TOKENS, 2), dtype=bool)}),
+                (["window_right: got -1"], {"window_right": -1}),
                 (["key_lengths"], {"key_lengths": [1, 2]})):
             with self.subTest(words=words):
                 self.assert_refused(words, make_weights(), **options)

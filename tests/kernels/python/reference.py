@@ -22,13 +22,15 @@ def operands(*, heads=4, key_value_heads=None, queries=37, keys=53, width=24, va
             normals(3, batch, key_value_heads, keys, value_width or width, dtype=dtype))
 
 
-def scores(query, key, visible=True, bias=0.0, scale=None):
+def scores(query, key, visible=True, bias=0.0, scale=None, softcap=None):
     """What is normalized, in float64, of operands of rank four."""
     query, key = (array.astype("float64") for array in (query, key))
     key = key.repeat(query.shape[1] // key.shape[1], axis=1)
     scale = query.shape[-1]**-0.5 if scale is None else scale
-    raw = scale * (query @ key.swapaxes(-1, -2)) + bias
-    return numpy.where(numpy.broadcast_to(visible, raw.shape), raw, -numpy.inf)
+    raw = scale * (query @ key.swapaxes(-1, -2))
+    if softcap is not None:
+        raw = softcap * numpy.tanh(raw / softcap)
+    return numpy.where(numpy.broadcast_to(visible, raw.shape), raw + bias, -numpy.inf)
 
 
 def log_sum_exp(of):
@@ -39,10 +41,12 @@ def log_sum_exp(of):
         return largest + numpy.log(numpy.exp(of - largest[..., None]).sum(axis=-1))
 
 
-def attention(query, key, value, **options):
+def attention(query, key, value, sinks=None, **options):
     """The output and the weights, in float64, of operands of rank four."""
     normalized = scores(query, key, **options)
     total = log_sum_exp(normalized)[..., None]
+    if sinks is not None:
+        total = numpy.logaddexp(total, numpy.reshape(sinks, (-1, 1, 1)))
     weights = numpy.exp(normalized - numpy.where(numpy.isfinite(total), total, 0.0))
     value = value.astype("float64").repeat(query.shape[1] // value.shape[1], axis=1)
     return weights @ value, weights
@@ -51,6 +55,13 @@ def attention(query, key, value, **options):
 def causal(queries, keys, offset=0):
     """Which keys each query sees."""
     return numpy.arange(keys) <= numpy.arange(queries)[:, None] + offset
+
+
+def window(queries, keys, left=None, right=None, offset=0):
+    """Which keys each query sees."""
+    distance = numpy.arange(keys) - numpy.arange(queries)[:, None] - offset
+    return ((distance >= (-numpy.inf if left is None else -left)) &
+            (distance <= (numpy.inf if right is None else right)))
 
 
 def score_tolerance(query, key, unit):
