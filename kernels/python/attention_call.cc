@@ -78,6 +78,22 @@ kernels::AttentionProblem MakeProblem(const AttentionArguments& arguments,
   return problem;
 }
 
+// What PyTorch has and is refused or means nothing here.
+void CheckPyTorchArguments(const AttentionArguments& arguments,
+                           const kernels::AttentionProblem& problem) {
+  if (arguments.dropout_p != 0.0) {
+    RaiseValueError(
+        absl::StrCat("dropout_p: got ", arguments.dropout_p, ", want 0: dropout is for training"));
+  }
+  const int64_t query_heads = problem.query.extents[1];
+  const int64_t key_heads = problem.key.extents[1];
+  const bool grouped = key_heads != query_heads && key_heads != 1;  // one is broadcast
+  if (grouped && !arguments.enable_gqa.value_or(true)) {
+    RaiseValueError(absl::StrCat("enable_gqa: got False with ", query_heads, " heads of query and ",
+                                 key_heads, " of key, want True, or as many of both"));
+  }
+}
+
 // Of a problem that nobody has validated.
 bool IsWorthSharing(const kernels::AttentionProblem& problem) {
   double products = static_cast<double>(problem.key.extents[2]);
@@ -145,6 +161,7 @@ int ThreadsToUse(std::optional<int> threads) {
 nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
   const Operands operands = BorrowOperands(arguments);
   const kernels::AttentionProblem problem = MakeProblem(arguments, operands);
+  CheckPyTorchArguments(arguments, problem);
   const kernels::AttentionOptions options{.scale = arguments.scale,
                                           .softcap = arguments.softcap,
                                           .precision = ParsePrecision(arguments.precision)};

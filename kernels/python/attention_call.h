@@ -18,13 +18,15 @@ namespace attention::python {
 // What ran. The texts of kernels::AttentionReport never end.
 using Report = kernels::AttentionReport;
 
-// As they come from Python.
+// As they come from Python. module.cc documents them.
 struct AttentionArguments {
   nanobind::object query;
   nanobind::object key;
   nanobind::object value;
   HiddenKeys hidden;
   nanobind::object out;  // or None
+  double dropout_p = 0.0;
+  std::optional<bool> enable_gqa;
   std::optional<double> scale;
   std::optional<double> softcap;
   std::optional<std::vector<double>> sinks;

@@ -52,6 +52,7 @@ Arguments
         with __dlpack__; read in place. float32, float16, bfloat16 or float64, all three alike.
         NumPy has bfloat16 by the package ml_dtypes.
     attn_mask      boolean (True: attend) or of any floating point type (added to the scores).
+    dropout_p      0: dropout is for training. There for calls that are written for PyTorch.
     is_causal      query i sees key j only if j <= i: aligned at the top left, as in PyTorch. May be
                    combined with attn_mask, which PyTorch refuses.
     causal_offset  query i sees key j only if j <= i + causal_offset; keys - queries aligns at the
@@ -64,6 +65,7 @@ Arguments
     softcap        caps the scores smoothly; greater than 0.
     sinks          a number for each query head: one more score in the softmax's denominator, for
                    which there is no value, so that weights sum to less than 1.
+    enable_gqa     False refuses groups of query heads, as PyTorch does; default: they are allowed.
     precision      how products of float32 operands are computed: "f32"; "bf16_x6", with the same
                    error bound, faster where the processor has BF16 tiles; "bf16_x3", relative error
                    about 1e-5; "bf16"; "f32_grade_fastest", "f32" or "bf16_x6" by measurement.
@@ -141,12 +143,12 @@ void DefineImplementations(nb::module_& module) {
 void DefineFunction(nb::module_& module) {
   module.def(
       "scaled_dot_product_attention",
-      [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, bool is_causal,
-         std::optional<int64_t> causal_offset, nb::object key_lengths,
+      [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, double dropout_p,
+         bool is_causal, std::optional<int64_t> causal_offset, nb::object key_lengths,
          std::optional<int64_t> window_left, std::optional<int64_t> window_right,
          std::optional<double> scale, std::optional<double> softcap, nb::object sinks,
-         std::string precision, std::optional<int> threads, nb::object out, bool return_weights,
-         bool return_log_sum_exp, bool return_report) {
+         std::optional<bool> enable_gqa, std::string precision, std::optional<int> threads,
+         nb::object out, bool return_weights, bool return_log_sum_exp, bool return_report) {
         return ScaledDotProductAttention(
             {.query = std::move(query),
              .key = std::move(key),
@@ -154,6 +156,8 @@ void DefineFunction(nb::module_& module) {
              .hidden = {std::move(attn_mask), is_causal, causal_offset,
                         Integers(key_lengths, "key_lengths"), window_left, window_right},
              .out = std::move(out),
+             .dropout_p = dropout_p,
+             .enable_gqa = enable_gqa,
              .scale = scale,
              .softcap = softcap,
              .sinks = Numbers(sinks, "sinks"),
@@ -163,12 +167,13 @@ void DefineFunction(nb::module_& module) {
              .return_log_sum_exp = return_log_sum_exp,
              .return_report = return_report});
       },
-      "query"_a, "key"_a, "value"_a, nb::kw_only(), "attn_mask"_a = nb::none(),
-      "is_causal"_a = false, "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(),
-      "window_left"_a = nb::none(), "window_right"_a = nb::none(), "scale"_a = nb::none(),
-      "softcap"_a = nb::none(), "sinks"_a = nb::none(), "precision"_a = "f32",
-      "threads"_a = nb::none(), "out"_a = nb::none(), "return_weights"_a = false,
-      "return_log_sum_exp"_a = false, "return_report"_a = false, kAttentionDocumentation);
+      "query"_a, "key"_a, "value"_a, "attn_mask"_a = nb::none(), "dropout_p"_a = 0.0,
+      "is_causal"_a = false, nb::kw_only(), "causal_offset"_a = nb::none(),
+      "key_lengths"_a = nb::none(), "window_left"_a = nb::none(), "window_right"_a = nb::none(),
+      "scale"_a = nb::none(), "softcap"_a = nb::none(), "sinks"_a = nb::none(),
+      "enable_gqa"_a = nb::none(), "precision"_a = "f32", "threads"_a = nb::none(),
+      "out"_a = nb::none(), "return_weights"_a = false, "return_log_sum_exp"_a = false,
+      "return_report"_a = false, kAttentionDocumentation);
 }
 
 }  // namespace

@@ -94,6 +94,8 @@ class ErrorTest(unittest.TestCase):
     def test_bad_options(self):
         for words, options in (
                 (["precision", "fp8", "bf16_x6"], {"precision": "fp8"}),
+                (["dropout_p: got 0.1, want 0: dropout is for training"], {"dropout_p": 0.1}),
+                (["dropout_p: got nan"], {"dropout_p": float("nan")}),
                 (["threads", "0"], {"threads": 0}),
                 (["threads", "5000"], {"threads": 5000}),
                 (["scale", "NaN"], {"scale": float("nan")}),

@@ -28,6 +28,20 @@ class LayoutTest(unittest.TestCase):
             with self.subTest(key_value_heads=key_value_heads):
                 self.assert_attends(*operands(key_value_heads=key_value_heads))
 
+    def test_unshared_heads_may_be_asked_for(self):
+        for key_value_heads in (1, 4):  # one is broadcast, in PyTorch as well
+            arrays = operands(key_value_heads=key_value_heads)
+            want = attend(*arrays)
+            for enable_gqa in (None, True, False):
+                numpy.testing.assert_array_equal(attend(*arrays, enable_gqa=enable_gqa), want)
+        query, key, value = operands(key_value_heads=2)
+        numpy.testing.assert_array_equal(attend(query, key, value, enable_gqa=True),
+                                         attend(query, key, value))
+        for arrays in ((query, key, value), (query[0], key[0], value[0])):
+            with self.assertRaisesRegex(
+                    ValueError, "^enable_gqa: got False with 4 heads of query and 2 of key"):
+                attend(*arrays, enable_gqa=False)
+
     def test_values_may_have_a_width_of_their_own(self):
         self.assert_attends(*operands(value_width=40))
 

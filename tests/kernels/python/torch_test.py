@@ -34,6 +34,32 @@ class TorchTest(unittest.TestCase):
                 error = (attend(*self.tensors, **options) - want).abs().max()
                 self.assertLess(error, 2 * tolerance(*self.arrays))
 
+    def test_calls_written_for_pytorch_work_unchanged(self):
+        mask = torch.rand(4, 37, 53) > 0.3
+        query, key, value = self.tensors
+        grouped = (query, key[:, :2], value[:, :2])
+        for positional, options, arrays in (
+                ((mask,), {}, self.tensors), ((mask, 0.0, False), {"scale": 0.5}, self.tensors),
+                ((None, 0.0, True), {"enable_gqa": False}, self.tensors),
+                ((), {"attn_mask": mask, "dropout_p": 0.0, "is_causal": False}, self.tensors),
+                ((), {"enable_gqa": True}, grouped)):
+            with self.subTest(positional=len(positional), options=list(options)):
+                want = torch.nn.functional.scaled_dot_product_attention(
+                    *arrays, *positional, **options)
+                error = (attend(*arrays, *positional, **options) - want).abs().max()
+                self.assertLess(error, 4 * tolerance(*self.arrays))
+
+    def test_unshared_heads_are_as_pytorch_has_them(self):
+        pytorch = torch.nn.functional.scaled_dot_product_attention
+        query, key, value = self.tensors
+        with self.assertRaises(RuntimeError):
+            pytorch(query, key[:, :2], value[:, :2], enable_gqa=False)
+        with self.assertRaises(ValueError):
+            attend(query, key[:, :2], value[:, :2], enable_gqa=False)
+        want = pytorch(query, key[:, :1], value[:, :1], enable_gqa=False)
+        got = attend(query, key[:, :1], value[:, :1], enable_gqa=False)
+        self.assertLess((got - want).abs().max(), 2 * tolerance(*self.arrays))
+
     def test_bfloat16_stays_bfloat16(self):
         rounded = [tensor.to(torch.bfloat16) for tensor in self.tensors]
         got, weights, report = attend(*rounded, return_weights=True, return_report=True)
