@@ -140,13 +140,23 @@ MutableTensorView DenseView(const Array& array, const kernels::Extents& extents)
 
 }  // namespace
 
-Precision ParsePrecision(std::string_view name) {
+Precision ParsePrecision(const std::optional<std::string>& name, const Array& operand,
+                         const char* field) {
+  if (!name.has_value()) return Precision::kF32;
   std::string known;
+  std::optional<Precision> found;
   for (const auto& [known_name, precision] : kPrecisions) {
-    if (known_name == name) return precision;
+    if (known_name == *name) found = precision;
     absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(known_name));
   }
-  RaiseValueError(absl::StrCat("precision: got ", std::string(name), ", want one of ", known));
+  if (!found.has_value()) {
+    RaiseValueError(absl::StrCat("precision: got ", *name, ", want one of ", known));
+  }
+  if (operand.type != DataType::kF32) {
+    RaiseValueError(absl::StrCat("precision: got ", *name, ", want none where ", field,
+                                 ".dtype is ", DtypeName(operand.type)));
+  }
+  return *found;
 }
 
 int ThreadsToUse(std::optional<int> threads) {
@@ -162,9 +172,10 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
   const Operands operands = BorrowOperands(arguments);
   const kernels::AttentionProblem problem = MakeProblem(arguments, operands);
   CheckPyTorchArguments(arguments, problem);
-  const kernels::AttentionOptions options{.scale = arguments.scale,
-                                          .softcap = arguments.softcap,
-                                          .precision = ParsePrecision(arguments.precision)};
+  const kernels::AttentionOptions options{
+      .scale = arguments.scale,
+      .softcap = arguments.softcap,
+      .precision = ParsePrecision(arguments.precision, operands.query, "query")};
   PooledExecutor executor(ThreadsToUse(arguments.threads));
   const Array output = OutputArray(arguments, operands);
   kernels::AttentionOutputs outputs;

@@ -7,10 +7,10 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "kernels/attend.h"
+#include "kernels/python/array.h"
 #include "kernels/python/hidden_keys.h"
 
 namespace attention::python {
@@ -30,15 +30,18 @@ struct AttentionArguments {
   std::optional<double> scale;
   std::optional<double> softcap;
   std::optional<std::vector<double>> sinks;
-  std::string precision;
+  std::optional<std::string> precision;
   std::optional<int> threads;
   bool return_weights = false;
   bool return_log_sum_exp = false;
   bool return_report = false;
 };
 
-// "f32", "bf16_x6", "bf16_x3", "bf16" or "f32_grade_fastest". Raises ValueError naming them.
-[[nodiscard]] kernels::Precision ParsePrecision(std::string_view name);
+// "f32", "bf16_x6", "bf16_x3", "bf16" or "f32_grade_fastest"; "f32" if there is none. Raises
+// ValueError naming them, and for any precision where `operand`, which `field` names, is not
+// float32: such products have a precision of their own.
+[[nodiscard]] kernels::Precision ParsePrecision(const std::optional<std::string>& name,
+                                                const Array& operand, const char* field);
 
 // The number of threads to use; raises ValueError unless it is positive.
 [[nodiscard]] int ThreadsToUse(std::optional<int> threads);

@@ -66,9 +66,10 @@ Arguments
     sinks          a number for each query head: one more score in the softmax's denominator, for
                    which there is no value, so that weights sum to less than 1.
     enable_gqa     False refuses groups of query heads, as PyTorch does; default: they are allowed.
-    precision      how products of float32 operands are computed: "f32"; "bf16_x6", with the same
-                   error bound, faster where the processor has BF16 tiles; "bf16_x3", relative error
-                   about 1e-5; "bf16"; "f32_grade_fastest", "f32" or "bf16_x6" by measurement.
+    precision      how products of float32 operands are computed: "f32", the default; "bf16_x6",
+                   with the same error bound, faster where the processor has BF16 tiles; "bf16_x3",
+                   relative error about 1e-5; "bf16"; "f32_grade_fastest", "f32" or "bf16_x6" by
+                   measurement. Other types have a precision of their own and refuse this argument.
     threads        how many may compute; default: one for each processor that the process may use.
                    The result is the same, bit for bit, for any number.
     out            where the output goes, in memory of its own; default: a new array.
@@ -147,8 +148,9 @@ void DefineFunction(nb::module_& module) {
          bool is_causal, std::optional<int64_t> causal_offset, nb::object key_lengths,
          std::optional<int64_t> window_left, std::optional<int64_t> window_right,
          std::optional<double> scale, std::optional<double> softcap, nb::object sinks,
-         std::optional<bool> enable_gqa, std::string precision, std::optional<int> threads,
-         nb::object out, bool return_weights, bool return_log_sum_exp, bool return_report) {
+         std::optional<bool> enable_gqa, std::optional<std::string> precision,
+         std::optional<int> threads, nb::object out, bool return_weights, bool return_log_sum_exp,
+         bool return_report) {
         return ScaledDotProductAttention(
             {.query = std::move(query),
              .key = std::move(key),
@@ -171,7 +173,7 @@ void DefineFunction(nb::module_& module) {
       "is_causal"_a = false, nb::kw_only(), "causal_offset"_a = nb::none(),
       "key_lengths"_a = nb::none(), "window_left"_a = nb::none(), "window_right"_a = nb::none(),
       "scale"_a = nb::none(), "softcap"_a = nb::none(), "sinks"_a = nb::none(),
-      "enable_gqa"_a = nb::none(), "precision"_a = "f32", "threads"_a = nb::none(),
+      "enable_gqa"_a = nb::none(), "precision"_a = nb::none(), "threads"_a = nb::none(),
       "out"_a = nb::none(), "return_weights"_a = false, "return_log_sum_exp"_a = false,
       "return_report"_a = false, kAttentionDocumentation);
 }

@@ -161,8 +161,8 @@ absl::StatusOr<kernels::ProjectionReport> Apply(const ProjectionTask& task,
 }  // namespace
 
 MultiHeadAttention::MultiHeadAttention(const LayerWeights& weights, int64_t head_count,
-                                       const std::string& precision)
-    : head_count_(head_count), precision_(ParsePrecision(precision)) {
+                                       const std::optional<std::string>& precision)
+    : head_count_(head_count) {
   const Array in_weight = BorrowArray(weights.in_proj_weight, "in_proj_weight", Access::kRead);
   if (in_weight.rank() != 2 || in_weight.extents[0] != 3 * in_weight.extents[1] ||
       in_weight.extents[1] < 1) {
@@ -171,6 +171,7 @@ MultiHeadAttention::MultiHeadAttention(const LayerWeights& weights, int64_t head
   }
   width_ = in_weight.extents[1];
   type_ = in_weight.type;
+  precision_ = ParsePrecision(precision, in_weight, "in_proj_weight");
   if (head_count_ < 1 || width_ % head_count_ != 0) {
     RaiseValueError(
         absl::StrCat("num_heads: got ", head_count_, ", want a divisor of the width ", width_));

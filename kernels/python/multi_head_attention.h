@@ -45,7 +45,8 @@ struct LayerArguments {
 class MultiHeadAttention {
  public:
   // Packs the weights and keeps nothing else of them. Raises ValueError, TypeError.
-  MultiHeadAttention(const LayerWeights& weights, int64_t head_count, const std::string& precision);
+  MultiHeadAttention(const LayerWeights& weights, int64_t head_count,
+                     const std::optional<std::string>& precision);
 
   // The output, or a tuple of it and of the report, whose precision is the projections'. Computes
   // without holding the interpreter's lock. Between calls each calling thread keeps the memory of

@@ -28,8 +28,8 @@ A layer of self-attention with its four projections, as torch.nn.MultiheadAttent
 in_proj_weight is [3 width, width] (queries, keys, values below each other), out_proj_weight
 [width, width], the biases [3 width] and [width], or None; arrays or tensors of one type. They are
 packed once and not referred to afterwards. num_heads divides the width. precision is that of
-float32 products, in the projections and in attention, as in scaled_dot_product_attention; for the
-projections "f32_grade_fastest" is "f32".
+float32 products, in the projections and in attention, as in scaled_dot_product_attention, and
+refused for weights of other types; for the projections "f32_grade_fastest" is "f32".
 
 Errors as in scaled_dot_product_attention. An object may be called from several threads at once.
 )";
@@ -62,7 +62,7 @@ void RequireLayer(nb::handle module) {
   }
 }
 
-MultiHeadAttention FromTorch(nb::object module, const std::string& precision) {
+MultiHeadAttention FromTorch(nb::object module, const std::optional<std::string>& precision) {
   RequireLayer(module);
   const bool plain = !module.attr("in_proj_weight").is_none() && module.attr("bias_k").is_none() &&
                      module.attr("bias_v").is_none() &&
@@ -89,15 +89,15 @@ void DefineMultiHeadAttention(nb::module_& module) {
           "__init__",
           [](MultiHeadAttention* self, nb::object in_proj_weight, nb::object in_proj_bias,
              nb::object out_proj_weight, nb::object out_proj_bias, int64_t num_heads,
-             const std::string& precision) {
+             const std::optional<std::string>& precision) {
             new (self) MultiHeadAttention({std::move(in_proj_weight), std::move(in_proj_bias),
                                            std::move(out_proj_weight), std::move(out_proj_bias)},
                                           num_heads, precision);
           },
           "in_proj_weight"_a, "in_proj_bias"_a.none(), "out_proj_weight"_a,
-          "out_proj_bias"_a.none(), "num_heads"_a, nb::kw_only(), "precision"_a = "f32")
-      .def_static("from_torch", &FromTorch, "module"_a.none(), nb::kw_only(), "precision"_a = "f32",
-                  kFromTorchDocumentation)
+          "out_proj_bias"_a.none(), "num_heads"_a, nb::kw_only(), "precision"_a = nb::none())
+      .def_static("from_torch", &FromTorch, "module"_a.none(), nb::kw_only(),
+                  "precision"_a = nb::none(), kFromTorchDocumentation)
       .def(
           "__call__",
           [](const MultiHeadAttention& self, nb::object embeddings, nb::object attn_mask,

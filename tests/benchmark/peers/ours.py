@@ -12,6 +12,11 @@ def float32_values(array):
     return array if array.dtype == "float32" else from_bfloat16_bits(array.view("uint16"))
 
 
+def precision_argument(array, precision):
+    """What the module takes for an array of that type: only float32 has a choice."""
+    return precision if array.dtype == "float32" else None
+
+
 class Ours(Contestant):
     """scaled_dot_product_attention of this project in one precision."""
 
@@ -22,7 +27,8 @@ class Ours(Contestant):
     def prepare(self, case, operands, threads):
         query, key, value = (
             each.typed() for each in (operands.query, operands.key, operands.value))
-        options = {"is_causal": case.causal, "precision": self.precision, "threads": threads}
+        options = {"is_causal": case.causal, "threads": threads,
+                   "precision": precision_argument(query, self.precision)}
 
         def run():
             return attention_kernels.scaled_dot_product_attention(query, key, value, **options)
@@ -48,7 +54,8 @@ class OurLayer(Contestant):
         embeddings = operands.embeddings.typed()
         attention = attention_kernels.MultiHeadAttention(
             operands.in_weight.typed(), operands.in_bias.typed(), operands.out_weight.typed(),
-            operands.out_bias.typed(), case.heads, precision=self.precision)
+            operands.out_bias.typed(), case.heads,
+            precision=precision_argument(embeddings, self.precision))
 
         def run():
             return attention(embeddings, threads=threads)

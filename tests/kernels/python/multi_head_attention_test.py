@@ -155,6 +155,13 @@ class RefusalTest(unittest.TestCase):
             self.assert_refused(["num_heads", str(heads)],
                                 (in_weight, in_bias, out_weight, out_bias), heads=heads)
 
+    def test_a_precision_is_for_float32(self):
+        made = attention_kernels.MultiHeadAttention
+        made(*make_weights("float16"), HEADS, precision=None)
+        with self.assertRaisesRegex(
+                ValueError, "^precision: got f32, want none where in_proj_weight.dtype is float16"):
+            made(*make_weights("float16"), HEADS, precision="f32")
+
     def test_bad_calls(self):
         embeddings = normals(10, BATCH, TOKENS, WIDTH)
         for words, options in (

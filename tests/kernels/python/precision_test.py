@@ -34,9 +34,21 @@ class PrecisionTest(unittest.TestCase):
                 self.assertIn(report.precision, ("f32", precision)
                               if precision != "f32_grade_fastest" else ("f32", "bf16_x6"))
 
-    def test_other_types_ignore_it(self):
-        arrays = operands(dtype="float16")
-        numpy.testing.assert_array_equal(attend(*arrays, precision="bf16"), attend(*arrays))
+    def test_float32_is_in_float32_unless_told_otherwise(self):
+        arrays = operands()
+        want = attend(*arrays)
+        for precision in (None, "f32"):
+            numpy.testing.assert_array_equal(attend(*arrays, precision=precision), want)
+
+    def test_is_refused_for_other_types_as_by_the_server(self):
+        for dtype in ("float16", "float64"):
+            arrays = operands(dtype=dtype)
+            attend(*arrays, precision=None)
+            for precision in BOUNDS:
+                with self.subTest(dtype=dtype, precision=precision), self.assertRaisesRegex(
+                        ValueError, f"^precision: got {precision}, want none where query.dtype is "
+                                    f"{dtype}"):
+                    attend(*arrays, precision=precision)
 
 
 if __name__ == "__main__":
