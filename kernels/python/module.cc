@@ -73,8 +73,8 @@ Arguments
     threads        how many may compute; default: one for each processor that the process may use.
                    The result is the same, bit for bit, for any number.
     out            where the output goes, in memory of its own; default: a new array.
-
-    return_weights, return_log_sum_exp, return_report  what else to return.
+    return_weights, return_log_sum_exp, return_report
+                   what else to return.
 
 Returns the output, a tensor if query is one, else an array; or, where more is asked for, a tuple
 (output, weights, log_sum_exp, Report) without what was not. log_sum_exp is the logarithm of the sum

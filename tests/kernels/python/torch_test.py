@@ -1,5 +1,7 @@
 """PyTorch tensors: read and written in place, bfloat16 included, with PyTorch's own results."""
 
+import subprocess
+import sys
 import unittest
 
 import attention_kernels
@@ -84,6 +86,14 @@ class TorchTest(unittest.TestCase):
     def test_lengths_may_be_a_tensor(self):
         got = attend(*self.tensors, key_lengths=torch.tensor([7, 20]))
         self.assertTrue(torch.equal(got, attend(*self.tensors, key_lengths=[7, 20])))
+
+    def test_either_may_be_imported_first(self):
+        for modules in ("torch, attention_kernels", "attention_kernels, torch"):
+            program = (f"import {modules}; x = torch.ones(1, 5, 3); "
+                       "print(attention_kernels.scaled_dot_product_attention(x, x, x).equal(x))")
+            said = subprocess.run([sys.executable, "-B", "-c", program], check=True,
+                                  capture_output=True, text=True).stdout
+            self.assertEqual(said, "True\n")
 
     def test_a_gradient_is_refused_and_not_lost(self):
         tensor = self.tensors[0].clone().requires_grad_()
