@@ -112,6 +112,18 @@ void CompareEqualHere(const int32_t* elements, int32_t wanted, int64_t count, ui
   }
 }
 
+bool AnySeenHere(const uint8_t* visible, const float* additive, int64_t count) {
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  const auto any = [count](auto found, const auto& seen) {
+    for (int64_t i = 0; i < count; ++i) found |= seen(i);
+    return found != 0;
+  };
+  const auto shown = [&](int64_t i) -> uint32_t { return additive[i] != kHidden ? 1 : 0; };
+  if (additive == nullptr) return any(uint8_t{0}, [&](int64_t i) { return visible[i]; });
+  if (visible == nullptr) return any(uint32_t{0}, shown);
+  return any(uint32_t{0}, [&](int64_t i) { return visible[i] != 0 ? shown(i) : 0; });
+}
+
 }  // namespace attention::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -120,6 +132,7 @@ namespace attention::kernels {
 
 HWY_EXPORT(TransformScoresHere);
 HWY_EXPORT(CompareEqualHere);
+HWY_EXPORT(AnySeenHere);
 
 void TransformScores(const ScoreTransform& transform, int64_t count, float* scores) {
   HWY_DYNAMIC_DISPATCH(TransformScoresHere)(transform, count, scores);
@@ -127,6 +140,10 @@ void TransformScores(const ScoreTransform& transform, int64_t count, float* scor
 
 void CompareEqual(const int32_t* elements, int32_t wanted, int64_t count, uint8_t* equal) {
   HWY_DYNAMIC_DISPATCH(CompareEqualHere)(elements, wanted, count, equal);
+}
+
+bool AnySeen(const uint8_t* visible, const float* additive, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(AnySeenHere)(visible, additive, count);
 }
 
 }  // namespace attention::kernels

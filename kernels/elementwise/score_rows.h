@@ -29,6 +29,10 @@ void TransformScores(const ScoreTransform& transform, int64_t count, float* scor
 // equal[i] = elements[i] == wanted.
 void CompareEqual(const int32_t* elements, int32_t wanted, int64_t count, uint8_t* equal);
 
+// Whether `visible` (by 1) and `additive` (by anything but -infinity) both let some element be
+// seen. Null, which only one of them may be, hides nothing.
+[[nodiscard]] bool AnySeen(const uint8_t* visible, const float* additive, int64_t count);
+
 }  // namespace attention::kernels
 
 #endif  // ATTENTION_KERNELS_ELEMENTWISE_SCORE_ROWS_H_

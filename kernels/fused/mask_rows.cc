@@ -88,12 +88,16 @@ const uint8_t* MaskRows::BooleanRow(const ScoreRow& row, const KeySpan& keys) {
   return boolean_.data();
 }
 
+const uint8_t* MaskRows::BlocksOf(const ScoreRow& row) const {
+  const BlockMask& blocks = problem().block_mask;
+  return static_cast<const uint8_t*>(blocks.mask.data) +
+         MaskOffset(blocks.mask, batch_, row.head, row.query / blocks.query_block_size, 0);
+}
+
 const uint8_t* MaskRows::BlockRow(const ScoreRow& row, const KeySpan& keys) {
   const BlockMask& blocks = problem().block_mask;
   if (!blocks.mask.present()) return nullptr;
-  const auto* elements =
-      static_cast<const uint8_t*>(blocks.mask.data) +
-      MaskOffset(blocks.mask, batch_, row.head, row.query / blocks.query_block_size, 0);
+  const uint8_t* elements = BlocksOf(row);
   if (blocks_.Is(elements, 0, keys)) return blocks_.visible.data();
   const int64_t size = blocks.key_block_size;
   uint8_t* visible = blocks_.visible.data();
@@ -108,13 +112,15 @@ const uint8_t* MaskRows::BlockRow(const ScoreRow& row, const KeySpan& keys) {
   return visible;
 }
 
+int32_t MaskRows::SegmentOf(int64_t query) const {
+  return problem().query_segments[static_cast<size_t>(batch_ * problem().query.extents[2] + query)];
+}
+
 const uint8_t* MaskRows::SegmentRow(const ScoreRow& row, const KeySpan& keys) {
   if (!segments_hide_) return nullptr;
   const int32_t* key_segments =
       problem().key_segments.data() + batch_ * problem().key.extents[2] + keys.first;
-  const int32_t segment =
-      problem()
-          .query_segments[static_cast<size_t>(batch_ * problem().query.extents[2] + row.query)];
+  const int32_t segment = SegmentOf(row.query);
   if (!segments_.Is(key_segments, segment, keys)) {
     CompareEqual(key_segments, segment, keys.count, segments_.visible.data());
   }
@@ -154,15 +160,40 @@ void MaskRows::Apply(const ScoreRow& row, const KeySpan& keys, float* scores) {
   TransformScores(transform, keys.count, scores);
 }
 
-bool MaskRows::AnyVisible(const ScoreRow& row, const KeySpan& keys) {
-  if (keys.count == 0) return false;
-  const uint8_t* visible = VisibleRow(row, keys).elements;
-  const float* additive = AdditiveRow(row, keys).elements;
-  for (int64_t i = 0; i < keys.count; ++i) {
-    if (visible != nullptr && visible[i] == 0) continue;
-    if (additive == nullptr || additive[i] != kHidden) return true;
+bool MaskRows::AnyBlockVisible(const ScoreRow& row, const KeySpan& keys) const {
+  const BlockMask& blocks = problem().block_mask;
+  const uint8_t* elements = BlocksOf(row);
+  const int64_t last = (keys.end() - 1) / blocks.key_block_size;
+  for (int64_t block = keys.first / blocks.key_block_size; block <= last; ++block) {
+    if (elements[block * blocks.mask.strides[3]] != 0) return true;
   }
   return false;
+}
+
+bool MaskRows::AnyVisible(const ScoreRow& row, const KeySpan& keys) {
+  if (keys.count == 0) return false;
+  if (problem().block_mask.mask.present()) {
+    if (!AnyBlockVisible(row, keys)) return false;
+    const bool alone =
+        !segments_hide_ && !problem().boolean_mask.present() && !problem().additive_mask.present();
+    if (alone) return true;
+  }
+  const uint8_t* visible = VisibleRow(row, keys).elements;
+  if (visible != nullptr && !AnySeen(visible, nullptr, keys.count)) return false;
+  const float* additive = AdditiveRow(row, keys).elements;
+  return additive == nullptr || AnySeen(visible, additive, keys.count);
+}
+
+bool MaskRows::Repeat(const ScoreRow& a, const ScoreRow& b) const {
+  const auto same = [&](const TensorView& mask, int64_t query_a, int64_t query_b) {
+    return !mask.present() || MaskOffset(mask, batch_, a.head, query_a, 0) ==
+                                  MaskOffset(mask, batch_, b.head, query_b, 0);
+  };
+  const BlockMask& blocks = problem().block_mask;
+  return same(problem().boolean_mask, a.query, b.query) &&
+         same(problem().additive_mask, a.query, b.query) &&
+         same(blocks.mask, a.query / blocks.query_block_size, b.query / blocks.query_block_size) &&
+         (!segments_hide_ || SegmentOf(a.query) == SegmentOf(b.query));
 }
 
 bool MaskRows::Visible(const ScoreRow& row, int64_t key) const {
@@ -179,7 +210,7 @@ bool MaskRows::Visible(const ScoreRow& row, int64_t key) const {
     return false;
   }
   if (segments_hide_ &&
-      problem.query_segments[static_cast<size_t>(batch_ * problem.query.extents[2] + row.query)] !=
+      SegmentOf(row.query) !=
           problem.key_segments[static_cast<size_t>(batch_ * problem.key.extents[2] + key)]) {
     return false;
   }

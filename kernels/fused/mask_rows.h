@@ -63,6 +63,9 @@ class MaskRows {
   // Whether the masks let the row see one of the keys.
   [[nodiscard]] bool AnyVisible(const ScoreRow& row, const KeySpan& keys);
 
+  // Whether both rows surely see the same keys, since they read the same elements of the masks.
+  [[nodiscard]] bool Repeat(const ScoreRow& a, const ScoreRow& b) const;
+
   // Whether the masks let the row see `key`.
   [[nodiscard]] bool Visible(const ScoreRow& row, int64_t key) const;
 
@@ -80,6 +83,10 @@ class MaskRows {
 
   [[nodiscard]] const AttentionProblem& problem() const { return call_->problem; }
   [[nodiscard]] MaskPlace FindPlace() const;
+  [[nodiscard]] int32_t SegmentOf(int64_t query) const;
+  // Of the blocks of keys; there is a block mask.
+  [[nodiscard]] const uint8_t* BlocksOf(const ScoreRow& row) const;
+  [[nodiscard]] bool AnyBlockVisible(const ScoreRow& row, const KeySpan& keys) const;
   // Null where nothing of the kind hides.
   const uint8_t* BooleanRow(const ScoreRow& row, const KeySpan& keys);
   const uint8_t* BlockRow(const ScoreRow& row, const KeySpan& keys);

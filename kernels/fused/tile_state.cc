@@ -57,9 +57,16 @@ Columns TileState::VisibleColumns(int64_t row, const KeySpan& span) const {
 bool TileState::HiddenByMasks(const KeySpan& span) const {
   MaskRows& masks = scratch_.masks;
   if (!masks.Hide()) return false;
+  ScoreRow last_row;
+  KeySpan last_keys;
   for (int64_t row = 0; row < row_count(); ++row) {
+    const ScoreRow score_row = RowAt(row);
     const Columns columns = VisibleColumns(row, span);
-    if (masks.AnyVisible(RowAt(row), {span.first + columns.begin, columns.count()})) return false;
+    const KeySpan keys = {.first = span.first + columns.begin, .count = columns.count()};
+    const bool asked = row > 0 && keys == last_keys && masks.Repeat(score_row, last_row);
+    if (!asked && masks.AnyVisible(score_row, keys)) return false;
+    last_row = score_row;
+    last_keys = keys;
   }
   return true;
 }

@@ -115,5 +115,22 @@ TEST(CompareEqualTest, SaysWhichElementsAreEqual) {
   for (size_t i = 0; i < elements.size(); ++i) ASSERT_EQ(equal[i], elements[i] == -1 ? 1 : 0);
 }
 
+TEST(AnySeenTest, FindsTheOnlyElementThatNothingHides) {
+  constexpr size_t kCount = 77;
+  for (size_t seen = 0; seen <= kCount; ++seen) {
+    std::vector<uint8_t> visible(kCount + 1, 0);
+    std::vector<float> additive(kCount + 1, -kInfinity);
+    visible[seen] = 1;
+    additive[seen] = kNan;
+    const bool within = seen < kCount;
+    EXPECT_EQ(AnySeen(visible.data(), nullptr, kCount), within) << seen;
+    EXPECT_EQ(AnySeen(nullptr, additive.data(), kCount), within) << seen;
+    EXPECT_EQ(AnySeen(visible.data(), additive.data(), kCount), within) << seen;
+    visible.assign(kCount + 1, 1);
+    visible[seen] = 0;
+    EXPECT_FALSE(AnySeen(visible.data(), additive.data(), kCount)) << seen;
+  }
+}
+
 }  // namespace
 }  // namespace attention::kernels
