@@ -1,6 +1,7 @@
 #include "kernels/elementwise/stream_rows.h"
 
 #include <algorithm>
+#include <type_traits>
 
 // Highway compiles the rest of this file once for each instruction set.
 #undef HWY_TARGET_INCLUDE
@@ -75,6 +76,23 @@ HWY_INLINE hn::Vec<hn::Full128<float>> SumsOfFour(FloatVector a, FloatVector b, 
   return sum;
 }
 
+HWY_INLINE FewRows RowsFrom(const FewRows& rows, int64_t row) {
+  return {rows.data + row * rows.stride_elements, rows.stride_elements, rows.row_count - row};
+}
+
+// Calls take(size, row) for blocks of rows, with their size as an integral constant.
+template <class Take>
+HWY_INLINE void ForRowBlocks(int64_t row_count, const Take& take) {
+  int64_t row = 0;
+  for (; row + kRowBlock <= row_count; row += kRowBlock) {
+    take(std::integral_constant<int64_t, kRowBlock>(), row);
+  }
+  static_assert(kRowBlock == 4);
+  if (row_count - row == 3) take(std::integral_constant<int64_t, 3>(), row);
+  if (row_count - row == 2) take(std::integral_constant<int64_t, 2>(), row);
+  if (row_count - row == 1) take(std::integral_constant<int64_t, 1>(), row);
+}
+
 // Dot products of kStreams rows with kRows query rows; products[row][stream].
 template <int64_t kRows, class T>
 HWY_INLINE void DotBlock(const T* const (&rows)[kStreams], int64_t width, const float* queries,
@@ -115,9 +133,8 @@ HWY_INLINE void DotBlock(const T* const (&rows)[kStreams], int64_t width, const 
 }
 
 template <int64_t kRows, class T>
-HWY_INLINE void DotRowBlock(const StreamedRows& streamed, const float* queries,
-                            int64_t query_stride, const FewRows& products, int64_t first_row,
-                            bool fetch) {
+HWY_INLINE void DotRowBlock(const StreamedRows& streamed, const FewRows queries,
+                            const FewRows products, bool fetch) {
   const int64_t quarter = (streamed.row_count + kStreams - 1) / kStreams;
   for (int64_t i = 0; i < quarter; ++i) {
     const T* rows[kStreams];
@@ -128,12 +145,12 @@ HWY_INLINE void DotRowBlock(const StreamedRows& streamed, const float* queries,
       if (fetch) FetchNext(streamed, row);
     }
     float block[kRowBlock][kStreams];
-    DotBlock<kRows>(rows, streamed.width, queries, query_stride, block);
+    DotBlock<kRows>(rows, streamed.width, queries.data, queries.stride_elements, block);
     for (int64_t row = 0; row < kRows; ++row) {
       for (int64_t stream = 0; stream < kStreams; ++stream) {
         const int64_t key = stream * quarter + i;
         if (key < streamed.row_count) {
-          products.data[(first_row + row) * products.stride_elements + key] = block[row][stream];
+          products.data[row * products.stride_elements + key] = block[row][stream];
         }
       }
     }
@@ -143,29 +160,23 @@ HWY_INLINE void DotRowBlock(const StreamedRows& streamed, const float* queries,
 template <class T>
 HWY_INLINE void DotRows(const StreamedRows& streamed, const FewRows& queries,
                         const FewRows& products) {
-  for (int64_t row = 0; row < queries.row_count;) {
-    const float* block = queries.data + row * queries.stride_elements;
-    const int64_t stride = queries.stride_elements;
+  ForRowBlocks(queries.row_count, [&](auto size, int64_t row) {
     const bool fetch = row == 0;  // later blocks find everything in the cache
-    if (queries.row_count - row >= kRowBlock) {
-      DotRowBlock<kRowBlock, T>(streamed, block, stride, products, row, fetch);
-      row += kRowBlock;
-    } else {
-      DotRowBlock<1, T>(streamed, block, stride, products, row, fetch);
-      row += 1;
-    }
-  }
+    DotRowBlock<size(), T>(streamed, RowsFrom(queries, row), RowsFrom(products, row), fetch);
+  });
 }
 
 // sums for kRows rows of weights and the columns [column, column + kColumnVectors vectors), as far
-// as they exist.
+// as they exist. Loops over totals are unrolled by order: GCC would keep them in memory.
 template <int64_t kRows, class T>
-HWY_INLINE void SumBlock(const StreamedRows& streamed, const float* weights, int64_t weight_stride,
-                         int64_t column, float* sums, int64_t sum_stride, bool fetch) {
+HWY_INLINE void SumBlock(const StreamedRows& streamed, const FewRows weights, int64_t column,
+                         const FewRows sums, bool fetch) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   FloatVector totals[kRows][kColumnVectors];
+  HWY_UNROLL(kRowBlock)
   for (auto& row_totals : totals) {
+    HWY_UNROLL(kColumnVectors)
     for (auto& total : row_totals) total = hn::Zero(d);
   }
   size_t counts[kColumnVectors];
@@ -183,43 +194,40 @@ HWY_INLINE void SumBlock(const StreamedRows& streamed, const float* weights, int
       const T* row = Row<T>(streamed, key) + column;
       FloatVector values[kColumnVectors];
       for (int64_t v = 0; v < kColumnVectors; ++v) {
-        values[v] = whole           ? Load(row + v * lanes)
-                    : counts[v] > 0 ? LoadPart(row + v * lanes, counts[v])
-                                    : hn::Zero(d);
+        values[v] = HWY_LIKELY(whole) ? Load(row + v * lanes)
+                    : counts[v] > 0   ? LoadPart(row + v * lanes, counts[v])
+                                      : hn::Zero(d);
       }
+      HWY_UNROLL(kRowBlock)
       for (int64_t r = 0; r < kRows; ++r) {
-        const auto weight = hn::Set(d, weights[r * weight_stride + key]);
+        const auto weight = hn::Set(d, weights.data[r * weights.stride_elements + key]);
+        HWY_UNROLL(kColumnVectors)
         for (int64_t v = 0; v < kColumnVectors; ++v)
           totals[r][v] = hn::MulAdd(weight, values[v], totals[r][v]);
       }
     }
   }
+  HWY_UNROLL(kRowBlock)
   for (int64_t r = 0; r < kRows; ++r) {
+    float* sum = sums.data + r * sums.stride_elements + column;
+    HWY_UNROLL(kColumnVectors)
     for (int64_t v = 0; v < kColumnVectors; ++v) {
-      if (counts[v] > 0)
-        hn::StoreN(totals[r][v], d, sums + r * sum_stride + column + v * lanes, counts[v]);
+      if (counts[v] > 0) hn::StoreN(totals[r][v], d, sum + v * lanes, counts[v]);
     }
   }
 }
 
+HWY_INLINE int64_t BlockColumns() {
+  return kColumnVectors * static_cast<int64_t>(hn::Lanes(FloatTag()));
+}
+
 template <class T>
 HWY_INLINE void SumRows(const StreamedRows& streamed, const FewRows& weights, const FewRows& sums) {
-  const int64_t block_columns = kColumnVectors * static_cast<int64_t>(hn::Lanes(FloatTag()));
-  for (int64_t column = 0; column < streamed.width; column += block_columns) {
-    for (int64_t row = 0; row < weights.row_count;) {
-      const float* weight = weights.data + row * weights.stride_elements;
-      float* sum = sums.data + row * sums.stride_elements;
-      const bool fetch = row == 0 && column == 0;
-      if (weights.row_count - row >= kRowBlock) {
-        SumBlock<kRowBlock, T>(streamed, weight, weights.stride_elements, column, sum,
-                               sums.stride_elements, fetch);
-        row += kRowBlock;
-      } else {
-        SumBlock<1, T>(streamed, weight, weights.stride_elements, column, sum, sums.stride_elements,
-                       fetch);
-        row += 1;
-      }
-    }
+  for (int64_t column = 0; column < streamed.width; column += BlockColumns()) {
+    ForRowBlocks(weights.row_count, [&](auto size, int64_t row) {
+      SumBlock<size(), T>(streamed, RowsFrom(weights, row), column, RowsFrom(sums, row),
+                          row == 0 && column == 0);
+    });
   }
 }
 
