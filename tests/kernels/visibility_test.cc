@@ -1,12 +1,18 @@
 #include "kernels/visibility.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <optional>
 
 #include "gtest/gtest.h"
+#include "tests/support/random.h"
 
 namespace attention::kernels {
 namespace {
+
+constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
+constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
 double CountOneByOne(const AttentionProblem& problem) {
   double pairs = 0;
@@ -64,8 +70,7 @@ TEST(VisibilityTest, RangesAndTheirCountFollowTheContract) {
 }
 
 TEST(VisibilityTest, PositionsAtTheEndsOfTheirRangeAreFine) {
-  for (const int64_t offset :
-       {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
+  for (const int64_t offset : {kLeast, kMost}) {
     for (const int64_t window : {0, 1000}) {
       AttentionProblem problem;
       problem.query.extents = {1, 1, 11, 1};
@@ -76,6 +81,36 @@ TEST(VisibilityTest, PositionsAtTheEndsOfTheirRangeAreFine) {
       problem.right_window = window;
       EXPECT_EQ(CountVisiblePairs(problem, 0), CountOneByOne(problem)) << offset << " " << window;
     }
+  }
+}
+
+// Offsets and windows near zero, near each other far away, and at both ends.
+TEST(VisibilityTest, TheCountIsExactWhereverPositionsAndWindowsAre) {
+  test::Random random(1);
+  const auto near = [&](int64_t center) {
+    const int64_t step = random.Index(40) - 20;
+    return step < 0 ? SaturatingSubtract(center, -step) : SaturatingAdd(center, step);
+  };
+  const int64_t centers[] = {0, 0, int64_t{1} << 53, int64_t{1} << 60, kMost - 30, kMost};
+  const auto center = [&] { return centers[random.Index(std::size(centers))]; };
+  const auto now = [&] { return random.Index(2) == 0; };
+  for (int i = 0; i < 100'000; ++i) {
+    AttentionProblem problem;
+    problem.query.extents = {1, 1, random.Index(25), 1};
+    problem.key.extents = {1, 1, random.Index(25), 1};
+    problem.query_offset = now() ? near(center()) : near(-center());
+    if (random.Index(8) == 0) problem.query_offset = near(kLeast);
+    problem.causal = now();
+    const int64_t prefix = random.Index(problem.key.extents[2] + 1);
+    if (problem.causal && now()) problem.prefix_lengths = {&prefix, 1};
+    if (now()) problem.left_window = std::max<int64_t>(near(center()), 0);
+    if (now()) problem.right_window = std::max<int64_t>(near(center()), 0);
+    const int64_t length = random.Index(problem.key.extents[2] + 1);
+    if (now()) problem.key_lengths = {&length, 1};
+    ASSERT_EQ(CountVisiblePairs(problem, 0), CountOneByOne(problem))
+        << problem.query.extents[2] << " queries from " << problem.query_offset << ", "
+        << problem.key.extents[2] << " keys, causal " << problem.causal << ", windows "
+        << problem.left_window.value_or(-1) << " and " << problem.right_window.value_or(-1);
   }
 }
 
