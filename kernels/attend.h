@@ -44,8 +44,8 @@ struct TopWeights {
 };
 inline constexpr int64_t kMaxTopWeights = 256;
 
-// Where results go. Written only if the status is OK, except that a stopped computation may have
-// begun. None may overlap an input or another output.
+// Where results go. Written only if the status is OK, except that a computation that was stopped,
+// or ran out of memory, may have begun. None may overlap an input or another output.
 //
 // Statistics describe the softmax over keys before head_factors, are dense and of type F32, or F64
 // where the queries are. A row that sees nothing has no weights for them, whatever
@@ -87,8 +87,9 @@ struct AttentionReport {
 //
 // Returns kInvalidArgument, with nothing written, if the problem contradicts the contract above
 // (the message names the field and both values); kUnimplemented if no usable implementation offers
-// the combination; kCancelled if execution.stop asked for it; kInternal if the matrix library
-// failed. Thread safety: reentrant. Memory: working sets of a few MiB a thread and packed copies of
+// the combination; kResourceExhausted if there is no memory for working sets, packed operands or
+// tables; kCancelled if execution.stop asked for it; kInternal if the matrix library failed. Thread
+// safety: reentrant. Memory: working sets of a few MiB a thread and packed copies of
 // keys and values; never a full score matrix that was not asked for.
 [[nodiscard]] absl::StatusOr<AttentionReport> Attend(const AttentionProblem& problem,
                                                      const AttentionOptions& options,

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <new>
+#include <stdexcept>
 
 namespace attention::kernels {
 
@@ -19,10 +20,11 @@ int RunItems(const Execution& execution, int64_t item_count,
   const auto run_unless_stopped = [&](int64_t item) {
     if (out_of_memory.load(std::memory_order_relaxed) || StopRequested(execution)) return;
     try {
-      work(item);
+      return work(item);
     } catch (const std::bad_alloc&) {
-      out_of_memory.store(true, std::memory_order_relaxed);
+    } catch (const std::length_error&) {
     }
+    out_of_memory.store(true, std::memory_order_relaxed);
   };
   int thread_count = 1;
   if (execution.executor != nullptr && item_count > 1) {

@@ -37,8 +37,8 @@ struct Execution {
 
 // Runs the items on the executor, or one after the other if there is none. Items that begin after a
 // stop was requested are skipped. Returns the number of threads that took part. An item may throw
-// std::bad_alloc: those that have not begun are skipped, and the caller's thread throws it once all
-// have returned.
+// std::bad_alloc or a vector's std::length_error: those that have not begun are skipped, and the
+// caller's thread throws std::bad_alloc once all have returned.
 int RunItems(const Execution& execution, int64_t item_count, absl::FunctionRef<void(int64_t)> work);
 
 [[nodiscard]] bool StopRequested(const Execution& execution);

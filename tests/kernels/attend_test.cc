@@ -21,6 +21,8 @@ using kernels::AttentionOptions;
 using kernels::AttentionOutputs;
 using kernels::AttentionProblem;
 using kernels::DataType;
+using kernels::DenseView;
+using kernels::Extents;
 using kernels::Normalization;
 using kernels::ScoreKind;
 using kernels::ScoresOutput;
@@ -220,6 +222,36 @@ TEST(AttendTest, NoKeysGiveZeros) {
     recipe.type = type;
     for (const double output : MustAttend(TestProblem(recipe)).output.Values())
       EXPECT_EQ(output, 0.0);
+  }
+}
+
+// One number, read again and again.
+kernels::TensorView Repeated(const uint16_t* number, const Extents& extents) {
+  return {number, DataType::kF16, extents, {0, 0, 0, 1}};
+}
+
+// More keys than the memory of any machine has room for, in tables, scores and packed rows: what
+// throws is std::bad_alloc or std::length_error, in the calling thread or in an item.
+TEST(AttendTest, MoreKeysThanAnyMemoryHoldsAreRefused) {
+  for (const bool float64 : {false, true}) {
+    for (const int64_t key_count : {int64_t{1} << 59, int64_t{1} << 60}) {
+      for (const bool alibi : {false, true}) {
+        const int64_t head_count = key_count >> 59 == 1 ? 4 : 1;
+        const Extents rows = {1, head_count, 1, 1};
+        const uint16_t number = 0;
+        uint16_t outputs[4] = {};
+        const std::vector<double> slopes(static_cast<size_t>(head_count), 0.1);
+        AttentionProblem problem;
+        problem.query = Repeated(&number, rows);
+        problem.key = problem.value = Repeated(&number, {1, 1, key_count, 1});
+        if (alibi) problem.alibi.slopes = slopes;
+        AttentionOutputs views;
+        views.output = DenseView(outputs, DataType::kF16, rows);
+        EXPECT_THAT(Attend(problem, {.float64 = float64}, views),
+                    HasCode(absl::StatusCode::kResourceExhausted))
+            << key_count << " " << alibi << " " << float64;
+      }
+    }
   }
 }
 
