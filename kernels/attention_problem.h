@@ -131,8 +131,7 @@ struct AttentionProblem {
   // Of each query head; empty for none.
   std::span<const double> sinks;         // a logit in the softmax's denominator alone; not NaN
   std::span<const double> temperatures;  // finite, greater than 0
-  std::span<const double>
-      head_factors;  // finite; a head of factor 0 gives zeros
+  std::span<const double> head_factors;  // finite; a head of factor 0 gives zeros
 
   Alibi alibi;
   BucketedBias bucketed_bias;
@@ -148,7 +147,9 @@ struct AttentionProblem {
 };
 
 struct AttentionOptions {
-  // Any finite number. Default: 1 / sqrt(key width) for the dot product, 1 for other scores.
+  // Any finite number. Default: 1 / sqrt(key width) for the dot product, 1 for other scores. Where
+  // it, alone or over a temperature, is not 0 and outside [2^-100, 2^100] in magnitude, all is
+  // computed in float64: products in f32 do not reach that far.
   std::optional<double> scale = {};
   ScoreKind score = ScoreKind::kDotProduct;
   Normalization normalization = Normalization::kSoftmaxOverKeys;

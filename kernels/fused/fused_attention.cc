@@ -1,7 +1,6 @@
 #include "kernels/fused/fused_attention.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "absl/cleanup/cleanup.h"
 #include "kernels/fused/decode.h"
@@ -28,7 +27,8 @@ class FusedImplementation final : public Implementation {
   bool Offers(const AttentionProblem& problem, const AttentionOptions& options) const override {
     return problem.query.type != DataType::kF64 && !options.float64 &&
            options.score == ScoreKind::kDotProduct &&
-           options.normalization == Normalization::kSoftmaxOverKeys;
+           options.normalization == Normalization::kSoftmaxOverKeys &&
+           ScoreForm(problem, options).FitsF32();
   }
 
   absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,
@@ -44,13 +44,11 @@ class FusedImplementation final : public Implementation {
     }
     workspace.visibility.Begin(problem, options, outputs);
     workspace.relative_bias.Begin(problem);
-    const double default_scale = 1.0 / std::sqrt(static_cast<double>(problem.query.extents[3]));
     const FusedCall call = {.problem = problem,
                             .options = options,
                             .outputs = outputs,
                             .execution = execution,
-                            .form = ScoreForm(problem, options.scale.value_or(default_scale),
-                                              options.softcap.value_or(0)),
+                            .form = ScoreForm(problem, options),
                             .visibility = workspace.visibility,
                             .relative_bias = workspace.relative_bias,
                             .key_mass = workspace.key_mass};

@@ -1,7 +1,7 @@
 // Fused attention: the score matrix exists one tile at a time (Dao et al., "FlashAttention", 2022),
 // the matrix products are oneDNN's, the running softmax is ours. Offers the dot product with
 // softmax over keys and all that attend.h has for it, for F32, F16 (computed in f32) and BF16; but
-// nothing in float64.
+// nothing in float64, and no scales and temperatures beyond what f32 carries (ScoreForm).
 
 #ifndef ATTENTION_KERNELS_FUSED_FUSED_ATTENTION_H_
 #define ATTENTION_KERNELS_FUSED_FUSED_ATTENTION_H_

@@ -4,6 +4,7 @@
 #define ATTENTION_KERNELS_FUSED_SCORE_FORM_H_
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numbers>
 
@@ -16,16 +17,32 @@ namespace attention::kernels {
 // not positive turns the maximum around: these need the scores themselves transformed first.
 class ScoreForm {
  public:
-  // The problem outlives the object.
-  ScoreForm(const AttentionProblem& problem, double scale, double softcap)
+  // Of the dot product. The problem outlives the object.
+  ScoreForm(const AttentionProblem& problem, const AttentionOptions& options)
       : problem_(problem),
-        scale_(scale),
-        softcap_(softcap > 0 ? std::clamp(softcap, kLeastSoftcap, kMostSoftcap) : 0),
-        transforms_(problem.additive_mask.present() || softcap > 0 ||
+        scale_(
+            options.scale.value_or(1.0 / std::sqrt(static_cast<double>(problem.query.extents[3])))),
+        softcap_(options.softcap.has_value()
+                     ? std::clamp(*options.softcap, kLeastSoftcap, kMostSoftcap)
+                     : 0),
+        transforms_(problem.additive_mask.present() || softcap_ > 0 ||
                     !problem.alibi.slopes.empty() || !problem.bucketed_bias.table.empty() ||
-                    !(scale > 0)),
+                    !(scale_ > 0)),
         common_natural_scale_(transforms_ ? 1.0 : scale_),
         common_exponent_scale_(Normal(common_natural_scale_ * std::numbers::log2e)) {}
+
+  // Whether f32 carries products, scores and all that is between them.
+  [[nodiscard]] bool FitsF32() const {
+    const auto carries = [](double factor) {
+      return factor == 0 || (std::abs(factor) >= kLeastFactor && std::abs(factor) <= kMostFactor);
+    };
+    const bool caps_normally = softcap_ == 0 || scale_ == 0 ||
+                               std::abs(scale_) / softcap_ >= std::numeric_limits<float>::min();
+    return carries(scale_) && caps_normally &&
+           std::ranges::all_of(problem_.temperatures, [&](double temperature) {
+             return carries(1 / temperature) && carries(scale_ / temperature);
+           });
+  }
 
   // Whether scores are transformed before the softmax reads them.
   [[nodiscard]] bool transforms() const { return transforms_; }
@@ -60,6 +77,12 @@ class ScoreForm {
   }
 
  private:
+  // Of products, which f32 holds from 2^-126 to 2^128. A lesser factor would make scores that
+  // matter, below 2^28, from products that are infinite; a greater one scores above 2^-26 from
+  // products that are denormal.
+  static constexpr double kLeastFactor = 0x1p-100;
+  static constexpr double kMostFactor = 0x1p100;
+
   // What is beyond does what these do: below, all scores weigh the same; above, those up to 2^88
   // stay as they are. Their products with scales have room in f32.
   static constexpr double kLeastSoftcap = 0x1p-120;

@@ -2,6 +2,7 @@
 
 #include "kernels/fused/fused_attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -67,9 +68,7 @@ class OptionRecipes {
   }
 
   void ChooseMasks(ProblemRecipe& recipe) {
-    const auto broadcast = [&] {
-      return std::array<bool, 4>{Now(), Now(), Now(), Now()};
-    };
+    const auto broadcast = [&] { return std::array<bool, 4>{Now(), Now(), Now(), Now()}; };
     if (Now()) {
       recipe.block_mask = BlockMaskRecipe{.query_block_size = OneOf<int64_t>({1, 16, 64, 1000}),
                                           .key_block_size = OneOf<int64_t>({1, 16, 64, 100}),
@@ -176,6 +175,53 @@ TEST(FusedSoftcapTest, MayBeBeyondTheRangeOfF32) {
       recipe.options.softcap = softcap;
       const TestProblem problem(recipe);
       EXPECT_TRUE(MatchesReference(problem, MustAttend(problem))) << recipe;
+    }
+  }
+}
+
+// A magnitude of queries and keys in F32 with which products times `factor` are not far from 1.
+double MagnitudeFor(double factor) {
+  return factor == 0 ? 1.0 : std::min(1 / std::sqrt(std::abs(factor)), 1e25);
+}
+
+// From one end of the range to the other, within and beyond what f32 carries.
+TEST(FusedScaleTest, MayBeBeyondTheRangeOfF32) {
+  for (const int64_t query_count : {1, 33}) {
+    for (const double scale : {1e-300, 1e-50, 1e-39, 1e-31, 1e-29, -1e-29, -1e-31, 0.0, 1e29, 1e31,
+                               1e39, -1e39, 1e300}) {
+      for (const ScoresOutput scores : {ScoresOutput::kNone, ScoresOutput::kRaw,
+                                        ScoresOutput::kCapped, ScoresOutput::kMasked}) {
+        for (const double softcap : {0.0, 5.0, 1e39}) {
+          ProblemRecipe recipe;
+          recipe.query_count = query_count;
+          recipe.key_count = 300;
+          recipe.options.scale = scale;
+          recipe.options.scores = scores;
+          if (softcap != 0) recipe.options.softcap = softcap;
+          recipe.magnitude = MagnitudeFor(scale);
+          const TestProblem problem(recipe);
+          EXPECT_TRUE(MatchesReference(problem, MustAttend(problem))) << recipe;
+        }
+      }
+    }
+  }
+}
+
+TEST(FusedTemperatureTest, MayBeBeyondTheRangeOfF32) {
+  for (const int64_t query_count : {1, 33}) {
+    for (const double temperature : {1e-100, 1e-50, 1e-31, 1e-29, 1e29, 1e31, 1e50, 1e100}) {
+      for (const bool alibi : {false, true}) {
+        ProblemRecipe recipe;
+        recipe.query_count = query_count;
+        recipe.key_count = 300;
+        recipe.temperatures = true;
+        recipe.alibi = alibi;
+        if (temperature > 1 || !alibi) recipe.options.scores = ScoresOutput::kMasked;
+        recipe.magnitude = MagnitudeFor(1 / temperature);
+        TestProblem problem(recipe);
+        problem.temperatures = {temperature};
+        EXPECT_TRUE(MatchesReference(problem, MustAttend(problem))) << temperature << " " << recipe;
+      }
     }
   }
 }
