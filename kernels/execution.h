@@ -16,7 +16,8 @@ class Executor {
 
   // Calls `work(item)` once for each item in [0, item_count), in ascending order of start, from the
   // calling thread and from as many others as are free. Returns, once all calls have returned, how
-  // many threads took part (at least 1). `work` must not throw.
+  // many threads took part (at least 1). `work` must not throw. Between two calls of it a thread
+  // may begin and end other computations of this library.
   virtual int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) = 0;
 
   // How many threads could take part, at most.

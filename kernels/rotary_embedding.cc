@@ -10,6 +10,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/rotary_rows.h"
 #include "kernels/field_checks.h"
+#include "kernels/kept.h"
 #include "kernels/rotary_angles.h"
 #include "kernels/visibility.h"
 #include "kernels/within_memory.h"
@@ -218,11 +219,11 @@ absl::StatusOr<int> ApplyRotaryEmbedding(const RotaryEmbedding& rotary,
   const int64_t width = WidthOf(rotary.width, input);
   const Rotation rotation = {input, output, width / 2, rotary.interleaved};
   return WithinMemory(kTables, [&] {
-    thread_local RotaryAngles angles;
-    angles.Begin(rotary, width);
+    const Kept<RotaryAngles> angles;
+    angles->Begin(rotary, width);
     return input.type == DataType::kF64
-               ? RotateByPositions<double>(rotation, angles, positions, execution)
-               : RotateByPositions<float>(rotation, angles, positions, execution);
+               ? RotateByPositions<double>(rotation, *angles, positions, execution)
+               : RotateByPositions<float>(rotation, *angles, positions, execution);
   });
 }
 

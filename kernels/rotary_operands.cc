@@ -5,6 +5,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "kernels/aligned_array.h"
+#include "kernels/kept.h"
 #include "kernels/rotary_embedding.h"
 
 namespace attention::kernels {
@@ -41,15 +42,15 @@ absl::StatusOr<AttentionReport> WithRotatedOperands(
     const AttentionProblem& problem, const Execution& execution,
     absl::FunctionRef<absl::StatusOr<AttentionReport>(const AttentionProblem&)> attend) {
   if (!problem.rotary.has_value()) return attend(problem);
-  thread_local Copies copies;
+  const Kept<Copies> copies;
   AttentionProblem rotated = problem;
   rotated.rotary.reset();
-  const absl::Cleanup release = [] { copies.ReleaseAbove(kKeptBytes); };
+  const absl::Cleanup release = [&] { copies->ReleaseAbove(kKeptBytes); };
   const RowPositions query_positions = {problem.query_offset, problem.query_offsets};
   const absl::StatusOr<int> queries =
-      Rotate(*problem.rotary, query_positions, execution, copies.query, rotated.query);
+      Rotate(*problem.rotary, query_positions, execution, copies->query, rotated.query);
   if (!queries.ok()) return queries.status();
-  const absl::StatusOr<int> keys = Rotate(*problem.rotary, {}, execution, copies.key, rotated.key);
+  const absl::StatusOr<int> keys = Rotate(*problem.rotary, {}, execution, copies->key, rotated.key);
   if (!keys.ok()) return keys.status();
   absl::StatusOr<AttentionReport> report = attend(rotated);
   if (report.ok()) report->thread_count = std::max({report->thread_count, *queries, *keys});

@@ -12,6 +12,7 @@
 #include "kernels/fused/mask_rows.h"
 #include "kernels/fused/row_outputs.h"
 #include "kernels/fused/row_statistics.h"
+#include "kernels/kept.h"
 
 namespace attention::kernels {
 namespace {
@@ -312,11 +313,11 @@ bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
 }
 
 int ComputeDecode(const FusedCall& call) {
-  thread_local Partials partials;
-  const absl::Cleanup release = [] {
-    if (partials.outputs.size() + partials.scores.size() > kKeptElements) partials = Partials();
+  const Kept<Partials> partials;
+  const absl::Cleanup release = [&] {
+    if (partials->outputs.size() + partials->scores.size() > kKeptElements) *partials = Partials();
   };
-  return DecodeCall(call, partials).Run();
+  return DecodeCall(call, *partials).Run();
 }
 
 }  // namespace attention::kernels

@@ -8,6 +8,7 @@
 #include "kernels/fused/query_tile.h"
 #include "kernels/fused/tile_plan.h"
 #include "kernels/instruction_set.h"
+#include "kernels/kept.h"
 #include "kernels/products.h"
 
 namespace attention::kernels {
@@ -35,8 +36,9 @@ class FusedImplementation final : public Implementation {
                                       const AttentionOptions& options,
                                       const AttentionOutputs& outputs,
                                       const Execution& execution) const override {
-    thread_local Workspace workspace;
-    const absl::Cleanup release = [] { workspace.ReleaseAbove(kKeptPackedBytes); };
+    const Kept<Workspace> kept;
+    Workspace& workspace = *kept;
+    const absl::Cleanup release = [&] { workspace.ReleaseAbove(kKeptPackedBytes); };
     workspace.key_mass.Begin(problem, outputs);
     if (ElementCount(problem.query.extents) == 0) {
       workspace.key_mass.Write(outputs);  // no query gave anything

@@ -9,6 +9,7 @@
 #include "kernels/amx/tile_product.h"
 #include "kernels/first_error.h"
 #include "kernels/fused/packed_head.h"
+#include "kernels/kept.h"
 #include "kernels/onednn/matrix_kernel.h"
 #include "kernels/visibility.h"
 
@@ -43,28 +44,34 @@ class HeadSchedule {
     int64_t head;  // key-value head
   };
 
+  // Of the calling thread.
+  struct Memory {
+    std::vector<int64_t> batch_order;
+    std::vector<double> pairs;     // that are visible in each batch entry
+    std::vector<PackedHead> pool;  // heads that threads share
+  };
+
   [[nodiscard]] int64_t GroupCount() const { return batch_count_ * head_count_; }
 
   // The costliest batch entries first.
   void OrderBatch() {
-    thread_local std::vector<int64_t> order;
-    thread_local std::vector<double> pairs;
+    std::vector<int64_t>& order = memory_->batch_order;
+    std::vector<double>& pairs = memory_->pairs;
     order.resize(static_cast<size_t>(batch_count_));
     pairs.resize(static_cast<size_t>(batch_count_));
     std::iota(order.begin(), order.end(), 0);
     for (const int64_t batch : order) {
       pairs[static_cast<size_t>(batch)] = CountVisiblePairs(call_.problem, batch);
     }
-    std::sort(order.begin(), order.end(), [](int64_t a, int64_t b) {
+    std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
       const double pairs_a = pairs[static_cast<size_t>(a)];
       const double pairs_b = pairs[static_cast<size_t>(b)];
       return pairs_a != pairs_b ? pairs_a > pairs_b : a < b;
     });
-    batch_order_ = order.data();
   }
 
   [[nodiscard]] Head HeadAt(int64_t index) const {
-    return {batch_order_[index / head_count_], index % head_count_};
+    return {memory_->batch_order[static_cast<size_t>(index / head_count_)], index % head_count_};
   }
 
   [[nodiscard]] bool HeadsAreItems() const {
@@ -96,13 +103,13 @@ class HeadSchedule {
   }
 
   int RunTiles() {
-    thread_local std::vector<PackedHead> pool;
+    std::vector<PackedHead>& pool = memory_->pool;
     if (pool.size() < static_cast<size_t>(GroupCount())) {
       pool.resize(static_cast<size_t>(GroupCount()));
     }
     PackedHead* const packed = pool.data();
     const bool keeps_pool = GroupCount() * PackedHead::PackedBytes(plan_) <= kKeptPackedBytes;
-    const absl::Cleanup release = [keeps_pool] {
+    const absl::Cleanup release = [&] {
       if (!keeps_pool) pool.clear();
     };
     for (int64_t group = 0; group < GroupCount(); ++group) {
@@ -149,7 +156,7 @@ class HeadSchedule {
   const TilePlan& plan_;
   const int64_t batch_count_;
   const int64_t head_count_;
-  const int64_t* batch_order_ = nullptr;
+  const Kept<Memory> memory_;
   FirstError error_;
   std::atomic<int64_t> f32_row_count_ = 0;
 };

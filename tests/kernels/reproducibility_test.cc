@@ -1,5 +1,6 @@
 // The same bits however the work is divided, and an early end when it is asked for.
 
+#include <functional>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -186,6 +187,50 @@ TEST(ReproducibilityTest, TheSameCallTwiceGivesTheSameBits) {
   for (const ProblemRecipe& recipe : Recipes()) {
     const TestProblem problem(recipe);
     EXPECT_TRUE(MustAttend(problem).SameBitsAs(MustAttend(problem))) << recipe;
+  }
+}
+
+// Lends no thread, and has the calling one serve another call before each of the first items.
+class InterruptingExecutor final : public kernels::Executor {
+ public:
+  InterruptingExecutor(int thread_count, const std::function<void()>& serve_another)
+      : thread_count_(thread_count), serve_another_(serve_another) {}
+
+  int Run(int64_t item_count, absl::FunctionRef<void(int64_t)> work) override {
+    constexpr int64_t kInterruptedItems = 2;
+    for (int64_t item = 0; item < item_count; ++item) {
+      if (item < kInterruptedItems) serve_another_();
+      work(item);
+    }
+    return 1;
+  }
+  int thread_count() const override { return thread_count_; }
+
+ private:
+  const int thread_count_;
+  const std::function<void()>& serve_another_;
+};
+
+TEST(ReproducibilityTest, AnotherCallOfTheThreadBetweenItemsChangesNoBit) {
+  for (const ProblemRecipe& recipe : Recipes()) {
+    const TestProblem problem(recipe);
+    const TestOutputs alone = MustAttend(problem);
+    ProblemRecipe other_recipe = recipe;
+    other_recipe.seed += 1;
+    other_recipe.batch = 2;
+    other_recipe.query_count = (recipe.query_count + 3) / 4;
+    other_recipe.key_count = 90;
+    if (other_recipe.rotary.has_value()) other_recipe.rotary->base = 50;
+    const TestProblem other(other_recipe);
+    const TestOutputs other_alone = MustAttend(other);
+    const std::function<void()> serve_other = [&] {
+      ASSERT_TRUE(MustAttend(other).SameBitsAs(other_alone)) << other_recipe;
+    };
+    for (const int thread_count : {1, 16}) {
+      InterruptingExecutor executor(thread_count, serve_other);
+      const TestOutputs interrupted = MustAttend(problem, {.executor = &executor});
+      ASSERT_TRUE(interrupted.SameBitsAs(alone)) << thread_count << " " << recipe;
+    }
   }
 }
 
