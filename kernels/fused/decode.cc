@@ -239,20 +239,24 @@ class DecodeCall {
     }
   }
 
-  void TakeStatistics(int64_t group, int64_t row, const SoftmaxState& state,
-                      RowStatistics& statistics) const {
-    // In pieces, whose sums are added up in float64.
+  // Of all rows, chunk by chunk, so that no more than a chunk's weights and mass are kept.
+  void TakeStatistics(int64_t group, const SoftmaxState* states) const {
+    thread_local RowStatistics statistics;
+    statistics.Begin(call_, BatchOf(group), row_count_);
     std::array<float, kChunkKeys> weights;
-    const float* scores = KeptScores(group, row);
     const int64_t key_count = problem_.key.extents[2];
-    const ScoreRow score_row = RowOf(group, row);
     for (int64_t first = 0; first < key_count; first += kChunkKeys) {
       const KeySpan keys = {.first = first, .count = std::min(kChunkKeys, key_count - first)};
-      const WeightSummary summary = state.Weigh({scores + first, keys.count}, true, weights.data());
-      statistics.Take(row, score_row,
-                      {.keys = keys, .weights = weights.data(), .summary = summary});
+      statistics.BeginKeys(keys);
+      for (int64_t row = 0; row < row_count_; ++row) {
+        const float* scores = KeptScores(group, row) + first;
+        const WeightSummary summary = states[row].Weigh({scores, keys.count}, true, weights.data());
+        statistics.Take(row, RowOf(group, row),
+                        {.keys = keys, .weights = weights.data(), .summary = summary});
+      }
+      statistics.EndKeys();
     }
-    statistics.EndRow(row, score_row);
+    for (int64_t row = 0; row < row_count_; ++row) statistics.EndRow(row, RowOf(group, row));
   }
 
   // Adds up a group's chunks in order, each scaled from its own maximum to the common one.
@@ -261,9 +265,7 @@ class DecodeCall {
     const int64_t width = problem_.value.extents[3];
     merged.Reserve(static_cast<size_t>(width));
     RowOutputs outputs(call_, BatchOf(group), KeyValueHeadOf(group));
-    thread_local RowStatistics statistics;
-    statistics.Begin(call_, BatchOf(group), row_count_);
-    statistics.BeginKeys({.first = 0, .count = problem_.key.extents[2]});
+    std::array<SoftmaxState, kMaxRows> states;
     for (int64_t row = 0; row < row_count_; ++row) {
       const ScoreRow score_row = RowOf(group, row);
       const float exponent_scale = call_.form.ExponentScale(score_row.head);
@@ -285,11 +287,11 @@ class DecodeCall {
         for (int64_t column = 0; column < width; ++column)
           merged.data()[column] += output[column] * factor;
       }
-      const SoftmaxState state(call_, score_row.head, maximum, static_cast<float>(sum));
+      SoftmaxState& state = states[static_cast<size_t>(row)];
+      state = SoftmaxState(call_, score_row.head, maximum, static_cast<float>(sum));
       outputs.Write(score_row, state, merged.data());
-      if (keeps_scores_) TakeStatistics(group, row, state, statistics);
     }
-    statistics.EndKeys();
+    if (keeps_scores_) TakeStatistics(group, states.data());
   }
 
   const FusedCall& call_;

@@ -49,6 +49,12 @@ class HeadSchedule {
     std::vector<int64_t> batch_order;
     std::vector<double> pairs;     // that are visible in each batch entry
     std::vector<PackedHead> pool;  // heads that threads share
+
+    void ReleaseAbove(int64_t byte_count) {
+      int64_t pool_bytes = 0;
+      for (const PackedHead& head : pool) pool_bytes += head.room_bytes();
+      if (pool_bytes > byte_count) pool.clear();
+    }
   };
 
   [[nodiscard]] int64_t GroupCount() const { return batch_count_ * head_count_; }
@@ -108,10 +114,7 @@ class HeadSchedule {
       pool.resize(static_cast<size_t>(GroupCount()));
     }
     PackedHead* const packed = pool.data();
-    const bool keeps_pool = GroupCount() * PackedHead::PackedBytes(plan_) <= kKeptPackedBytes;
-    const absl::Cleanup release = [&] {
-      if (!keeps_pool) pool.clear();
-    };
+    const absl::Cleanup release = [&] { memory_->ReleaseAbove(kKeptPackedBytes); };
     for (int64_t group = 0; group < GroupCount(); ++group) {
       const Head head = HeadAt(group);
       packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,

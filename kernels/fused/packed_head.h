@@ -58,8 +58,10 @@ class PackedHead {
   [[nodiscard]] int64_t batch() const { return batch_; }
   [[nodiscard]] int64_t head() const { return head_; }
 
-  // Bytes that Begin makes room for.
-  [[nodiscard]] static int64_t PackedBytes(const TilePlan& plan);
+  // Bytes that there is room for.
+  [[nodiscard]] int64_t room_bytes() const {
+    return static_cast<int64_t>(keys_.size() + values_.size());
+  }
 
   // Gives memory back if there is more than `byte_count` of it.
   void ReleaseAbove(int64_t byte_count);

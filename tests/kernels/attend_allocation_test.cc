@@ -172,6 +172,54 @@ TEST_F(AttendSteadyAllocationTest, ThreadsKeepTheirMemory) {
   }
 }
 
+// Bytes that a new thread and its helpers, which still wait, keep after these calls.
+int64_t KeptBytes(const std::vector<ProblemRecipe>& recipes, int thread_count) {
+  std::vector<TestProblem> problems(recipes.begin(), recipes.end());
+  std::vector<TestOutputs> outputs(recipes.begin(), recipes.end());
+  for (const TestProblem& problem : problems) (void)MustAttend(problem);  // kernels are made
+  int64_t kept = 0;
+  std::thread([&] {
+    ThreadExecutor executor(thread_count);
+    const int64_t before = AllocatedBytes();
+    for (size_t i = 0; i < problems.size(); ++i) {
+      EXPECT_THAT(kernels::Attend(problems[i].View(), recipes[i].options, outputs[i].View(),
+                                  {.executor = &executor}),
+                  IsOk());
+    }
+    kept = AllocatedBytes() - before;
+  }).join();
+  return kept;
+}
+
+// Beside packed operands, of which a thread keeps 64 MiB.
+constexpr int64_t kMostWorkingBytes = int64_t{8} << 20;
+constexpr int64_t kMostPackedBytes = int64_t{64} << 20;
+
+// Each call packs some 50 MiB, for ever more heads.
+TEST_F(AttendSteadyAllocationTest, MemoryThatIsKeptHasALimit) {
+  constexpr int64_t kKeyElements = int64_t{50} << 18;
+  std::vector<ProblemRecipe> recipes;
+  for (const int64_t head_count : {1, 2, 4}) {
+    ProblemRecipe recipe;
+    recipe.query_head_count = recipe.key_value_head_count = head_count;
+    recipe.query_count = 16;
+    recipe.key_width = recipe.value_width = 64;
+    recipe.key_count = kKeyElements / (2 * recipe.key_width * head_count);
+    recipes.push_back(recipe);
+  }
+  EXPECT_LT(KeptBytes(recipes, 2), kMostPackedBytes + 2 * kMostWorkingBytes);
+}
+
+// Many heads that share many keys, whose mass a thread adds up.
+TEST_F(AttendSteadyAllocationTest, SumsOfTheMassOfKeysAreNotKept) {
+  ProblemRecipe recipe;
+  recipe.query_head_count = 32;
+  recipe.query_count = 1;
+  recipe.key_count = (int64_t{1} << 18) + 1;  // what they are added to is given back, too
+  recipe.statistics.key_mass = true;
+  EXPECT_LT(KeptBytes({recipe}, 1), kMostWorkingBytes);
+}
+
 TEST_F(AttendAllocationTest, ACallWithoutMemorySaysSo) {
   constexpr int64_t kMostGranted = 200;
   for (const DataType type : {DataType::kF32, DataType::kBF16, DataType::kF64}) {

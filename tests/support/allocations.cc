@@ -1,5 +1,7 @@
 #include "tests/support/allocations.h"
 
+#include <malloc.h>
+
 #include <array>
 #include <atomic>
 #include <bit>
@@ -12,6 +14,7 @@ namespace attention::test {
 
 bool CountsAllocations() { return false; }
 int64_t AllocationCount(size_t /*least_bytes*/) { return 0; }
+int64_t AllocatedBytes() { return 0; }
 FailingAllocations::FailingAllocations(size_t /*least_bytes*/, int64_t /*granted_count*/) {}
 FailingAllocations::~FailingAllocations() = default;
 bool FailingAllocations::any() const { return false; }
@@ -64,6 +67,11 @@ int64_t AllocationCount(size_t least_bytes) {
     sum += counts[bits];
   }
   return sum;
+}
+
+int64_t AllocatedBytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<int64_t>(info.uordblks + info.hblkhd);
 }
 
 FailingAllocations::FailingAllocations(size_t least_bytes, int64_t granted_count) {

@@ -18,6 +18,9 @@ namespace attention::test {
 // ours.)
 [[nodiscard]] int64_t AllocationCount(size_t least_bytes);
 
+// Bytes that are allocated at present, by all threads.
+[[nodiscard]] int64_t AllocatedBytes();
+
 // While it lives, allocations of at least so many bytes fail, in all threads, but for the first
 // `granted_count`. At most one at a time.
 class FailingAllocations {

@@ -33,7 +33,9 @@ TEST(PackedHeadTest, TakesNoMoreMemoryThanTheEstimate) {
         AttentionOptions options;
         options.precision = kind.precision;
         const TilePlan plan = PlanTiles(problem, *kind.products);
-        EXPECT_LE(static_cast<double>(3 * 2 * PackedHead::PackedBytes(plan)),
+        PackedHead head;
+        head.Begin(problem, plan, 0, 0, keys, {});
+        EXPECT_LE(static_cast<double>(3 * 2 * head.room_bytes()),
                   EstimatePackedBytes(problem, options))
             << keys << " keys of width " << width << " in " << kind.products->name;
       }
