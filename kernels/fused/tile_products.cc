@@ -47,8 +47,7 @@ absl::Status TileProducts::ComputeScores(const void* queries, const void* keys,
                             .a_stride = plan_.inner_width,
                             .b_stride = plan_.key_stride,
                             .c_stride = plan_.score_stride});
-  if (status.ok()) score_kernel_->Run(queries, keys, scores);
-  return status;
+  return status.ok() ? score_kernel_->Run(queries, keys, scores) : status;
 }
 
 absl::Status TileProducts::AccumulateOutput(const void* weights, const void* values,
@@ -81,8 +80,7 @@ absl::Status TileProducts::AccumulateOutput(const void* weights, const void* val
                              .a_stride = bf16 ? plan_.weight_stride : plan_.score_stride,
                              .b_stride = plan_.value_stride,
                              .c_stride = plan_.output_stride});
-  if (status.ok()) output_kernel_->Run(weights, values, outputs);
-  return status;
+  return status.ok() ? output_kernel_->Run(weights, values, outputs) : status;
 }
 
 }  // namespace attention::kernels

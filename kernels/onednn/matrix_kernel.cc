@@ -51,7 +51,7 @@ class BrgemmKernel final : public MatrixKernel {
     }
   }
 
-  void Run(const void* a, const void* b, float* c) const override {
+  absl::Status Run(const void* a, const void* b, float* c) const override {
     // Setting the context costs some 300 ns even if nothing changes, and most kernels share one
     // palette.
     if (!palette_.empty() && palette_ != current_palette) {
@@ -59,8 +59,11 @@ class BrgemmKernel final : public MatrixKernel {
       current_palette = palette_;
     }
     const std::pair<memory::dim, memory::dim> offsets = {0, 0};
-    (void)dnnl_brgemm_execute(brgemm_.get(), a, b, &offsets.first, c,
-                              Scratchpad(scratchpad_bytes_));
+    const dnnl_status_t status =
+        dnnl_brgemm_execute(brgemm_.get(), a, b, &offsets.first, c, Scratchpad(scratchpad_bytes_));
+    if (status == dnnl_success) return absl::OkStatus();
+    return absl::InternalError(
+        absl::StrCat("oneDNN could not run a matrix kernel: status ", static_cast<int>(status)));
   }
 
  private:

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace attention::kernels {
@@ -45,8 +46,9 @@ class MatrixKernel {
  public:
   virtual ~MatrixKernel() = default;
 
-  // Within a MatrixKernelScope of the calling thread, unless all operands are f32.
-  virtual void Run(const void* a, const void* b, float* c) const = 0;
+  // Within a MatrixKernelScope of the calling thread, unless all operands are f32. kInternal if
+  // oneDNN says that it failed.
+  [[nodiscard]] virtual absl::Status Run(const void* a, const void* b, float* c) const = 0;
 };
 
 // The kernel for a shape, generated at its first use (about 0.3 ms) and kept. Callers round shapes

@@ -45,8 +45,10 @@ absl::Status MultiplyTile(const MatrixTileProduct& product) {
     shape.inner_count = std::min(kChunkRows, product.inner_count - first);
     const absl::StatusOr<std::shared_ptr<const MatrixKernel>> kernel = FindMatrixKernel(shape);
     if (!kernel.ok()) return kernel.status();
-    (*kernel)->Run(product.rows + first * element_bytes,
-                   product.panel + first * product.column_count * element_bytes, product.sums);
+    const absl::Status status =
+        (*kernel)->Run(product.rows + first * element_bytes,
+                       product.panel + first * product.column_count * element_bytes, product.sums);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
