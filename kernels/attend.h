@@ -40,7 +40,7 @@ namespace attention::kernels {
 struct TopWeights {
   int64_t count = 0;          // 0: not asked for; at most kMaxTopWeights
   MutableTensorView weights;  // dense [batch, query heads, queries, count]; 0 where keys run out
-  int32_t* keys = nullptr;    // the same shape; -1 where keys run out
+  int32_t* keys = nullptr;    // the same shape; -1 where keys run out; of at most 2^31 - 1 keys
 };
 inline constexpr int64_t kMaxTopWeights = 256;
 

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "kernels/field_checks.h"
 #include "kernels/problem_checks.h"
@@ -57,6 +59,11 @@ absl::Status CheckTopWeights(const TopWeights& top, const AttentionProblem& prob
                    absl::StrCat("between 0 and ", kMaxTopWeights));
   }
   Extents extents = ScoreExtents(problem);
+  constexpr int64_t kMaxKeys = std::numeric_limits<int32_t>::max();  // their type
+  if (extents[3] > kMaxKeys) {
+    return Invalid("top_weights", absl::StrCat(extents[3], " keys"),
+                   absl::StrCat("at most ", kMaxKeys));
+  }
   extents[3] = top.count;
   absl::Status status = CheckDense("top_weights.weights", top.weights, extents, type);
   if (status.ok() && ElementCount(extents) > 0 && top.keys == nullptr) {

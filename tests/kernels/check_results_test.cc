@@ -46,6 +46,17 @@ TEST(CheckResultsTest, RejectsStatisticsOfWrongShapeOrType) {
       {"great top count",
        [](Call& c) { c.outputs.top_weights.count = 257; },
        {"top_weights.count", "got 257", "between 0 and 256"}},
+      {"too many keys to number",
+       [](Call& c) {
+         for (auto* view : {&c.problem.key, &c.problem.value}) {
+           view->extents[2] = int64_t{1} << 31;
+           view->strides[2] = 0;
+         }
+         c.problem.boolean_mask = c.problem.additive_mask = {};
+         c.outputs.weights = c.outputs.key_mass = {};
+         c.options.scores = kernels::ScoresOutput::kNone;
+       },
+       {"top_weights", "2147483648 keys", "at most 2147483647"}},
       {"no top keys",
        [](Call& c) { c.outputs.top_weights.keys = nullptr; },
        {"top_weights.keys", "null"}},
