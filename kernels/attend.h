@@ -14,6 +14,9 @@
 // gives zeros unless options.fully_masked asks otherwise. What is hidden reaches nothing but raw
 // and capped scores, be it NaN or infinite.
 //
+// A score of -infinity weighs 0 in a softmax, whatever makes it so and even beside NaN, and a row
+// of no other scores is one that sees no key. Scores in f32 are infinite from 2^128 on.
+//
 // Sources: Vaswani et al., "Attention Is All You Need" (2017), section 3.2; Milakov and Gimelshein,
 // "Online normalizer calculation for softmax" (2018) and Dao et al., "FlashAttention" (2022) for
 // the fused order of evaluation; the operator Attention of ONNX (opset 24) for the order of

@@ -24,7 +24,8 @@ double Exponential(double score, double maximum) {
   return score == maximum ? 1.0 : std::exp(score - maximum);
 }
 
-// The softmax of some visible scores and of a sink, which is -infinity where there is none.
+// The softmax of some visible scores and of a sink, which is -infinity where there is none. A score
+// of -infinity weighs 0, whatever the others are.
 struct Softmax {
   Vector weights;
   double log_sum_exp;
@@ -38,10 +39,12 @@ Softmax SoftmaxOf(const Vector& scores, double sink) {
   double sum = sink == -kInfinity ? 0.0 : Exponential(sink, maximum);
   Softmax softmax;
   for (const double score : scores) {
-    softmax.weights.push_back(std::exp(score - maximum));
+    softmax.weights.push_back(score == -kInfinity ? 0.0 : std::exp(score - maximum));
     sum += softmax.weights.back();
   }
-  for (double& weight : softmax.weights) weight /= sum;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (scores[i] != -kInfinity) softmax.weights[i] /= sum;
+  }
   softmax.log_sum_exp = sum == 0.0 ? -kInfinity : maximum + std::log(sum);
   return softmax;
 }
@@ -113,7 +116,8 @@ class Head {
       result.log_sum_exp.push_back(softmax.log_sum_exp);
       result.entropy.push_back(EntropyOf(softmax.weights));
       result.maximum_weight.push_back(LargestOf(softmax.weights));
-      const bool sees_nothing = visible.empty() && sink == -kInfinity;
+      const bool sees_nothing =
+          sink == -kInfinity && std::ranges::count(visible, -kInfinity) == std::ssize(visible);
       size_t next = 0;
       for (size_t j = 0; j < key_count_; ++j) {
         const double weight = Hidden(i, j) ? 0.0 : softmax.weights[next++];
@@ -150,12 +154,12 @@ class Head {
           ReferenceRow(problem_.value, batch_, key_value_head, static_cast<int64_t>(j)));
     }
     for (size_t i = 0; i < query_count_; ++i) {
-      const bool by_policy = !fully_masked_.empty() && fully_masked_[i] &&
-                             options_.fully_masked != FullyMasked::kZeros;
+      const bool sees_nothing = !fully_masked_.empty() && fully_masked_[i];
+      const bool zeros = sees_nothing && options_.fully_masked == FullyMasked::kZeros;
       for (size_t d = 0; d < static_cast<size_t>(problem_.value.extents[3]); ++d) {
         double sum = 0.0;
-        for (size_t j = 0; j < key_count_ && !switched_off; ++j) {
-          if (by_policy || !Hidden(i, j)) sum += weights_[i * key_count_ + j] * values[j][d];
+        for (size_t j = 0; j < key_count_ && !switched_off && !zeros; ++j) {
+          if (sees_nothing || !Hidden(i, j)) sum += weights_[i * key_count_ + j] * values[j][d];
         }
         result.output.push_back(sum);
       }

@@ -53,7 +53,7 @@ void Include(double score, ColumnStatistics& column) {
   if (score > column.maximum) {
     column.sum = column.sum * std::exp(column.maximum - score) + 1.0;
     column.maximum = score;
-  } else {
+  } else if (score != -std::numeric_limits<double>::infinity()) {
     column.sum +=
         std::exp(score - column.maximum);  // a NaN score comes here, too, and stays in the sum
   }

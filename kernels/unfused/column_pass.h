@@ -12,11 +12,8 @@
 
 namespace attention::kernels {
 
-// Of the visible scores of one key: weight[i] = exp(score[i] - maximum) / sum.
-struct ColumnStatistics {
-  double maximum = -std::numeric_limits<double>::infinity();
-  double sum = 0.0;  // of exp(score - maximum)
-};
+// Of the visible scores of one key.
+using ColumnStatistics = RowNormalizer;
 
 struct ColumnPassReport {
   int thread_count = 1;   // that took part

@@ -59,19 +59,20 @@ void StoreStatistics(const AttentionOutputs& outputs, const Block& block, int64_
   if (outputs.top_weights.count > 0) StoreTopWeights(outputs.top_weights, block, query, weights);
 }
 
-// Gives a row that sees nothing its weights, and lets them meet the values.
+// Gives a row that sees nothing its weights, and lets them meet the values unless they are 0.
 void ApplyFullyMasked(FullyMasked policy, int64_t key_count, uint8_t* visible, double* row) {
-  if (policy == FullyMasked::kZeros) return;
+  const bool zeros = policy == FullyMasked::kZeros;
+  std::fill_n(visible, key_count, zeros ? uint8_t{0} : uint8_t{1});
+  if (zeros) return;
   const double weight = policy == FullyMasked::kNan ? std::numeric_limits<double>::quiet_NaN()
                                                     : 1.0 / static_cast<double>(key_count);
   std::fill_n(row, key_count, weight);
-  std::fill_n(visible, key_count, uint8_t{1});
 }
 
 void NormalizeByColumns(const uint8_t* visible, const ColumnStatistics* columns, int64_t key_count,
                         double* row) {
   for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] != 0) row[j] = std::exp(row[j] - columns[j].maximum) / columns[j].sum;
+    if (visible[j] != 0) row[j] = columns[j].Weight(row[j]);
   }
 }
 

@@ -27,12 +27,12 @@ RowNormalizer SoftmaxRow(const uint8_t* visible, int64_t key_count, double sink,
     normalizer.sum = sink == normalizer.maximum ? 1.0 : std::exp(sink - normalizer.maximum);
   }
   for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] == 0) continue;
+    if (visible[j] == 0 || row[j] == -kInfinity) continue;
     row[j] = std::exp(row[j] - normalizer.maximum);
     normalizer.sum += row[j];
   }
   for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] != 0) row[j] /= normalizer.sum;
+    if (visible[j] != 0) row[j] = row[j] == -kInfinity ? 0.0 : row[j] / normalizer.sum;
   }
   return normalizer;
 }

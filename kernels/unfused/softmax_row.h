@@ -13,14 +13,18 @@
 
 namespace attention::kernels {
 
-// weight[j] = exp(score[j] - maximum) / sum, the sink's share included in the sum.
+// weight[j] = exp(score[j] - maximum) / sum, the sink's share included in the sum; 0 for a score of
+// -infinity, whatever the others are.
 struct RowNormalizer {
   double maximum = -std::numeric_limits<double>::infinity();
   double sum = 0.0;
 
-  // No visible key and no sink.
+  // No visible key with a score above -infinity, and no sink.
   [[nodiscard]] bool SeesNothing() const { return sum == 0.0; }
-  [[nodiscard]] double Weight(double score) const { return std::exp(score - maximum) / sum; }
+  [[nodiscard]] double Weight(double score) const {
+    return score == -std::numeric_limits<double>::infinity() ? 0.0
+                                                             : std::exp(score - maximum) / sum;
+  }
   [[nodiscard]] double LogSumExp() const {
     return SeesNothing() ? -std::numeric_limits<double>::infinity() : maximum + std::log(sum);
   }
