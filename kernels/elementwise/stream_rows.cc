@@ -167,10 +167,11 @@ HWY_INLINE void DotRows(const StreamedRows& streamed, const FewRows& queries,
 }
 
 // sums for kRows rows of weights and the columns [column, column + kColumnVectors vectors), as far
-// as they exist. Loops over totals are unrolled by order: GCC would keep them in memory.
-template <int64_t kRows, class T>
+// as they exist; keys for which skips(key) is true are left out. Loops over totals are unrolled by
+// order: GCC would keep them in memory.
+template <int64_t kRows, class T, class Skips>
 HWY_INLINE void SumBlock(const StreamedRows& streamed, const FewRows weights, int64_t column,
-                         const FewRows sums, bool fetch) {
+                         const FewRows sums, bool fetch, const Skips& skips) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   FloatVector totals[kRows][kColumnVectors];
@@ -191,6 +192,7 @@ HWY_INLINE void SumBlock(const StreamedRows& streamed, const FewRows weights, in
       const int64_t key = stream * quarter + i;
       if (key >= streamed.row_count) break;
       if (fetch) FetchNext(streamed, key);
+      if (skips(key)) continue;
       const T* row = Row<T>(streamed, key) + column;
       FloatVector values[kColumnVectors];
       for (int64_t v = 0; v < kColumnVectors; ++v) {
@@ -226,34 +228,17 @@ HWY_INLINE void SumRows(const StreamedRows& streamed, const FewRows& weights, co
   for (int64_t column = 0; column < streamed.width; column += BlockColumns()) {
     ForRowBlocks(weights.row_count, [&](auto size, int64_t row) {
       SumBlock<size(), T>(streamed, RowsFrom(weights, row), column, RowsFrom(sums, row),
-                          row == 0 && column == 0);
+                          row == 0 && column == 0, [](int64_t) { return false; });
     });
   }
 }
 
-// Column by column in the order of SumBlock, so that the bits agree.
 template <class T>
-HWY_INLINE void SumRowsExcept(const StreamedRows& streamed, const float* weights, float skipped,
-                              float* sums) {
-  const hn::CappedTag<float, 1> d;
-  const hn::Rebind<T, decltype(d)> narrow;
-  const int64_t quarter = (streamed.row_count + kStreams - 1) / kStreams;
-  for (int64_t column = 0; column < streamed.width; ++column) {
-    auto total = hn::Zero(d);
-    for (int64_t i = 0; i < quarter; ++i) {
-      for (int64_t key = i, stream = 0; stream < kStreams && key < streamed.row_count;
-           ++stream, key += quarter) {
-        if (weights[key] == skipped) continue;
-        float value;
-        if constexpr (std::is_same_v<T, float>) {
-          value = Row<T>(streamed, key)[column];
-        } else {
-          value = hn::GetLane(hn::PromoteTo(d, hn::LoadU(narrow, Row<T>(streamed, key) + column)));
-        }
-        total = hn::MulAdd(hn::Set(d, weights[key]), hn::Set(d, value), total);
-      }
-    }
-    sums[column] = hn::GetLane(total);
+HWY_INLINE void SumRowsExcept(const StreamedRows& streamed, const FewRows& weights, float skipped,
+                              const FewRows& sums) {
+  for (int64_t column = 0; column < streamed.width; column += BlockColumns()) {
+    SumBlock<1, T>(streamed, weights, column, sums, false,
+                   [&](int64_t key) { return weights.data[key] == skipped; });
   }
 }
 
@@ -272,8 +257,8 @@ void SumStreamedRowsHere(const StreamedRows& streamed, const FewRows& weights,
   return SumRows<hwy::float16_t>(streamed, weights, sums);
 }
 
-void SumStreamedRowsExceptHere(const StreamedRows& streamed, const float* weights, float skipped,
-                               float* sums) {
+void SumStreamedRowsExceptHere(const StreamedRows& streamed, const FewRows& weights, float skipped,
+                               const FewRows& sums) {
   if (streamed.type == DataType::kF32)
     return SumRowsExcept<float>(streamed, weights, skipped, sums);
   if (streamed.type == DataType::kBF16)
@@ -300,8 +285,8 @@ void SumStreamedRows(const StreamedRows& streamed, const FewRows& weights, const
   HWY_DYNAMIC_DISPATCH(SumStreamedRowsHere)(streamed, weights, sums);
 }
 
-void SumStreamedRowsExcept(const StreamedRows& streamed, const float* weights, float skipped,
-                           float* sums) {
+void SumStreamedRowsExcept(const StreamedRows& streamed, const FewRows& weights, float skipped,
+                           const FewRows& sums) {
   HWY_DYNAMIC_DISPATCH(SumStreamedRowsExceptHere)(streamed, weights, skipped, sums);
 }
 

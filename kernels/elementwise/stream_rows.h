@@ -44,8 +44,8 @@ void SumStreamedRows(const StreamedRows& streamed, const FewRows& weights, const
 
 // The same bits for weights that are not `skipped` (compared by equality), but rows whose weight is
 // take no part at all, whatever they hold. For one row of weights.
-void SumStreamedRowsExcept(const StreamedRows& streamed, const float* weights, float skipped,
-                           float* sums);
+void SumStreamedRowsExcept(const StreamedRows& streamed, const FewRows& weights, float skipped,
+                           const FewRows& sums);
 
 }  // namespace attention::kernels
 

@@ -250,7 +250,8 @@ class DecodeCall {
         const bool in_range = i >= visible.begin && i < visible.end;
         if (!in_range || !masks.Visible(score_row, span.first + i)) weight_row[i] = kHidden;
       }
-      SumStreamedRowsExcept(values, weight_row, kHidden, output);
+      SumStreamedRowsExcept(values, {weight_row, weights.stride_elements, 1}, kHidden,
+                            {output, output_stride_, 1});
     }
   }
 
