@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "kernels/elementwise/elementwise.h"
@@ -83,61 +81,6 @@ void AddToSumsHere(const float* weights, int64_t count, double* sums) {
   for (; i < count; ++i) sums[i] += static_cast<double>(weights[i]);
 }
 
-// Into a list whose last weight, if it is full, is smaller.
-HWY_INLINE void Insert(float weight, int64_t key, TopList& list) {
-  int64_t place = std::min(list.count, list.capacity - 1);
-  list.count = std::min(list.count + 1, list.capacity);
-  for (; place > 0 && list.weights[place - 1] < weight; --place) {
-    list.weights[place] = list.weights[place - 1];
-    list.keys[place] = list.keys[place - 1];
-  }
-  list.weights[place] = weight;
-  list.keys[place] = static_cast<int32_t>(key);
-}
-
-// At least list.capacity of the weights are as great as this: of the greatest ones of each lane it
-// is the one of that rank. 0 if lanes are too few, or if the list knows better.
-HWY_INLINE float LowerBoundOfTop(const float* weights, int64_t count, const TopList& list) {
-  const FloatTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  if (list.count == list.capacity || list.capacity > lanes || count < lanes) return 0.0f;
-  auto maxima = hn::Zero(d);
-  for (int64_t i = 0; i + lanes <= count; i += lanes) {
-    maxima = hn::Max(hn::LoadU(d, weights + i), maxima);  // keeps the second operand beside a NaN
-  }
-  alignas(64) float sorted[hn::MaxLanes(d)];
-  hn::Store(maxima, d, sorted);
-  std::nth_element(sorted, sorted + list.capacity - 1, sorted + lanes, std::greater<>());
-  return sorted[list.capacity - 1];
-}
-
-void TakeIntoTopHere(const float* weights, int64_t count, int64_t first_key, TopList& list) {
-  const FloatTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const float bound = LowerBoundOfTop(weights, count, list);
-  // What is not greater is left out.
-  const auto threshold = [&] {
-    const float least = list.count < list.capacity ? 0.0f : list.weights[list.capacity - 1];
-    return bound > least ? std::nextafter(bound, 0.0f) : least;
-  };
-  float least = threshold();
-  const auto take = [&](int64_t i) {
-    if (!(weights[i] > least)) return;
-    Insert(weights[i], first_key + i, list);
-    least = threshold();
-  };
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto greater = hn::Gt(hn::LoadU(d, weights + i), hn::Set(d, least));
-    uint64_t bits = 0;
-    hn::StoreMaskBits(d, greater, reinterpret_cast<uint8_t*>(&bits));
-    for (; bits != 0; bits &= bits - 1) {
-      take(i + std::countr_zero(bits));
-    }
-  }
-  for (; i < count; ++i) take(i);
-}
-
 }  // namespace attention::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -147,7 +90,6 @@ namespace attention::kernels {
 HWY_EXPORT(NormalizeScoresHere);
 HWY_EXPORT(NormalizeAndSummarizeHere);
 HWY_EXPORT(AddToSumsHere);
-HWY_EXPORT(TakeIntoTopHere);
 
 void NormalizeScores(const float* scores, int64_t count, const RowNormalizer& normalizer,
                      float* weights) {
@@ -161,10 +103,6 @@ WeightSummary NormalizeAndSummarize(const float* scores, int64_t count,
 
 void AddToSums(const float* weights, int64_t count, double* sums) {
   HWY_DYNAMIC_DISPATCH(AddToSumsHere)(weights, count, sums);
-}
-
-void TakeIntoTop(const float* weights, int64_t count, int64_t first_key, TopList& list) {
-  HWY_DYNAMIC_DISPATCH(TakeIntoTopHere)(weights, count, first_key, list);
 }
 
 }  // namespace attention::kernels
