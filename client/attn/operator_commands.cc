@@ -134,8 +134,7 @@ class RotaryLoader {
       std::copy_n(bytes.data() + at, sizeof(id), reinterpret_cast<std::byte*>(&id));
       count = std::max(count, id + 1);
     }
-    constexpr int64_t kMaxPositionCount = 1 << 20;
-    if (count > kMaxPositionCount) {
+    if (count > kMaxExtent) {
       files_.Fail(
           absl::StrCat("--position-ids: ", count - 1,
                        " is too large a position to make tables for; give --cos and --sin"));

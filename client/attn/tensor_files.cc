@@ -1,5 +1,6 @@
 #include "client/attn/tensor_files.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -47,6 +48,11 @@ TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, Da
   const absl::StatusOr<Array> array = ReadArray(path, format_, standard_input_, max_elements);
   if (!array.ok()) {
     Fail(absl::StrCat(flag, ": ", array.status().message()));
+    return {};
+  }
+  if (std::ranges::any_of(array->shape, [](int64_t extent) { return extent > kMaxExtent; })) {
+    Fail(
+        absl::StrCat(flag, ": shape ", ToString(array->shape), " has an extent over ", kMaxExtent));
     return {};
   }
   absl::StatusOr<TensorValue> tensor = TensorValue::FromDoubles(type, array->shape, array->numbers);

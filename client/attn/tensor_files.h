@@ -16,6 +16,10 @@
 
 namespace attention::client {
 
+// The longest axis that a tensor of the service can have: a sequence, and the positions of a rotary
+// table. Source: the limits in proto/README.md.
+inline constexpr int64_t kMaxExtent = 1'048'576;
+
 // The vector arguments of the service have one axis; a file of one row or column is meant as one.
 [[nodiscard]] TensorRef AsVector(const TensorRef& tensor);
 
@@ -27,7 +31,8 @@ class TensorFiles {
       : format_(format), standard_input_(standard_input) {}
 
   // The tensor in a file, as `type`. `flag` names it in errors. Standard input can be read for one
-  // flag only.
+  // flag only. An extent over kMaxExtent is refused even where there are no elements: what is made
+  // for each row would not fit into memory.
   [[nodiscard]] TensorRef Read(const std::string& flag, const std::string& path, DataType type);
 
   // The same where the path is not empty.

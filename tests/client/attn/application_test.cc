@@ -4,8 +4,10 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "client/attn/tensor_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/codec/protocol_limits.h"
 #include "tests/client/attn/application_fixture.h"
 
 namespace attention::client {
@@ -20,6 +22,13 @@ using ::testing::StartsWith;
 using ApplicationTest = ApplicationFixture;
 
 constexpr const char* kTwoByTwo = "[[1,2],[3,4]]";
+
+// The header of a .npy file of F32 and nothing after it.
+std::string NpyWithoutData(const std::string& extents) {
+  const std::string header =
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (" + extents + "), }";
+  return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
+}
 
 TEST_F(ApplicationTest, HelpIsNoError) {
   EXPECT_EQ(Run({"--help"}), ExitCode::kOk);
@@ -78,15 +87,25 @@ TEST_F(ApplicationTest, UnreadableInputsAreNamed) {
 }
 
 TEST_F(ApplicationTest, ANpyFileLargerThanAMessageIsRefusedByItsHeader) {
-  const auto file_of = [](const std::string& extents) {
-    const std::string header =
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + extents + "), }";
-    return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
-  };
-  const std::string too_large = file_of("8192, 8200");
+  const std::string too_large = NpyWithoutData("8192, 8200");
   ExpectUsageError({"self", "--embeddings", "-"}, "elements, more than 67125248", too_large);
   ExpectUsageError({"self", "--embeddings", "-", "--type", "f64"}, "more than 33562624", too_large);
   ExpectUsageError({"self", "--embeddings", "-", "--type", "f16"}, "bytes were given", too_large);
+}
+
+TEST_F(ApplicationTest, ExtentsThatNoServerTakesAreRefusedHoweverFewElementsThereAre) {
+  static_assert(kMaxExtent == server::kMaxSequence && kMaxExtent >= server::kMaxBatch &&
+                kMaxExtent >= server::kMaxWidth);
+  const std::string huge = NpyWithoutData("4294967296, 0");
+  ExpectUsageError({"self", "--embeddings", "-"},
+                   "--embeddings: shape [4294967296, 0] has an extent over 1048576", huge);
+  ExpectUsageError({"rotary", "--input", "-"}, "--input: shape [4294967296, 0]", huge);
+  const std::string small = File("small.json", "[[1]]");
+  ExpectUsageError({"sdpa", "--query", small, "--key", "-", "--value", small},
+                   "--key: shape [0, 1048577]", NpyWithoutData("0, 1048577"));
+  AnswerWith("output { shape: [1, 1] floats: [1] }");
+  EXPECT_EQ(Call({"self", "--embeddings", "-"}, NpyWithoutData("1048576, 0")), ExitCode::kOk)
+      << err_;
 }
 
 TEST_F(ApplicationTest, ShapesThatCannotBeRightAreRefusedLocally) {
