@@ -114,6 +114,8 @@ class RotaryLoader {
     const int64_t batch = shape[0];
     const int64_t rows =
         request->position_ids ? PositionCount(*request->position_ids) : shape[packed ? 1 : 2];
+    const int64_t table_count = request->position_ids ? 1 : std::max<int64_t>(batch, 1);
+    if (!CheckTableSize(table_count * rows * (width / 2))) return;
     RotaryTables tables = MakeRotaryTables(rows, width, flags_.base);
     Shape table_shape = {rows, width / 2};
     if (!request->position_ids) {
@@ -123,6 +125,16 @@ class RotaryLoader {
     }
     request->cos = Keep(table_shape, tables.cos);
     request->sin = Keep(table_shape, tables.sin);
+  }
+
+  // Fails if that many cosines do not fit into a message; an input without elements may ask for
+  // them.
+  bool CheckTableSize(int64_t number_count) {
+    const int64_t max_number_count = MaxElements(flags_.common.type);
+    if (number_count <= max_number_count) return true;
+    files_.Fail(absl::StrCat("--input: the tables of --base would have ", number_count,
+                             " numbers each, more than ", max_number_count));
+    return false;
   }
 
   // Up to the largest position; a negative one is the server's to refuse.

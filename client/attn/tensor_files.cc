@@ -28,6 +28,10 @@ std::vector<double> ParseNumbers(const std::string& text) {
 
 }  // namespace
 
+int64_t MaxElements(DataType type) {
+  return ChannelOptions{}.max_message_bytes / static_cast<int64_t>(ElementBytes(type));
+}
+
 TensorRef AsVector(const TensorRef& tensor) {
   const bool one_row =
       tensor.shape().size() == 2 && (tensor.shape()[0] == 1 || tensor.shape()[1] == 1);
@@ -43,9 +47,7 @@ TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, Da
   }
   if (path == "-") standard_input_flag_ = flag;
   // More than a message holds is refused before it is converted, which takes several copies.
-  const int64_t max_message_bytes = ChannelOptions{}.max_message_bytes;
-  const auto max_elements = max_message_bytes / static_cast<int64_t>(ElementBytes(type));
-  const absl::StatusOr<Array> array = ReadArray(path, format_, standard_input_, max_elements);
+  const absl::StatusOr<Array> array = ReadArray(path, format_, standard_input_, MaxElements(type));
   if (!array.ok()) {
     Fail(absl::StrCat(flag, ": ", array.status().message()));
     return {};

@@ -20,6 +20,9 @@ namespace attention::client {
 // table. Source: the limits in proto/README.md.
 inline constexpr int64_t kMaxExtent = 1'048'576;
 
+// How many elements of this type the largest message holds.
+[[nodiscard]] int64_t MaxElements(DataType type);
+
 // The vector arguments of the service have one axis; a file of one row or column is meant as one.
 [[nodiscard]] TensorRef AsVector(const TensorRef& tensor);
 

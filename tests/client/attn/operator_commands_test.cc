@@ -77,6 +77,15 @@ TEST_F(OperatorCommandsTest, RotaryTakesTablesAndPackedHeads) {
 TEST_F(OperatorCommandsTest, TablesThatWouldBeHugeAreRefused) {
   ExpectUsageError({"rotary", "--input", "-", "--position-ids", "1,2000000000"},
                    "--position-ids: 2000000000 is too large", kTwoByTwo);
+  const std::string tables = "the tables of --base would have 34359738368 numbers each";
+  ExpectUsageError(
+      {"rotary", "--input", "-", "--position-ids", "1048575", "--rotary-width", "65536"}, tables,
+      kTwoByTwo);
+  const std::string no_heads =
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (65536, 0, 1048576, 1), }";
+  ExpectUsageError(
+      {"rotary", "--input", "-", "--rotary-width", "2"}, "would have 68719476736 numbers each",
+      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(no_heads.size()) + '\0' + no_heads);
   ExpectUsageError({"rotary", "--input", "-"}, "--input: shape [1] has 1 axes", "[1]");
   ExpectUsageError({"rotary", "--input", "-", "--sin", "-"}, "--cos", kTwoByTwo);
 }
