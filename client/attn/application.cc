@@ -1,6 +1,7 @@
 #include "client/attn/application.h"
 
 #include <algorithm>
+#include <new>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -31,9 +32,9 @@ constexpr const char* kFooter =
     "out.npy\n"
     "  attn health && attn info\n"
     "\n"
-    "Exit codes: 0 success, 1 the server failed, refused the request or could not be reached, 2 "
-    "wrong usage, 3 an\n"
-    "example differs.";
+    "Exit codes: 0 success, 1 the server failed, refused the request or could not be reached, or "
+    "memory ran out,\n"
+    "2 wrong usage, 3 an example differs.";
 
 // Sentences stay on one line: an error text from elsewhere must not look like a second one.
 ExitCode Report(const Outcome& outcome, const Console& console) {
@@ -49,9 +50,8 @@ bool HasCommand(const CLI::App& app, const std::string& name) {
   return !app.get_subcommands(is_named).empty();
 }
 
-}  // namespace
-
-ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& console) {
+// Parses the arguments and runs the command that they name.
+Outcome Run(const std::vector<std::string>& arguments, const Console& console) {
   CLI::App app(kDescription, "attn");
   app.footer(kFooter);
   app.set_help_flag("-h,--help", "Show this and exit");
@@ -62,8 +62,7 @@ ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& conso
   AddServerCommands(&app, console, &chosen);
   AddLayerCommands(&app, console, &chosen);
   if (!arguments.empty() && !arguments[0].starts_with('-') && !HasCommand(app, arguments[0])) {
-    return Report({ExitCode::kUsage, "no command is named " + arguments[0] + "; see `attn --help`"},
-                  console);
+    return {ExitCode::kUsage, "no command is named " + arguments[0] + "; see `attn --help`"};
   }
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(),
@@ -71,12 +70,22 @@ ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& conso
   } catch (const CLI::CallForHelp&) {
     const auto commands = app.get_subcommands();
     console.out << (commands.empty() ? app.help() : commands.front()->help("attn"));
-    return ExitCode::kOk;
+    return {};
   } catch (const CLI::ParseError& error) {
-    return Report({.code = ExitCode::kUsage, .sentence = error.what()}, console);
+    return {.code = ExitCode::kUsage, .sentence = error.what()};
   }
-  if (!chosen) return Report({ExitCode::kUsage, "a command is needed; see `attn --help`"}, console);
-  return Report(chosen(), console);
+  if (!chosen) return {ExitCode::kUsage, "a command is needed; see `attn --help`"};
+  return chosen();
+}
+
+}  // namespace
+
+ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& console) {
+  try {
+    return Report(Run(arguments, console), console);
+  } catch (const std::bad_alloc&) {
+    return Report({ExitCode::kServer, "out of memory"}, console);
+  }
 }
 
 }  // namespace attention::client

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <istream>
+#include <new>
+#include <sstream>
+#include <streambuf>
 
 #include "client/attn/tensor_files.h"
 #include "gmock/gmock.h"
@@ -128,6 +132,20 @@ TEST_F(ApplicationTest, MaskedNeedsAMask) {
   ExpectUsageError({"masked", "--embeddings", "-", "--causal", "sideways"}, "--causal", kTwoByTwo);
   ExpectUsageError({"masked", "--embeddings", "-", "--boolean-mask", File("m.csv", "1,2")},
                    "--boolean-mask", kTwoByTwo);
+}
+
+TEST_F(ApplicationTest, NoMemoryIsOneSentenceAndExitCodeOne) {
+  struct NoMemory : std::streambuf {
+    int_type underflow() override { throw std::bad_alloc(); }
+  } no_memory;
+  std::istream in(&no_memory);
+  in.exceptions(std::ios::badbit);  // lets it through
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(RunAttn({"self", "--embeddings", "-"},
+                    {.in = in, .out = out, .err = err, .out_is_terminal = false}),
+            ExitCode::kServer);
+  EXPECT_EQ(err.str(), "attn: out of memory\n");
 }
 
 TEST_F(ApplicationTest, AServersErrorIsExitCodeOne) {
