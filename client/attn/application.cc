@@ -34,7 +34,7 @@ constexpr const char* kFooter =
     "\n"
     "Exit codes: 0 success, 1 the server failed, refused the request or could not be reached, or "
     "memory ran out,\n"
-    "2 wrong usage, 3 an example differs.";
+    "or standard output cannot be written, 2 wrong usage, 3 an example differs.";
 
 // Sentences stay on one line: an error text from elsewhere must not look like a second one.
 ExitCode Report(const Outcome& outcome, const Console& console) {
@@ -81,11 +81,16 @@ Outcome Run(const std::vector<std::string>& arguments, const Console& console) {
 }  // namespace
 
 ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& console) {
+  Outcome outcome;
   try {
-    return Report(Run(arguments, console), console);
+    outcome = Run(arguments, console);
   } catch (const std::bad_alloc&) {
-    return Report({ExitCode::kServer, "out of memory"}, console);
+    outcome = {ExitCode::kServer, "out of memory"};
   }
+  console.out.flush();
+  if (!console.out && outcome.code == ExitCode::kOk)
+    outcome = {ExitCode::kServer, "standard output cannot be written"};
+  return Report(outcome, console);
 }
 
 }  // namespace attention::client

@@ -11,8 +11,8 @@
 
 namespace attention::client {
 
-// Runs `attn` with these arguments, the program's name not among them. Results go to console.out;
-// whatever went wrong is one sentence on console.err.
+// Runs `attn` with these arguments, the program's name not among them. Results go to console.out,
+// which is flushed; whatever went wrong, with that too, is one sentence on console.err.
 [[nodiscard]] ExitCode RunAttn(const std::vector<std::string>& arguments, const Console& console);
 
 }  // namespace attention::client

@@ -34,13 +34,7 @@ std::pair<ResultTensor, std::string> ParseSaved(const std::string& text, const W
   return {match->second, text.substr(equals + 1)};
 }
 
-absl::Status Write(const std::string& bytes, const std::string& path,
-                   std::ostream& standard_output) {
-  if (path.empty()) {
-    standard_output << bytes << std::flush;
-    return standard_output ? absl::OkStatus()
-                           : absl::InvalidArgumentError("standard output cannot be written");
-  }
+absl::Status WriteFile(const std::string& bytes, const std::string& path) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file << bytes << std::flush;
   return file ? absl::OkStatus() : absl::InvalidArgumentError(path + ": it cannot be written");
@@ -134,11 +128,14 @@ Outcome WriteResult(const AttentionResult& result, const ResultNames& names,
   for (const auto& [tensor, path] : flags.saved) {
     const absl::StatusOr<std::string> bytes = ResultNpy(result, tensor);
     if (!bytes.ok()) return ServerError(bytes.status());
-    if (const absl::Status status = Write(*bytes, path, console.out); !status.ok())
+    if (const absl::Status status = WriteFile(*bytes, path); !status.ok())
       return UsageError(status);
   }
-  if (const absl::Status status = Write(*text, flags.file, console.out); !status.ok())
+  if (flags.file.empty()) {
+    console.out << *text;
+  } else if (const absl::Status status = WriteFile(*text, flags.file); !status.ok()) {
     return UsageError(status);
+  }
   return {};
 }
 

@@ -32,12 +32,12 @@ def server_address():
     return _Shared.server.grpc_address
 
 
-def attn(*arguments, stdin=b"", address=None, environment=None):
+def attn(*arguments, stdin=b"", stdout=subprocess.PIPE, address=None, environment=None):
     """Runs attn against the server."""
     variables = {"ATTN_SERVER": address or server_address()} | (environment or {})
     return subprocess.run(
-        [ATTN_BINARY, *arguments], input=stdin, capture_output=True, timeout=300, check=False,
-        env=clean_environment(**variables))
+        [ATTN_BINARY, *arguments], input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=300,
+        check=False, env=clean_environment(**variables))
 
 
 class AttnTestCase(unittest.TestCase):

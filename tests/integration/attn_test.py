@@ -148,6 +148,17 @@ class ServerCommandsTest(AttnTestCase):
 
 
 class ErrorsTest(AttnTestCase):
+    def test_output_that_is_lost(self):
+        words = self.write("words.csv", WORDS)
+        for arguments in (
+                ("--help",), ("version",), ("info",), ("health",), ("layers",),
+                ("example", "friends"), ("self", "--embeddings", words)):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                finished = attn(*arguments, stdout=full)
+                self.assertEqual(finished.returncode, SERVER_ERROR)
+                self.assertEqual(
+                    finished.stderr, b"attn: standard output cannot be written\n")
+
     def test_usage_errors(self):
         words = self.write("words.csv", WORDS)
         ragged = self.folder / "ragged.csv"

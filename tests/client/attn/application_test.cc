@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <fstream>
 #include <istream>
 #include <new>
 #include <sstream>
@@ -21,6 +22,7 @@ using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 using ApplicationTest = ApplicationFixture;
@@ -146,6 +148,39 @@ TEST_F(ApplicationTest, NoMemoryIsOneSentenceAndExitCodeOne) {
                     {.in = in, .out = out, .err = err, .out_is_terminal = false}),
             ExitCode::kServer);
   EXPECT_EQ(err.str(), "attn: out of memory\n");
+}
+
+TEST_F(ApplicationTest, OutputThatIsLostIsExitCodeOne) {
+  AnswerWith("output { shape: [2, 2] floats: [1, 2, 3, 4] }");
+  const std::string words = File("words.json", kTwoByTwo);
+  const std::vector<std::vector<std::string>> commands = {
+      {"--help"},
+      {"self", "--help"},
+      {"examples"},
+      {"version", "--server", service_.address()},
+      {"info", "--server", service_.address()},
+      {"health", "--server", service_.address()},
+      {"layers", "--server", service_.address()},
+      {"self", "--embeddings", words, "--server", service_.address()},
+      {"self", "--embeddings", words, "--output", "npy", "--server", service_.address()}};
+  for (const std::vector<std::string>& command : commands) {
+    std::istringstream in;
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    const Console console = {.in = in, .out = full, .err = err, .out_is_terminal = false};
+    EXPECT_EQ(RunAttn(command, console), ExitCode::kServer) << command[0];
+    EXPECT_EQ(err.str(), "attn: standard output cannot be written\n") << command[0];
+  }
+}
+
+TEST_F(ApplicationTest, AServersErrorComesBeforeLostOutput) {
+  service_.SetServing(false);
+  std::istringstream in;
+  std::ofstream full("/dev/full");
+  std::ostringstream err;
+  const Console console = {.in = in, .out = full, .err = err, .out_is_terminal = false};
+  EXPECT_EQ(RunAttn({"health", "--server", service_.address()}, console), ExitCode::kServer);
+  EXPECT_THAT(err.str(), AllOf(HasSubstr("is NOT_SERVING"), Not(HasSubstr("standard output"))));
 }
 
 TEST_F(ApplicationTest, AServersErrorIsExitCodeOne) {
