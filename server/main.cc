@@ -20,8 +20,12 @@ int main(int argc, char** argv) {
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   const server::ParsedOptions parsed = server::ParseServerOptions(arguments, environment);
   if (parsed.exit_code.has_value()) {
-    std::fputs(parsed.text.c_str(), *parsed.exit_code == 0 ? stdout : stderr);
-    return *parsed.exit_code;
+    std::FILE* const stream = *parsed.exit_code == 0 ? stdout : stderr;
+    const bool is_written =
+        std::fputs(parsed.text.c_str(), stream) >= 0 && std::fflush(stream) == 0;
+    if (is_written || *parsed.exit_code != 0) return *parsed.exit_code;
+    std::fputs("attention_server: standard output cannot be written\n", stderr);
+    return 1;
   }
   return server::ServeUntilTerminated(parsed);
 }

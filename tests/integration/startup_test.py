@@ -89,6 +89,16 @@ class StartTest(unittest.TestCase):
                      "default-precision", "warm-up", "warm-up-limit-ms"):
             self.assertIn(f"--{flag}", finished.stdout)
 
+    def test_help_and_version_that_are_lost_are_an_error(self):
+        for flag in ("--help", "--version"):
+            with self.subTest(flag), open("/dev/full", "wb") as full:
+                finished = subprocess.run(
+                    [SERVER_BINARY, flag], stdout=full, stderr=subprocess.PIPE, text=True,
+                    timeout=60, check=False, env=clean_environment())
+                self.assertEqual(finished.returncode, 1)
+                self.assertEqual(
+                    finished.stderr, "attention_server: standard output cannot be written\n")
+
     def test_flags_and_their_variables_take_effect(self):
         for flags, environment in (
                 (("--max-request-bytes=1000000", "--queue-capacity=7"), {}),
