@@ -3,6 +3,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace attention::client {
 namespace {
@@ -14,8 +15,11 @@ ClientOptions OptionsOf(const ServerFlags& flags) {
 }
 
 // What is wrong with the text of --server; empty if nothing is. gRPC would look up a URL as the
-// name of a host. Its own schemes (dns:, unix:) stay.
-std::string UrlProblem(const std::string& server) {
+// name of a host, and for no name it writes lines of its own. Its own schemes (dns:, unix:) stay.
+std::string ServerProblem(const std::string& server) {
+  const absl::string_view name = absl::StripPrefix(server, "dns:");
+  if (name.find_first_not_of(" \t\r\n/") == absl::string_view::npos)
+    return "it names no server; want HOST:PORT, such as 127.0.0.1:8001, here and in ATTN_SERVER";
   for (const char* scheme : {"http://", "https://", "grpc://", "grpcs://"}) {
     if (absl::StartsWithIgnoreCase(server, scheme)) {
       return absl::StrCat("want HOST:PORT, such as 127.0.0.1:8001, without ", scheme,
@@ -31,7 +35,7 @@ void AddServerFlags(CLI::App* command, ServerFlags* flags) {
   constexpr int64_t kMaxDeadlineMs = 24 * 60 * 60 * 1000;
   // Not a check(), because CLI11 ignores what the environment says if a check refuses it.
   const auto set_server = [flags](const std::string& server) {
-    if (const std::string problem = UrlProblem(server); !problem.empty())
+    if (const std::string problem = ServerProblem(server); !problem.empty())
       throw CLI::ValidationError("--server", problem);
     flags->server = server;
   };

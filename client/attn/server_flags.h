@@ -23,8 +23,8 @@ struct ServerFlags {
   int64_t deadline_ms = 60'000;
 };
 
-// Adds --server (or ATTN_SERVER) and --deadline-ms, whose default is what `flags` holds. A URL is
-// refused.
+// Adds --server (or ATTN_SERVER) and --deadline-ms, whose default is what `flags` holds. A URL and
+// an empty name are refused; an empty ATTN_SERVER counts as absent.
 void AddServerFlags(CLI::App* command, ServerFlags* flags);
 
 // The server that the flags name.

@@ -210,6 +210,18 @@ TEST_F(ApplicationTest, AServerThatRefusesSpeaksForItself) {
   EXPECT_EQ(err_, "attn: UNAVAILABLE: the server is draining\n");
 }
 
+TEST_F(ApplicationTest, AServerWithoutANameIsAUsageError) {
+  for (const char* server : {"", " ", "dns:", "dns:///"}) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(Run({"health", "--server", server}), ExitCode::kUsage) << server;
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "") << "gRPC's own lines";
+    EXPECT_THAT(err_, AllOf(StartsWith("attn: --server: "), HasSubstr("HOST:PORT"))) << server;
+  }
+  setenv("ATTN_SERVER", "", /*overwrite=*/1);  // counts as absent, as the server's variables do
+  EXPECT_EQ(Run({"version"}), ExitCode::kOk) << err_;
+  unsetenv("ATTN_SERVER");
+}
+
 TEST_F(ApplicationTest, AServerIsAHostAndAPortNotAUrl) {
   for (const char* server : {"http://127.0.0.1:8001", "https://a:1", "grpc://a:1", "HTTP://a:1"}) {
     EXPECT_EQ(Run({"health", "--server", server}), ExitCode::kUsage) << server;
