@@ -50,6 +50,13 @@ bool HasCommand(const CLI::App& app, const std::string& name) {
   return !app.get_subcommands(is_named).empty();
 }
 
+// CLI11 reports a bad value, which may be one of the environment, before it looks for --help.
+bool AsksForHelp(const CLI::App& app) {
+  const auto commands = app.get_subcommands();
+  return app.get_help_ptr()->count() > 0 ||
+         (!commands.empty() && commands.front()->get_help_ptr()->count() > 0);
+}
+
 // Parses the arguments and runs the command that they name.
 Outcome Run(const std::vector<std::string>& arguments, const Console& console) {
   CLI::App app(kDescription, "attn");
@@ -67,11 +74,12 @@ Outcome Run(const std::vector<std::string>& arguments, const Console& console) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(),
                                        arguments.rend()));  // CLI11 wants them backwards
-  } catch (const CLI::CallForHelp&) {
-    const auto commands = app.get_subcommands();
-    console.out << (commands.empty() ? app.help() : commands.front()->help("attn"));
-    return {};
   } catch (const CLI::ParseError& error) {
+    if (AsksForHelp(app)) {
+      const auto commands = app.get_subcommands();
+      console.out << (commands.empty() ? app.help() : commands.front()->help("attn"));
+      return {};
+    }
     return {.code = ExitCode::kUsage, .sentence = error.what()};
   }
   if (!chosen) return {ExitCode::kUsage, "a command is needed; see `attn --help`"};

@@ -222,6 +222,18 @@ TEST_F(ApplicationTest, AServerWithoutANameIsAUsageError) {
   unsetenv("ATTN_SERVER");
 }
 
+TEST_F(ApplicationTest, HelpIsShownWhateverTheEnvironmentNames) {
+  for (const char* server : {"http://127.0.0.1:8001", " "}) {
+    setenv("ATTN_SERVER", server, /*overwrite=*/1);
+    for (const char* command : {"self", "rotary", "example", "info", "layers", "version"}) {
+      EXPECT_EQ(Run({command, "--help"}), ExitCode::kOk) << command << ": " << err_;
+      EXPECT_THAT(out_, HasSubstr("--server")) << command;
+    }
+    EXPECT_EQ(Run({"--help"}), ExitCode::kOk) << err_;
+    unsetenv("ATTN_SERVER");
+  }
+}
+
 TEST_F(ApplicationTest, AServerIsAHostAndAPortNotAUrl) {
   for (const char* server : {"http://127.0.0.1:8001", "https://a:1", "grpc://a:1", "HTTP://a:1"}) {
     EXPECT_EQ(Run({"health", "--server", server}), ExitCode::kUsage) << server;
