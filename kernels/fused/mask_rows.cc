@@ -18,6 +18,32 @@ const std::byte* ElementAddress(const TensorView& mask, int64_t offset) {
          offset * static_cast<int64_t>(ElementBytes(mask.type));
 }
 
+template <class Word>
+void GatherWords(const void* source, int64_t stride, int64_t count, void* destination) {
+  const auto* from = static_cast<const Word*>(source);
+  auto* to = static_cast<Word*>(destination);
+  if (stride == 0) {
+    std::fill_n(to, count, *from);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
+}
+
+// Copies elements of a row of the mask to where they lie one after the other.
+void Gather(const TensorView& mask, const std::byte* source, int64_t count, void* destination) {
+  const int64_t stride = mask.strides[3];
+  switch (ElementBytes(mask.type)) {
+    case 1:
+      return GatherWords<uint8_t>(source, stride, count, destination);
+    case 2:
+      return GatherWords<uint16_t>(source, stride, count, destination);
+    case 4:
+      return GatherWords<uint32_t>(source, stride, count, destination);
+    default:
+      return GatherWords<uint64_t>(source, stride, count, destination);
+  }
+}
+
 }  // namespace
 
 bool MaskRows::MadeRow::Is(const void* new_source, int64_t new_value, const KeySpan& new_keys) {
@@ -55,36 +81,30 @@ MaskPlace MaskRows::FindPlace() const {
 MaskRow<float> MaskRows::AdditiveRow(const ScoreRow& row, const KeySpan& keys) {
   const TensorView& mask = problem().additive_mask;
   if (!mask.present()) return {};
-  const auto address = [&](int64_t key) {
-    return ElementAddress(mask, MaskOffset(mask, batch_, row.head, row.query, key));
-  };
+  const std::byte* elements =
+      ElementAddress(mask, MaskOffset(mask, batch_, row.head, row.query, keys.first));
   const bool dense = mask.strides[3] == 1 || keys.count == 1;
   if (dense && mask.type == DataType::kF32) {
-    return {.elements = reinterpret_cast<const float*>(address(keys.first)), .lasts = true};
+    return {.elements = reinterpret_cast<const float*>(elements), .lasts = true};
+  }
+  if (!dense) {
+    gathered_.resize(static_cast<size_t>(keys.count));
+    Gather(mask, elements, keys.count, gathered_.data());
+    elements = reinterpret_cast<const std::byte*>(gathered_.data());
   }
   additive_.resize(static_cast<size_t>(keys.count));
-  if (dense) {
-    ConvertToF32(mask.type, address(keys.first), keys.count, additive_.data());
-    return {.elements = additive_.data()};
-  }
-  for (int64_t i = 0; i < keys.count; ++i) {
-    ConvertToF32(mask.type, address(keys.first + i), 1, &additive_[static_cast<size_t>(i)]);
-  }
+  ConvertToF32(mask.type, elements, keys.count, additive_.data());
   return {.elements = additive_.data()};
 }
 
 const uint8_t* MaskRows::BooleanRow(const ScoreRow& row, const KeySpan& keys) {
   const TensorView& mask = problem().boolean_mask;
   if (!mask.present()) return nullptr;
-  const auto* elements = static_cast<const uint8_t*>(mask.data);
-  if (mask.strides[3] == 1 || keys.count == 1) {
-    return elements + MaskOffset(mask, batch_, row.head, row.query, keys.first);
-  }
+  const std::byte* elements =
+      ElementAddress(mask, MaskOffset(mask, batch_, row.head, row.query, keys.first));
+  if (mask.strides[3] == 1 || keys.count == 1) return reinterpret_cast<const uint8_t*>(elements);
   boolean_.resize(static_cast<size_t>(keys.count));
-  for (int64_t i = 0; i < keys.count; ++i) {
-    boolean_[static_cast<size_t>(i)] =
-        elements[MaskOffset(mask, batch_, row.head, row.query, keys.first + i)];
-  }
+  Gather(mask, elements, keys.count, boolean_.data());
   return boolean_.data();
 }
 

@@ -97,6 +97,7 @@ class MaskRows {
   bool hides_ = false;
   bool segments_hide_ = false;
   MaskPlace place_ = MaskPlace::kNowhere;
+  std::vector<uint64_t> gathered_;  // elements of the additive mask, of any type
   std::vector<float> additive_;
   std::vector<uint8_t> boolean_;
   std::vector<uint8_t> combined_;
