@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "kernels/elementwise/elementwise.h"
@@ -31,10 +30,18 @@ HWY_INLINE void WidenRow(const T* source, int64_t count, float* destination) {
 }
 
 // Finite numbers beyond the range of f32 become its largest, so that only an infinity is infinite.
-HWY_INLINE float RoundToF32(double number) {
-  constexpr double kLargest = std::numeric_limits<float>::max();
-  return static_cast<float>(std::isfinite(number) ? std::clamp(number, -kLargest, kLargest)
-                                                  : number);
+HWY_INLINE void RoundRow(const double* source, int64_t count, float* destination) {
+  const hn::CappedTag<double, 8> d;
+  const hn::Rebind<float, decltype(d)> narrow;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto largest = hn::Set(d, static_cast<double>(std::numeric_limits<float>::max()));
+  for (int64_t i = 0; i < count; i += lanes) {
+    const size_t rest = static_cast<size_t>(std::min(lanes, count - i));
+    const auto number = hn::LoadN(d, source + i, rest);
+    const auto within = hn::Clamp(number, hn::Neg(largest), largest);
+    const auto kept = hn::IfThenElse(hn::IsFinite(number), within, number);
+    hn::StoreN(hn::DemoteTo(narrow, kept), narrow, destination + i, rest);
+  }
 }
 
 void ConvertToF32Here(DataType type, const void* source, int64_t count, float* destination) {
@@ -47,10 +54,7 @@ void ConvertToF32Here(DataType type, const void* source, int64_t count, float* d
     case DataType::kBF16:
       return WidenRow(static_cast<const hwy::bfloat16_t*>(source), count, destination);
     case DataType::kF64:
-      for (int64_t i = 0; i < count; ++i) {
-        destination[i] = RoundToF32(static_cast<const double*>(source)[i]);
-      }
-      return;
+      return RoundRow(static_cast<const double*>(source), count, destination);
     case DataType::kBool:
       return;
   }
