@@ -9,6 +9,7 @@
 #include "kernels/amx/tile_product.h"
 #include "kernels/first_error.h"
 #include "kernels/fused/packed_head.h"
+#include "kernels/fused/tile_results.h"
 #include "kernels/kept.h"
 #include "kernels/onednn/matrix_kernel.h"
 #include "kernels/visibility.h"
@@ -21,6 +22,10 @@ constexpr int64_t kHeadsPerThread = 4;
 
 // A helper leaves between items, so with several threads none may be long: some 30 ms in f32.
 constexpr double kMaxHeadFlops = 4e9;
+
+// A head that is packed for a second pass of a single tile should still be in a cache by then; of
+// larger ones memory is the bottleneck, and packing again is as fast.
+constexpr int64_t kMaxBytesForSecondPass = int64_t{10} << 20;
 
 class HeadSchedule {
  public:
@@ -93,13 +98,18 @@ class HeadSchedule {
     return call_.visibility.Hull(batch);
   }
 
+  [[nodiscard]] bool KeepsBlocks() const {
+    if (plan_.tile_count > 1) return true;
+    return NeedsSecondPass(call_) && PackedHead::PackedBytes(plan_) <= kMaxBytesForSecondPass;
+  }
+
   int RunHeads() {
     return RunItems(call_.execution, GroupCount(), [&](int64_t item) {
       thread_local PackedHead packed;
       const absl::Cleanup release = [] { packed.ReleaseAbove(kKeptPackedBytes); };
       const Head head = HeadAt(item);
       packed.Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,
-                   {.keeps_blocks = plan_.tile_count > 1});
+                   {.keeps_blocks = KeepsBlocks()});
       const ProductScope scope(*plan_.products);
       for (int64_t tile = 0; tile < plan_.tile_count; ++tile) {
         if (StopRequested(call_.execution)) break;

@@ -29,7 +29,7 @@ namespace attention::kernels {
 class PackedHead {
  public:
   struct Options {
-    bool keeps_blocks = true;   // or only the one that was required last: one tile needs no more
+    bool keeps_blocks = true;   // or only the one that was required last: one pass needs no more
     bool clean_values = false;  // whether all values are checked
   };
 
