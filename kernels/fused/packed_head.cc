@@ -21,6 +21,11 @@ T* ScratchRows(int64_t count) {
 
 }  // namespace
 
+int64_t PackedHead::PackedBytes(const TilePlan& plan) {
+  return plan.key_block_count * plan.products->part_count * plan.ElementBytes() *
+         (plan.inner_width * plan.key_stride + plan.key_columns * plan.value_stride);
+}
+
 void PackedHead::Begin(const AttentionProblem& problem, const TilePlan& plan, int64_t batch,
                        int64_t head, int64_t read_key_count, const Options& options) {
   problem_ = &problem;

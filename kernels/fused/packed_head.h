@@ -58,6 +58,9 @@ class PackedHead {
   [[nodiscard]] int64_t batch() const { return batch_; }
   [[nodiscard]] int64_t head() const { return head_; }
 
+  // Bytes that Begin makes room for if it keeps all blocks.
+  [[nodiscard]] static int64_t PackedBytes(const TilePlan& plan);
+
   // Bytes that there is room for.
   [[nodiscard]] int64_t room_bytes() const {
     return static_cast<int64_t>(keys_.size() + values_.size());
