@@ -3,7 +3,6 @@
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,7 +11,7 @@ import unittest
 import numpy
 
 import layer_files
-from server_process import SERVER_BINARY, clean_environment, get
+from server_process import SERVER_BINARY, clean_environment, free_address, get
 
 
 class LayersStartTest(unittest.TestCase):
@@ -30,8 +29,7 @@ class LayersStartTest(unittest.TestCase):
             folder.mkdir()
             for name in ("layer.json", "weights.safetensors"):
                 os.link(directory / "layer0" / name, folder / name)
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            http_address = f"127.0.0.1:{taken.getsockname()[1]}"
+        http_address = free_address()
         process = subprocess.Popen(
             [SERVER_BINARY, "--grpc-address=127.0.0.1:0", f"--http-address={http_address}",
              f"--layers-directory={directory}", "--max-layer-bytes=8GiB"],

@@ -1,9 +1,12 @@
 """A real attention_server on free ports of the loopback interface."""
 
+import contextlib
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 import urllib.error
@@ -39,6 +42,15 @@ def get(http_address, path):
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def free_address():
+    """An address that nobody listens at. The system gives such ports to nobody who does not ask for
+    them by number, as it would give one of its own choice to the next connection."""
+    while True:
+        address = ("127.0.0.1", random.randrange(20_000, 30_000))
+        with contextlib.suppress(OSError), socket.create_server(address):
+            return f"127.0.0.1:{address[1]}"
 
 
 class ServerProcess:

@@ -16,7 +16,7 @@ import health_pb2
 import health_pb2_grpc
 from attention.v1 import attention_service_pb2 as service
 from attention.v1 import options_pb2
-from server_process import SERVER_BINARY, ServerProcess, clean_environment, get
+from server_process import SERVER_BINARY, ServerProcess, clean_environment, free_address, get
 from tensors import BF16, F32, F64, to_tensor
 
 LOOPBACK = ("--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0")
@@ -167,11 +167,6 @@ class StartTest(unittest.TestCase):
             server.stub.GetServerInfo(service.GetServerInfoRequest(), timeout=10)
         for line in server.log_lines:
             self.assertIn("message", json.loads(line))
-
-
-def free_address():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 class WarmUpTest(unittest.TestCase):
