@@ -36,16 +36,25 @@ HWY_INLINE uint64_t Packed(float weight, int32_t key) {
   return uint64_t{std::bit_cast<uint32_t>(weight)} << 32 | ~static_cast<uint32_t>(key);
 }
 
+HWY_INLINE float WeightOf(uint64_t packed) {
+  return std::bit_cast<float>(static_cast<uint32_t>(packed >> 32));
+}
+
+// The one kind of sort here: each takes the compiler long.
+HWY_INLINE void SortDescending(uint64_t* packed, int64_t count) {
+  hn::VQSortStatic(packed, static_cast<size_t>(count), hwy::SortDescending());
+}
+
 // Candidates have room behind them for the list.
 HWY_INLINE void Merge(uint64_t* candidates, int64_t count, TopList& list) {
   for (int64_t i = 0; i < list.count; ++i) {
     candidates[count + i] = Packed(list.weights[i], list.keys[i]);
   }
   const int64_t all = count + list.count;
-  hn::VQSortStatic(candidates, static_cast<size_t>(all), hwy::SortDescending());
+  SortDescending(candidates, all);
   list.count = std::min(all, list.capacity);
   for (int64_t i = 0; i < list.count; ++i) {
-    list.weights[i] = std::bit_cast<float>(static_cast<uint32_t>(candidates[i] >> 32));
+    list.weights[i] = WeightOf(candidates[i]);
     list.keys[i] = static_cast<int32_t>(~static_cast<uint32_t>(candidates[i]));
   }
 }
@@ -54,7 +63,6 @@ HWY_INLINE void Merge(uint64_t* candidates, int64_t count, TopList& list) {
 // one of that rank. 0 if there are too few parts.
 HWY_INLINE float LowerBoundOfTop(const float* weights, int64_t count, int64_t rank) {
   const FloatTag d;
-  const hn::RebindToUnsigned<FloatTag> words;  // in the order of weights
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   if (rank > kMaximaVectors * lanes) return 0.0f;
   FloatVector maxima[kMaximaVectors];
@@ -65,12 +73,12 @@ HWY_INLINE float LowerBoundOfTop(const float* weights, int64_t count, int64_t ra
       maxima[v] = hn::Max(hn::LoadU(d, weights + i + v * lanes), maxima[v]);
     }
   }
-  alignas(64) uint32_t sorted[kMaximaVectors * hn::MaxLanes(d)];
-  for (int64_t v = 0; v < kMaximaVectors; ++v) {
-    hn::Store(hn::BitCast(words, maxima[v]), words, sorted + v * lanes);
-  }
-  hn::VQSortStatic(sorted, static_cast<size_t>(kMaximaVectors * lanes), hwy::SortDescending());
-  return std::bit_cast<float>(sorted[rank - 1]);
+  alignas(64) float parts[kMaximaVectors * hn::MaxLanes(d)];
+  for (int64_t v = 0; v < kMaximaVectors; ++v) hn::Store(maxima[v], d, parts + v * lanes);
+  uint64_t sorted[kMaximaVectors * hn::MaxLanes(d)];
+  for (int64_t i = 0; i < kMaximaVectors * lanes; ++i) sorted[i] = Packed(parts[i], 0);
+  SortDescending(sorted, kMaximaVectors * lanes);
+  return WeightOf(sorted[rank - 1]);
 }
 
 void TakeIntoTopHere(const float* weights, int64_t count, int64_t first_key, TopList& list) {
