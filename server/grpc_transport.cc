@@ -111,7 +111,8 @@ void WriteGrpcMessage(gpr_log_func_args* arguments) {
 
 void SetHealth(grpc::Server& server, bool serving) {
   grpc::HealthCheckServiceInterface& health = *server.GetHealthCheckService();
-  for (const char* name : {"", v1::AttentionService::service_full_name(), kReadiness}) {
+  // The whole server's last: who watches it finds the others changed already.
+  for (const char* name : {v1::AttentionService::service_full_name(), kReadiness, ""}) {
     health.SetServingStatus(name, serving);
   }
   health.SetServingStatus(kLiveness, true);
