@@ -148,6 +148,7 @@ class ComputePool::State {
   const int thread_count_;
   const int64_t max_unfinished_jobs_;
 
+  std::mutex abandoned_mutex_;  // taken before mutex_
   std::mutex mutex_;
   absl::AnyInvocable<void(int64_t)> on_queue_depth_;  // called under mutex_: depths arrive in order
   std::condition_variable work_available_;            // a job, items to help with, or the end
@@ -195,7 +196,9 @@ absl::Status ComputePool::State::TrySubmit(WaitingJob waiting) {
   return absl::OkStatus();
 }
 
+// Callers wait for each other: when the second one returns, what the first one took is free.
 void ComputePool::State::RunAbandoned() {
+  const std::lock_guard one_at_a_time(abandoned_mutex_);
   std::vector<Job> jobs;
   {
     const std::lock_guard lock(mutex_);

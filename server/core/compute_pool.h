@@ -48,8 +48,9 @@ class ComputePool {
   [[nodiscard]] absl::Status TrySubmit(Job job, Abandoned abandoned = nullptr);
 
   // Runs the waiting jobs that are abandoned on the calling thread, which is all that their
-  // executor has, and gives their places free: for what is left of them, which should be little.
-  // Throws std::bad_alloc, with nothing done.
+  // executor has, and gives their places free: for what is left of them, which should be little and
+  // must not call this. When it returns no other thread is at it either. Throws std::bad_alloc,
+  // with nothing done.
   void RunAbandoned();
 
   [[nodiscard]] int thread_count() const;

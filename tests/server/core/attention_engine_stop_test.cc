@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <chrono>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -101,6 +103,31 @@ TEST_F(AttentionEngineStopTest, TasksThatNobodyWaitsForKeepNobodyOut) {
   EXPECT_EQ(metrics_.recorded().queue_waits.size(), 3u);  // the holder's and two
   holder.Release();
   for (std::future<Answer>& answer : accepted) EXPECT_TRUE(answer.get().ok());
+}
+
+TEST_F(AttentionEngineStopTest, NorDoTheyWhenManyComeAtOnce) {
+  for (int round = 0; round < 50; ++round) {
+    StartEngine({.queue_capacity = 8});
+    const ReadyTask<double> ready;
+    ThreadHolder holder(*engine_, clock_);
+    const auto context = NewContext();
+    std::vector<std::future<Answer>> cancelled(8);
+    for (auto& answer : cancelled) answer = Submit(ready.task, context);
+    context->Cancel();
+    std::vector<std::future<Answer>> accepted(8);
+    {
+      std::barrier together(8);
+      std::vector<std::jthread> callers;
+      for (auto& answer : accepted) {
+        callers.emplace_back([&] {
+          together.arrive_and_wait();
+          answer = Submit(ready.task);
+        });
+      }
+    }
+    holder.Release();
+    for (auto& answer : accepted) EXPECT_TRUE(answer.get().ok());
+  }
 }
 
 TEST_F(AttentionEngineStopTest, TheirBytesAreThereForOthersToo) {
