@@ -46,7 +46,8 @@ LEGAL = {
     ".clang-tidy": "",
     "deploy/a": "#!/bin/sh\n" + "x" * 120 + "\n",
     "tests/golden/vectors.json": "[" + "0," * 200 + "0]\n",
-    "README.md": "x" * 200 + " needs google.golang.org/grpc and ${home}/work/x, mktemp a.XXXXXX\n",
+    "README.md": "x" * 200 + " needs google.golang.org/grpc and ${home}/" +
+                 "work/x, mktemp a.XXXXXX\n",
 }
 
 
