@@ -88,9 +88,8 @@ absl::Status AttentionCall::AdmitAndDecode() {
   request_permit_ = *std::move(permit);
 
   message_ = NewRequestMessage(method_);
-  if (!exchange_.request->Valid()) {
-    return Rejected(Rejection::kMalformed,
-                    absl::InvalidArgumentError("request: got no whole message"));
+  if (absl::Status status = CheckWhole(*exchange_.request); !status.ok()) {
+    return Rejected(Rejection::kMalformed, std::move(status));
   }
   if (absl::Status status = ParseWireMessage(*exchange_.request, *message_); !status.ok()) {
     const bool unknown = absl::IsUnimplemented(status);

@@ -27,7 +27,7 @@ grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
 // For methods whose requests are a name at most, and which are answered without admission.
 absl::Status ParseShort(const grpc::ByteBuffer& request, google::protobuf::Message& message) {
   constexpr size_t kMaxBytes = 4096;
-  if (!request.Valid()) return absl::InvalidArgumentError("request: got no whole message");
+  if (absl::Status status = CheckWhole(request); !status.ok()) return status;
   if (request.Length() > kMaxBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("request: got ", request.Length(), " bytes, want <= ", kMaxBytes));

@@ -8,6 +8,11 @@
 
 namespace attention::server {
 
+absl::Status CheckWhole(const grpc::ByteBuffer& bytes) {
+  return bytes.Valid() ? absl::OkStatus()
+                       : absl::InvalidArgumentError("request: got no whole message");
+}
+
 absl::Status ParseWireMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message& message) {
   if (bytes.Length() == 0) return absl::OkStatus();
   grpc::ByteBuffer shared = bytes;  // shares the slices; the reader wants a buffer it may change

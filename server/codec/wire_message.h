@@ -10,6 +10,10 @@
 
 namespace attention::server {
 
+// kInvalidArgument for what gRPC hands over where a call had no message, or one that ended too
+// soon.
+[[nodiscard]] absl::Status CheckWhole(const grpc::ByteBuffer& bytes);
+
 // Parses `bytes` into the empty `message`. Errors: those of CheckWire, which runs first, and
 // kInvalidArgument "request: not a valid SelfAttentionRequest message". May throw std::bad_alloc.
 [[nodiscard]] absl::Status ParseWireMessage(const grpc::ByteBuffer& bytes,

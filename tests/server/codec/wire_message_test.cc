@@ -215,5 +215,12 @@ TEST(ParseWireMessageTest, NeverAcceptsAnUnknownFieldInDamagedBytes) {
   EXPECT_GT(accepted, 100) << "most damage hits elements, which may be anything";
 }
 
+TEST(CheckWholeTest, TellsAnEmptyMessageFromNone) {
+  const grpc::Slice nothing;
+  EXPECT_THAT(CheckWhole(grpc::ByteBuffer(&nothing, 1)), IsOk());
+  EXPECT_THAT(CheckWhole(grpc::ByteBuffer()),
+              StatusIs(StatusCode::kInvalidArgument, "request: got no whole message"));
+}
+
 }  // namespace
 }  // namespace attention::server
