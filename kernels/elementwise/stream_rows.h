@@ -1,6 +1,7 @@
 // Products of a few query rows with many key or value rows, which are read once, as they lie in
-// memory: what decoding spends its time on. Bound by memory bandwidth, so several rows are streamed
-// at once and the rows that come next are fetched ahead.
+// memory: what decoding spends its time on. Bound by memory bandwidth, so rows are read in the
+// order that the processor's prefetchers follow best, and the rows that come next are fetched
+// ahead.
 //
 // Free functions on raw arrays, compiled for several instruction sets. Thread safety: reentrant.
 // Allocation: none.
@@ -36,8 +37,20 @@ struct FewRows {
   int64_t row_count = 0;
 };
 
-// products[row][i] = sum over columns of queries[row][column] * streamed[i][column].
-void DotStreamedRows(const StreamedRows& streamed, const FewRows& queries, const FewRows& products);
+// A few query rows: BF16 where the streamed rows are, else f32.
+struct QueryRows {
+  const std::byte* data = nullptr;
+  int64_t stride_bytes = 0;
+  int64_t row_count = 0;
+};
+[[nodiscard]] constexpr DataType QueryRowType(DataType streamed) {
+  return streamed == DataType::kBF16 ? DataType::kBF16 : DataType::kF32;
+}
+
+// products[row][i] = sum over columns of queries[row][column] * streamed[i][column], in f32.
+// Numbers of BF16 below the least normal one may count as 0.
+void DotStreamedRows(const StreamedRows& streamed, const QueryRows& queries,
+                     const FewRows& products);
 
 // sums[row][column] = sum over i of weights[row][i] * streamed[i][column].
 void SumStreamedRows(const StreamedRows& streamed, const FewRows& weights, const FewRows& sums);

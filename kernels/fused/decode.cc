@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "absl/cleanup/cleanup.h"
@@ -183,18 +184,25 @@ class DecodeCall {
     return masks;
   }
 
-  // The group's queries in f32.
-  [[nodiscard]] FewRows Queries(int64_t group) const {
-    thread_local AlignedArray<float> queries;
+  // The group's queries, one after the other.
+  [[nodiscard]] QueryRows Queries(int64_t group) const {
+    thread_local AlignedArray<std::byte> queries;
+    const DataType type = QueryRowType(problem_.key.type);
     const int64_t width = problem_.query.extents[3];
-    queries.Reserve(static_cast<size_t>(row_count_ * width));
+    const int64_t row_bytes = width * static_cast<int64_t>(ElementBytes(type));
+    queries.Reserve(static_cast<size_t>(row_count_ * row_bytes));
     for (int64_t row = 0; row < row_count_; ++row) {
       const ScoreRow score_row = RowOf(group, row);
-      ConvertToF32(problem_.query.type,
-                   RowAddress(problem_.query, BatchOf(group), score_row.head, score_row.query),
-                   width, queries.data() + row * width);
+      const std::byte* source =
+          RowAddress(problem_.query, BatchOf(group), score_row.head, score_row.query);
+      std::byte* target = queries.data() + row * row_bytes;
+      if (type == problem_.query.type) {
+        std::memcpy(target, source, static_cast<size_t>(row_bytes));
+      } else {
+        ConvertToF32(problem_.query.type, source, width, reinterpret_cast<float*>(target));
+      }
     }
-    return {queries.data(), width, row_count_};
+    return {queries.data(), row_bytes, row_count_};
   }
 
   // Scores to weights, with each row's maximum and sum. Hidden keys weigh 0.
