@@ -30,6 +30,18 @@ void LookOut(Done done) {
   }
 }
 
+// Moves this thread away from a processor, if it is there and may run elsewhere. The scheduler can
+// leave a thread for tens of milliseconds where the one runs that woke it up.
+void LeaveProcessor(int processor) {
+  if (sched_getcpu() != processor) return;
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  sched_setaffinity(0, sizeof(others), &others);
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
 // The items of one computation. Lives on the stack of the thread that asked for it.
 struct Section {
   [[nodiscard]] bool HasItemsLeft() const {
@@ -49,6 +61,7 @@ struct Section {
 
   Work work;
   int64_t item_count;
+  int owner_processor;                 // where the owner runs
   int helper_limit;                    // threads beside the owner that may join
   int helper_count = 0;                // have joined; guarded by the pool's mutex, as the next
   int worker_count = 0;                // of those, ran an item and left
@@ -66,6 +79,7 @@ class ThreadPool {
     Section section{
         .work = work,
         .item_count = item_count,
+        .owner_processor = sched_getcpu(),
         .helper_limit = static_cast<int>(std::min<int64_t>(thread_count, item_count) - 1)};
     StartHelpers(section.helper_limit);
     Open(section);
@@ -117,6 +131,7 @@ class ThreadPool {
       ++section.helper_count;
       inside_count_.fetch_add(1, std::memory_order_relaxed);
       lock.unlock();
+      LeaveProcessor(section.owner_processor);
       const bool ran = section.RunItems();
       lock.lock();
       section.worker_count += ran ? 1 : 0;

@@ -1,6 +1,7 @@
 """Threads: the same bits for any number, from several callers at once, and after a fork."""
 
 import os
+import pathlib
 import threading
 import time
 import unittest
@@ -22,6 +23,19 @@ def parts(result):
 def two_take_part(arrays):
     """Whether in one of many computations the second thread got something to do."""
     return any(attend(*arrays, threads=2, return_report=True)[1].threads == 2 for _ in range(100))
+
+
+def helpers():
+    """The system's numbers of the threads that compute beside a caller."""
+    folder = pathlib.Path("/proc/self/task")
+    return [int(task.name) for task in folder.iterdir()
+            if (task / "comm").read_text() == "attention\n"]
+
+
+def processor_of(thread):
+    """Where it ran last."""
+    fields = pathlib.Path(f"/proc/self/task/{thread}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[36])
 
 
 class ThreadTest(unittest.TestCase):
@@ -63,6 +77,26 @@ class ThreadTest(unittest.TestCase):
         for caller in callers:
             caller.join()
         self.assertEqual(wrong, [])
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two processors")
+    def test_a_helper_leaves_the_callers_processor(self):
+        arrays = operands(heads=8, queries=64, keys=64, width=64)
+        attend(*arrays, threads=2)
+        allowed = os.sched_getaffinity(0)
+        busy = min(allowed)
+        os.sched_setaffinity(0, {busy})
+        try:
+            for helper in helpers():
+                os.sched_setaffinity(helper, {busy})
+                os.sched_setaffinity(helper, allowed)
+            deadline = time.monotonic() + 10
+            while all(processor_of(helper) == busy for helper in helpers()):
+                self.assertLess(time.monotonic(), deadline, "all stay with the caller")
+                attend(*arrays, threads=2)
+            for helper in helpers():
+                self.assertEqual(os.sched_getaffinity(helper), allowed)
+        finally:
+            os.sched_setaffinity(0, allowed)
 
     def test_the_interpreter_goes_on_meanwhile(self):
         arrays = operands(heads=16, queries=2048, keys=2048, width=64)
