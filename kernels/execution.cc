@@ -1,5 +1,7 @@
 #include "kernels/execution.h"
 
+#include <sched.h>
+
 #include <atomic>
 #include <new>
 #include <stdexcept>
@@ -34,6 +36,16 @@ int RunItems(const Execution& execution, int64_t item_count,
   }
   if (out_of_memory) throw std::bad_alloc();
   return thread_count;
+}
+
+void LeaveProcessor(int processor) {
+  if (sched_getcpu() != processor) return;
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  sched_setaffinity(0, sizeof(others), &others);
+  sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
 }  // namespace attention::kernels

@@ -47,6 +47,12 @@ int RunItems(const Execution& execution, int64_t item_count, absl::FunctionRef<v
 // How many threads could take part, at most: 1 without an executor.
 [[nodiscard]] int ThreadCount(const Execution& execution);
 
+// For executors: moves the calling thread away from `processor` (a number of sched_getcpu) if it is
+// there and may run elsewhere, and leaves it allowed where it was. A thread that helps calls this
+// with the owner's: the scheduler can leave it for tens of milliseconds where the one runs that
+// woke it up, and then they take turns. Thread safety: reentrant.
+void LeaveProcessor(int processor);
+
 }  // namespace attention::kernels
 
 #endif  // ATTENTION_KERNELS_EXECUTION_H_

@@ -30,18 +30,6 @@ void LookOut(Done done) {
   }
 }
 
-// Moves this thread away from a processor, if it is there and may run elsewhere. The scheduler can
-// leave a thread for tens of milliseconds where the one runs that woke it up.
-void LeaveProcessor(int processor) {
-  if (sched_getcpu() != processor) return;
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
-  cpu_set_t others = allowed;
-  CPU_CLR(processor, &others);
-  sched_setaffinity(0, sizeof(others), &others);
-  sched_setaffinity(0, sizeof(allowed), &allowed);
-}
-
 // The items of one computation. Lives on the stack of the thread that asked for it.
 struct Section {
   [[nodiscard]] bool HasItemsLeft() const {
@@ -131,7 +119,7 @@ class ThreadPool {
       ++section.helper_count;
       inside_count_.fetch_add(1, std::memory_order_relaxed);
       lock.unlock();
-      LeaveProcessor(section.owner_processor);
+      kernels::LeaveProcessor(section.owner_processor);
       const bool ran = section.RunItems();
       lock.lock();
       section.worker_count += ran ? 1 : 0;

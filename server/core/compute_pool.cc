@@ -1,6 +1,7 @@
 #include "server/core/compute_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -40,6 +41,7 @@ struct ParallelSection {
   const Work* work = nullptr;
   int64_t item_count = 0;
   std::atomic<int64_t> next_item = 0;
+  int owner_processor = 0;
   int helper_count = 0;             // threads inside, beside the owner
   std::vector<bool> took_part;      // by thread: ran at least one item as a helper
   std::condition_variable vacated;  // helper_count reached 0
@@ -268,7 +270,9 @@ ParallelSection* ComputePool::State::SectionToHelp() const {
 void ComputePool::State::Help(const Worker& self, ParallelSection& section,
                               std::unique_lock<std::mutex>& lock) {
   ++section.helper_count;
+  const int owner_processor = section.owner_processor;
   lock.unlock();
+  kernels::LeaveProcessor(owner_processor);
   const bool ran_items = RunItemsUntilJobWaits(section);
   lock.lock();
   if (ran_items) section.took_part[static_cast<size_t>(self.index_)] = true;
@@ -295,6 +299,7 @@ int ComputePool::State::RunSection(ParallelSection& section, int64_t item_count,
     const std::lock_guard lock(mutex_);
     section.work = &work;
     section.item_count = item_count;
+    section.owner_processor = sched_getcpu();
     section.next_item.store(1, std::memory_order_relaxed);  // item 0 is the owner's
     std::fill(section.took_part.begin(), section.took_part.end(), false);
     open_sections_.push_back(&section);
