@@ -124,13 +124,15 @@ void PackedHead::Require(int64_t block_index) {
     PackSplitValues(rows, block, values);
   } else {
     PackKeys(rows, block, keys);
-    if (values_in_place_ && rows.count == rows.padded_count) {
+    if (values_in_place_) {
       block.values = ValueRows(rows).data;
     } else if (plan_->products->bf16) {
       block.has_non_finite_values = !InterleaveFiniteBF16(
           ValueRows(rows), reinterpret_cast<uint16_t*>(values), plan_->value_stride);
     } else {
-      block.has_non_finite_values = !PackF32Values(rows, reinterpret_cast<float*>(values));
+      // The columns between the width and the stride are never read.
+      block.has_non_finite_values =
+          !CopyFiniteToF32(ValueRows(rows), reinterpret_cast<float*>(values), plan_->value_stride);
     }
   }
   block.packed = true;
@@ -206,14 +208,6 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
       if (!in_place) source.data += kRowsAtOnce * row_bytes;
     }
   }
-}
-
-bool PackedHead::PackF32Values(const Rows& rows, float* destination) const {
-  const bool finite = CopyFiniteToF32(ValueRows(rows), destination, plan_->value_stride);
-  // The columns between the width and the stride are never read.
-  std::fill_n(destination + rows.count * plan_->value_stride,
-              (rows.padded_count - rows.count) * plan_->value_stride, 0.0f);
-  return finite;
 }
 
 void PackedHead::PackSplitValues(const Rows& rows, const Block& block,

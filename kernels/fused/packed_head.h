@@ -20,7 +20,8 @@ namespace attention::kernels {
 // Keys are transposed, [width, key_columns]; values keep their rows, [key_columns, value_stride].
 // As BF16, keys are interleaved in pairs along the width, and values in pairs of rows (i, i + 16)
 // within each 32, which is the order in which the softmax writes its weights. Split operands have
-// all parts of a block one after the other. Keys beyond the last one that is read are zeros.
+// all parts of a block one after the other. Keys beyond the last one that is read are zeros, as are
+// their values in BF16; in F32 they are never read.
 //
 // Values that are not finite are packed as 0, so that no product with a hidden one can give a NaN;
 // whoever attends to them adds them afterwards (HasNonFiniteValues). Values that lie as they would
@@ -91,7 +92,6 @@ class PackedHead {
   [[nodiscard]] NumberRows ValueRows(const Rows& rows) const;
   void FindUnsplittableKeys(const Rows& rows, Block& block) const;
   void PackKeys(const Rows& rows, const Block& block, std::byte* destination) const;
-  [[nodiscard]] bool PackF32Values(const Rows& rows, float* destination) const;
   void PackSplitValues(const Rows& rows, const Block& block, std::byte* destination) const;
 
   const AttentionProblem* problem_ = nullptr;

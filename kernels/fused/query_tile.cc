@@ -107,8 +107,8 @@ class QueryTile {
   absl::Status AccumulateOutput(const KeySpan& span) {
     const void* weights =
         bf16_ ? static_cast<const void*>(scratch_.weights.data()) : scratch_.scores.data();
-    return tile_.products().AccumulateOutput(weights, head_.Values(span.first),
-                                             plan_.PaddedColumns(span.count),
+    const int64_t key_count = bf16_ ? plan_.PaddedColumns(span.count) : span.count;
+    return tile_.products().AccumulateOutput(weights, head_.Values(span.first), key_count,
                                              scratch_.outputs.data());
   }
 
