@@ -210,13 +210,15 @@ class Fetcher {
 
 #endif
 
-// Calls take(piece) for all pieces in order.
+// Calls take(piece) for all pieces in order; for an empty one if there are no rows.
 template <class Take>
 HWY_INLINE void ForPieces(const StreamedRows& streamed, const Take& take) {
   const int64_t piece_rows = PieceRows(streamed);
-  for (int64_t begin = 0; begin < streamed.row_count; begin += piece_rows) {
+  int64_t begin = 0;
+  do {
     take(Piece{begin, std::min(begin + piece_rows, streamed.row_count)});
-  }
+    begin += piece_rows;
+  } while (begin < streamed.row_count);
 }
 
 }  // namespace attention::kernels::HWY_NAMESPACE

@@ -1,6 +1,5 @@
 #include "kernels/elementwise/stream_rows.h"
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -130,6 +129,16 @@ TEST_P(StreamRowsTest, WeightedSumsAreExact) {
       }
     }
   }
+}
+
+TEST_P(StreamRowsTest, TheSumOfNoRowsIsZero) {
+  StreamedRows none;
+  none.type = GetParam();
+  none.width = 5;
+  float weight = 1;
+  std::vector<float> sums(5, -1.0f);
+  SumStreamedRows(none, {&weight, 1, 1}, {sums.data(), 5, 1});
+  EXPECT_EQ(sums, std::vector<float>(5, 0.0f));
 }
 
 // Sums that are not exact: the order of the additions shows.
