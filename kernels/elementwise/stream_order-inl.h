@@ -14,12 +14,12 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/stream_access-inl.h"
 #include "kernels/elementwise/stream_rows.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace attention::kernels::HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 // Rows that are read at once, in each step.
 constexpr int64_t kStreams = 4;
@@ -31,14 +31,8 @@ struct Piece {
   int64_t end;
 
   [[nodiscard]] HWY_INLINE int64_t row_count() const { return end - begin; }
-  [[nodiscard]] HWY_INLINE int64_t step_count() const {
-    return (row_count() + kStreams - 1) / kStreams;
-  }
+  [[nodiscard]] HWY_INLINE int64_t step_count() const { return BlocksOf(row_count(), kStreams); }
 };
-
-HWY_INLINE int64_t RowBytes(const StreamedRows& streamed) {
-  return streamed.width * static_cast<int64_t>(ElementBytes(streamed.type));
-}
 
 constexpr int64_t kCacheLineBytes = 64;
 
@@ -58,8 +52,8 @@ struct FetchedRows {
 // The streamed rows from `row` on or, behind their end, those that will be read next.
 HWY_INLINE FetchedRows RowsToFetch(const StreamedRows& streamed, int64_t row, int64_t row_count) {
   if (row < streamed.row_count) {
-    return {streamed.data + row * streamed.row_stride_bytes, streamed.row_stride_bytes,
-            RowBytes(streamed), std::min(row_count, streamed.row_count - row)};
+    return {Row<std::byte>(streamed, row), streamed.row_stride_bytes, RowBytes(streamed),
+            std::min(row_count, streamed.row_count - row)};
   }
   row -= streamed.row_count;
   if (streamed.next == nullptr || row >= streamed.row_count) return {};
@@ -115,7 +109,8 @@ class Fetcher {
  public:
   HWY_INLINE Fetcher(const StreamedRows& streamed, const Piece& piece, int64_t pass_count)
       : rows_(RowsToFetch(streamed, piece.end, piece.row_count())),
-        step_bytes_(WholeLines(rows_.row_bytes / pass_count)),
+        step_bytes_(
+            std::max(RoundUp(rows_.row_bytes / pass_count, kCacheLineBytes), kCacheLineBytes)),
         near_row_offset_(-(piece.row_count() / 2 * rows_.stride_bytes)),
         rows_without_near_(piece.end < streamed.row_count ? 0 : piece.row_count() / 2) {
     FetchedRows far_rows = RowsToFetch(streamed, piece.end + piece.row_count(), piece.row_count());
@@ -137,11 +132,6 @@ class Fetcher {
   }
 
  private:
-  static HWY_INLINE int64_t WholeLines(int64_t byte_count) {
-    return std::max<int64_t>((byte_count + kCacheLineBytes - 1) / kCacheLineBytes, 1) *
-           kCacheLineBytes;
-  }
-
   HWY_INLINE bool BeginRow() {
     if (rows_.row_count == 0) return false;
     line_ = rows_.row;

@@ -30,6 +30,10 @@ struct StreamedRows {
   int64_t next_row_bytes = 0;
 };
 
+[[nodiscard]] inline int64_t RowBytes(const StreamedRows& rows) {
+  return rows.width * static_cast<int64_t>(ElementBytes(rows.type));
+}
+
 // A few rows of f32.
 struct FewRows {
   float* data = nullptr;

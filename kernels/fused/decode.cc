@@ -136,7 +136,7 @@ class DecodeCall {
   static void FetchAfter(StreamedRows& rows, const StreamedRows& next) {
     rows.next = next.data;
     rows.next_row_stride_bytes = next.row_stride_bytes;
-    rows.next_row_bytes = next.width * static_cast<int64_t>(ElementBytes(next.type));
+    rows.next_row_bytes = RowBytes(next);
   }
 
   void ComputeChunk(int64_t group, int64_t chunk) {

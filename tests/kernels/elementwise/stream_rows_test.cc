@@ -168,7 +168,7 @@ TEST_P(StreamRowsTest, RowsThatComeNextTakeNoPart) {
   StreamedRows with_next = rows.Stream();
   with_next.next = next.data();
   with_next.next_row_stride_bytes = next.stride_bytes();
-  with_next.next_row_bytes = 40 * static_cast<int64_t>(ElementBytes(GetParam()));
+  with_next.next_row_bytes = RowBytes(next.Stream());
   std::vector<float> products(3 * 130);
   std::vector<float> products_with_next(3 * 130);
   const QueryRows query_rows = {queries.data(), queries.stride_bytes(), 3};
