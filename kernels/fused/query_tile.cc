@@ -34,7 +34,7 @@ class QueryTile {
          ++block) {
       if (StopRequested(call_.execution)) return absl::OkStatus();
       const KeySpan span = tile_.SpanOf(block, hull);
-      if (tile_.HiddenByMasks(span)) continue;
+      if (!tile_.SelectRows(span)) continue;
       if (absl::Status status = TakeSpan(span); !status.ok()) return status;
     }
     for (int64_t row = 0; row < tile_.row_count(); ++row) {
@@ -104,14 +104,6 @@ class QueryTile {
     return key >= keys.begin && key < keys.end && scratch_.masks.Visible(tile_.RowAt(row), key);
   }
 
-  absl::Status AccumulateOutput(const KeySpan& span) {
-    const void* weights =
-        bf16_ ? static_cast<const void*>(scratch_.weights.data()) : scratch_.scores.data();
-    const int64_t key_count = bf16_ ? plan_.PaddedColumns(span.count) : span.count;
-    return tile_.products().AccumulateOutput(weights, head_.Values(span.first), key_count,
-                                             scratch_.outputs.data());
-  }
-
   absl::Status TakeSpan(const KeySpan& span) {
     if (absl::Status status = tile_.ComputeScores(span); !status.ok()) return status;
     for (int64_t row = 0; row < tile_.padded_row_count(); ++row) {
@@ -120,7 +112,7 @@ class QueryTile {
       scratch_.visible_ends.data()[row] = static_cast<int32_t>(visible.end);
     }
     Weigh(span);
-    if (absl::Status status = AccumulateOutput(span); !status.ok()) return status;
+    if (absl::Status status = tile_.AccumulateOutput(span); !status.ok()) return status;
     if (head_.HasNonFiniteValues(span.first / plan_.key_columns)) AddNonFiniteValues(span);
     return absl::OkStatus();
   }

@@ -4,29 +4,53 @@
 
 #include "kernels/amx/tile_product.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/instruction_set.h"
 
 namespace attention::kernels {
 namespace {
 
 struct TileSize {
-  int64_t rows;
+  int64_t rows;  // at most
   int64_t key_columns;
+  int64_t strip_columns;
 };
 
-// Measured best on one Sapphire Rapids core (2 MiB of second-level cache); neighbours in the table
-// are within a few per cent. Causal and windowed tiles are lower, since what a tile computes
-// beside the diagonal is thrown away.
-TileSize PreferredTile(const Products& products, const AttentionProblem& problem) {
-  const bool causal =
-      problem.causal || problem.left_window.has_value() || problem.right_window.has_value();
-  const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
-  if (products.split()) return {causal ? 64 : 128, 512};
-  if (products.bf16) return causal || wide ? TileSize{64, 512} : TileSize{128, 512};
-  if (causal) return {64, 128};
-  if (wide) return {256, 128};
-  constexpr int64_t kFewKeys = 384;  // one long block of scores is cheaper than two short ones
-  return problem.key.extents[2] <= kFewKeys ? TileSize{128, kFewKeys} : TileSize{128, 256};
+// Whether most tiles on the diagonal are hidden to a half.
+bool HidesCorners(const AttentionProblem& problem) {
+  return problem.causal || problem.left_window.has_value() || problem.right_window.has_value();
 }
+
+// Tile registers hold what they multiply: strips as long as the block. Measured best on one
+// Sapphire Rapids core (2 MiB of second-level cache); neighbours are within a few per cent. Where
+// corners are hidden, tiles are lower, since what they compute beside the diagonal is thrown away.
+TileSize SizeForTileRegisters(const Products& products, const AttentionProblem& problem) {
+  const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
+  const bool low = HidesCorners(problem) || (wide && !products.split());
+  return {.rows = low ? 64 : 128, .key_columns = 512, .strip_columns = 512};
+}
+
+// Vector units read keys again for every few rows, so a strip is what stays in the first-level
+// cache: four vectors of scores wide, as the kernels hold in registers, or a few times that.
+// Measured best on one Zen 5 core (1 MiB of second-level cache, which scores of F32 fill to a
+// half); processors with AVX2 alone have smaller caches.
+TileSize SizeForVectors(const Products& products, const AttentionProblem& problem) {
+  if (products.bf16) {
+    return {.rows = 128, .key_columns = 512, .strip_columns = HidesCorners(problem) ? 64 : 128};
+  }
+  if (EffectiveInstructionLevel() < InstructionLevel::kAvx512) {
+    return {.rows = 128, .key_columns = 256, .strip_columns = 32};
+  }
+  return {.rows = 256, .key_columns = 512, .strip_columns = 64};
+}
+
+TileSize PreferredTile(const Products& products, const AttentionProblem& problem) {
+  const bool tile_registers =
+      products.bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx;
+  return tile_registers ? SizeForTileRegisters(products, problem)
+                        : SizeForVectors(products, problem);
+}
+
+int64_t DivideUp(int64_t count, int64_t parts) { return (count + parts - 1) / parts; }
 
 // Tile registers are stored slowly, and caches hold few lines, at strides of a multiple of 2 KiB.
 int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
@@ -47,10 +71,13 @@ TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   plan.products = &products;
   plan.group_size = problem.query.extents[1] / problem.key.extents[1];
   plan.group_row_count = plan.group_size * problem.query.extents[2];
-  plan.tile_rows = std::min(preferred.rows, std::max<int64_t>(plan.group_row_count, 1));
+  plan.tile_count = std::max<int64_t>(DivideUp(plan.group_row_count, preferred.rows), 1);
+  // Much the same for all tiles, so that threads can share them evenly.
+  plan.tile_rows = RoundUp(DivideUp(plan.group_row_count, plan.tile_count), kRowStep);
   plan.column_multiple = bf16 ? kPairedColumns : kColumnMultiple;
   plan.key_columns =
       std::min(preferred.key_columns, plan.PaddedColumns(std::max<int64_t>(key_count, 1)));
+  plan.strip_columns = preferred.strip_columns;
   plan.inner_width = RoundUp(problem.key.extents[3], products.split() ? kBlockInnerCount
                                                      : bf16           ? 2
                                                                       : 1);
@@ -59,8 +86,7 @@ TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   plan.weight_stride = AvoidAliasing(plan.key_columns, sizeof(uint16_t));
   plan.value_stride = RoundUp(problem.value.extents[3], kVectorElements);
   plan.output_stride = AvoidAliasing(plan.value_stride, sizeof(float));
-  plan.tile_count = (plan.group_row_count + plan.tile_rows - 1) / plan.tile_rows;
-  plan.key_block_count = (key_count + plan.key_columns - 1) / plan.key_columns;
+  plan.key_block_count = DivideUp(key_count, plan.key_columns);
   return plan;
 }
 

@@ -10,9 +10,15 @@
 
 namespace attention::kernels {
 
-// Depends on the problem's extents and type, on whether causality or a window hides, and on the
-// products alone, so that the bits
-// of a result do not depend on what else the machine is doing.
+inline constexpr int64_t kRowStep = 64;  // products take multiples of these rows, or all
+
+// Depends on the problem's extents and type, on whether causality or a window hides, on the
+// products and the processor alone, so that the bits of a result do not depend on what else the
+// machine is doing.
+//
+// A tile's scores of one block are computed, weighed and multiplied with values before those of the
+// next block. The two products go by strips of the block, and take only rows that see something of
+// their strip.
 //
 // The rows of a tile are queries of all heads that share a key-value head: row r of a group is
 // query r / group_size of head r % group_size, so that the rows of a tile see nearly the same keys.
@@ -20,9 +26,10 @@ struct TilePlan {
   const Products* products = nullptr;
   int64_t group_size = 1;       // query heads of one key-value head
   int64_t group_row_count = 0;  // group_size * queries
-  int64_t tile_rows = 0;
+  int64_t tile_rows = 0;        // at most; a multiple of kRowStep
   int64_t key_columns = 0;      // of a block; a multiple of column_multiple
   int64_t column_multiple = 0;  // to which the last block is rounded up
+  int64_t strip_columns = 0;    // keys of one matrix product, the last of a block aside
   int64_t inner_width = 0;  // the key width, made even for BF16 and filling tile registers if split
   int64_t key_stride = 0;   // words of 32 bits from one packed row of keys to the next
   int64_t score_stride = 0;   // elements from one row of scores to the next

@@ -18,19 +18,22 @@ int64_t PaddedRowCount(int64_t row_count, const Products& products) {
   return RoundUp(row_count, tile_registers ? kTileRegisterRows : kRowMultiple);
 }
 
-absl::Status TileProducts::ComputeScores(const void* queries, const void* keys,
-                                         int64_t column_count, float* scores) {
+absl::Status TileProducts::ComputeScores(const TileRows& rows, const std::byte* queries,
+                                         const std::byte* keys, int64_t column_count,
+                                         float* scores) {
+  queries += rows.begin * plan_.inner_width * plan_.ElementBytes();
+  scores += rows.begin * plan_.score_stride;
   if (plan_.products->split()) {
     Multiply({.product_count = plan_.products->product_count,
-              .rows = {.data = static_cast<const uint16_t*>(queries),
+              .rows = {.data = reinterpret_cast<const uint16_t*>(queries),
                        .row_stride = plan_.inner_width,
                        .block_stride = kBlockInnerCount,
                        .part_stride = row_count_ * plan_.inner_width},
-              .panel = {.data = static_cast<const uint16_t*>(keys),
+              .panel = {.data = reinterpret_cast<const uint16_t*>(keys),
                         .row_stride = 2 * plan_.key_stride,
                         .block_stride = kBlockInnerCount * plan_.key_stride,
                         .part_stride = plan_.inner_width * plan_.key_stride},
-              .row_count = row_count_,
+              .row_count = rows.count(),
               .column_count = column_count,
               .block_count = plan_.inner_width / kBlockInnerCount,
               .accumulate = false,
@@ -41,7 +44,7 @@ absl::Status TileProducts::ComputeScores(const void* queries, const void* keys,
   const absl::Status status =
       score_kernel_.Select({.type = plan_.products->bf16 ? MatrixType::kBF16 : MatrixType::kF32,
                             .accumulate = false,
-                            .row_count = row_count_,
+                            .row_count = rows.count(),
                             .column_count = column_count,
                             .inner_count = plan_.inner_width,
                             .a_stride = plan_.inner_width,
@@ -50,19 +53,24 @@ absl::Status TileProducts::ComputeScores(const void* queries, const void* keys,
   return status.ok() ? score_kernel_->Run(queries, keys, scores) : status;
 }
 
-absl::Status TileProducts::AccumulateOutput(const void* weights, const void* values,
-                                            int64_t key_count, float* outputs) {
+absl::Status TileProducts::AccumulateOutput(const TileRows& rows, const std::byte* weights,
+                                            const std::byte* values, int64_t key_count,
+                                            float* outputs) {
+  const bool bf16 = plan_.products->bf16;
+  const int64_t weight_stride = bf16 ? plan_.weight_stride : plan_.score_stride;
+  weights += rows.begin * weight_stride * plan_.ElementBytes();
+  outputs += rows.begin * plan_.output_stride;
   if (plan_.products->split()) {
     Multiply({.product_count = plan_.products->product_count,
-              .rows = {.data = static_cast<const uint16_t*>(weights),
-                       .row_stride = plan_.weight_stride,
+              .rows = {.data = reinterpret_cast<const uint16_t*>(weights),
+                       .row_stride = weight_stride,
                        .block_stride = kBlockInnerCount,
-                       .part_stride = row_count_ * plan_.weight_stride},
-              .panel = {.data = static_cast<const uint16_t*>(values),
+                       .part_stride = row_count_ * weight_stride},
+              .panel = {.data = reinterpret_cast<const uint16_t*>(values),
                         .row_stride = 2 * plan_.value_stride,
                         .block_stride = kBlockInnerCount * plan_.value_stride,
                         .part_stride = plan_.key_columns * plan_.value_stride},
-              .row_count = row_count_,
+              .row_count = rows.count(),
               .column_count = plan_.value_stride,
               .block_count = key_count / kBlockInnerCount,
               .accumulate = true,
@@ -70,14 +78,13 @@ absl::Status TileProducts::AccumulateOutput(const void* weights, const void* val
               .sums_stride = plan_.output_stride});
     return absl::OkStatus();
   }
-  const bool bf16 = plan_.products->bf16;
   const absl::Status status =
       output_kernel_.Select({.type = bf16 ? MatrixType::kBF16 : MatrixType::kF32,
                              .accumulate = true,
-                             .row_count = row_count_,
+                             .row_count = rows.count(),
                              .column_count = value_width_,
                              .inner_count = key_count,
-                             .a_stride = bf16 ? plan_.weight_stride : plan_.score_stride,
+                             .a_stride = weight_stride,
                              .b_stride = plan_.value_stride,
                              .c_stride = plan_.output_stride});
   return status.ok() ? output_kernel_->Run(weights, values, outputs) : status;

@@ -3,6 +3,7 @@
 #ifndef ATTENTION_KERNELS_FUSED_TILE_PRODUCTS_H_
 #define ATTENTION_KERNELS_FUSED_TILE_PRODUCTS_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -15,6 +16,14 @@ namespace attention::kernels {
 // beyond the real ones hold zeros.
 [[nodiscard]] int64_t PaddedRowCount(int64_t row_count, const Products& products);
 
+// Rows [begin, end) of a tile.
+struct TileRows {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  [[nodiscard]] int64_t count() const { return end - begin; }
+};
+
 // F32 and BF16 products are oneDNN's, split ones our own. One thread's, within a MatrixKernelScope
 // and, if products are split, a TileRegisterScope. Statuses: kInternal if oneDNN failed.
 class TileProducts {
@@ -23,14 +32,14 @@ class TileProducts {
   TileProducts(const TilePlan& plan, int64_t padded_row_count, int64_t value_width)
       : plan_(plan), row_count_(padded_row_count), value_width_(value_width) {}
 
-  // scores [rows, score stride] = queries keys, for the first `column_count` keys of a packed
-  // block.
-  absl::Status ComputeScores(const void* queries, const void* keys, int64_t column_count,
-                             float* scores);
+  // scores [rows, score stride] = queries keys, for `rows` and the first `column_count` keys from a
+  // packed one on. Queries and scores are those of the tile's first row.
+  absl::Status ComputeScores(const TileRows& rows, const std::byte* queries, const std::byte* keys,
+                             int64_t column_count, float* scores);
 
-  // outputs [rows, output stride] += weights values, for the first `key_count` of a packed block.
-  absl::Status AccumulateOutput(const void* weights, const void* values, int64_t key_count,
-                                float* outputs);
+  // outputs [rows, output stride] += weights values, in the same way.
+  absl::Status AccumulateOutput(const TileRows& rows, const std::byte* weights,
+                                const std::byte* values, int64_t key_count, float* outputs);
 
  private:
   const TilePlan& plan_;

@@ -50,9 +50,9 @@ absl::Status TileResults::PassBlock(int64_t block) {
     keys = tile_.SpanOf(block, all);
     const int64_t end = computed.count > 0 ? computed.end() : keys.first;
     computed = {.first = keys.first, .count = end - keys.first};
-  } else if (computed.count == 0 || tile_.HiddenByMasks(computed)) {
-    return absl::OkStatus();
   }
+  const bool sees_any = tile_.SelectRows(computed);
+  if (!sees_any && !WritesMatrices()) return absl::OkStatus();
   if (computed.count > 0) {
     if (absl::Status status = tile_.ComputeScores(computed); !status.ok()) return status;
   }

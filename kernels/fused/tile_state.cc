@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/elementwise/elementwise.h"
+
 namespace attention::kernels {
 
 TileState::TileState(const QueryTileTask& task, TileScratch& scratch)
@@ -54,27 +56,77 @@ Columns TileState::VisibleColumns(int64_t row, const KeySpan& span) const {
   return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
 }
 
-bool TileState::HiddenByMasks(const KeySpan& span) const {
+TileRows TileState::RowsSeeing(const KeySpan& strip) const {
   MaskRows& masks = scratch_.masks;
-  if (!masks.Hide()) return false;
+  // Rows in the order in which they are asked: what a mask hid from the one before, it need not be
+  // asked of again.
   ScoreRow last_row;
   KeySpan last_keys;
-  for (int64_t row = 0; row < row_count(); ++row) {
+  const auto sees_nothing = [&](int64_t row) {
+    const Columns columns = VisibleColumns(row, strip);
+    if (columns.count() == 0) return true;
+    if (!masks.Hide()) return false;
     const ScoreRow score_row = RowAt(row);
-    const Columns columns = VisibleColumns(row, span);
-    const KeySpan keys = {.first = span.first + columns.begin, .count = columns.count()};
-    const bool asked = row > 0 && keys == last_keys && masks.Repeat(score_row, last_row);
+    const KeySpan keys = {.first = strip.first + columns.begin, .count = columns.count()};
+    const bool asked = keys == last_keys && masks.Repeat(score_row, last_row);
     if (!asked && masks.AnyVisible(score_row, keys)) return false;
     last_row = score_row;
     last_keys = keys;
+    return true;
+  };
+  TileRows rows = {.begin = 0, .end = row_count()};
+  while (rows.begin < rows.end && sees_nothing(rows.begin)) ++rows.begin;
+  while (rows.begin < rows.end && sees_nothing(rows.end - 1)) --rows.end;
+  return rows;
+}
+
+bool TileState::SelectRows(const KeySpan& span) {
+  std::vector<TileRows>& strips = scratch_.strip_rows;
+  strips.clear();
+  for (int64_t i = 0; i < StripCount(span); ++i) {
+    TileRows rows = {.begin = 0, .end = row_count()};
+    if (!call_.ScoresHiddenKeys()) rows = RowsSeeing(StripOf(span, i));
+    if (rows.count() == 0) {
+      strips.emplace_back();
+      continue;
+    }
+    strips.push_back({.begin = rows.begin / kRowStep * kRowStep,
+                      .end = std::min(RoundUp(rows.end, kRowStep), padded_row_count_)});
   }
-  return true;
+  return std::any_of(strips.begin(), strips.end(),
+                     [](const TileRows& rows) { return rows.count() > 0; });
 }
 
 absl::Status TileState::ComputeScores(const KeySpan& span) {
   head_.Require(span.first / plan_.key_columns);
-  return products_.ComputeScores(queries_, head_.Keys(span.first), plan_.PaddedColumns(span.count),
-                                 scratch_.scores.data());
+  for (int64_t i = 0; i < StripCount(span); ++i) {
+    const TileRows& rows = scratch_.strip_rows[static_cast<size_t>(i)];
+    if (rows.count() == 0) continue;
+    const KeySpan strip = StripOf(span, i);
+    absl::Status status = products_.ComputeScores(
+        rows, queries_, head_.Keys(strip.first), plan_.PaddedColumns(strip.count),
+        scratch_.scores.data() + (strip.first - span.first));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TileState::AccumulateOutput(const KeySpan& span) {
+  const bool bf16 = plan_.products->bf16;
+  const auto* weights = bf16 ? reinterpret_cast<const std::byte*>(scratch_.weights.data())
+                             : reinterpret_cast<const std::byte*>(scratch_.scores.data());
+  // Strip by strip, whatever rows are selected, so that no row's bits depend on the others.
+  for (int64_t i = 0; i < StripCount(span); ++i) {
+    const TileRows& rows = scratch_.strip_rows[static_cast<size_t>(i)];
+    if (rows.count() == 0) continue;
+    const KeySpan strip = StripOf(span, i);
+    const int64_t key_count = bf16 ? plan_.PaddedColumns(strip.count) : strip.count;
+    absl::Status status = products_.AccumulateOutput(
+        rows, weights + (strip.first - span.first) * plan_.ElementBytes(),
+        head_.Values(strip.first), key_count, scratch_.outputs.data());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 void TileState::Transform(int64_t row, const KeySpan& span, const Columns& columns) const {

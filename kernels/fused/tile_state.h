@@ -3,6 +3,7 @@
 #ifndef ATTENTION_KERNELS_FUSED_TILE_STATE_H_
 #define ATTENTION_KERNELS_FUSED_TILE_STATE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct TileScratch {
   AlignedArray<float> row;            // one of scores or weights
   std::vector<SoftmaxState> softmax;  // once it is final, of each real row
   std::vector<float> value_row;
+  std::vector<TileRows> strip_rows;  // of each strip of the span
   MaskRows masks;
   TileTransform transform;
   RowStatistics statistics;
@@ -80,19 +82,31 @@ class TileState {
 
   [[nodiscard]] Columns VisibleColumns(int64_t row, const KeySpan& span) const;
 
-  // Whether no row of the tile sees one of the keys.
-  [[nodiscard]] bool HiddenByMasks(const KeySpan& span) const;
+  // Selects the rows of each strip of a span: all from the first to the last that sees one of its
+  // keys. False if no row sees any.
+  bool SelectRows(const KeySpan& span);
 
-  // Products of queries and keys. kInternal if the matrix library failed.
+  // Products of queries and keys, of the rows that were selected; other scores may be any numbers.
+  // kInternal if the matrix library failed.
   [[nodiscard]] absl::Status ComputeScores(const KeySpan& span);
+
+  // Adds the products of weights and values, of the same rows; all other weights are 0.
+  [[nodiscard]] absl::Status AccumulateOutput(const KeySpan& span);
 
   // Of the first keys of a span that was computed: what the softmax reads.
   void Transform(int64_t row, const KeySpan& span, const Columns& columns) const;
 
-  TileProducts& products() { return products_; }
-
  private:
   void PrepareRows();
+  [[nodiscard]] TileRows RowsSeeing(const KeySpan& strip) const;
+  [[nodiscard]] int64_t StripCount(const KeySpan& span) const {
+    return (span.count + plan_.strip_columns - 1) / plan_.strip_columns;
+  }
+  [[nodiscard]] KeySpan StripOf(const KeySpan& span, int64_t index) const {
+    const int64_t begin = index * plan_.strip_columns;
+    return {.first = span.first + begin,
+            .count = std::min(plan_.strip_columns, span.count - begin)};
+  }
 
   const FusedCall& call_;
   const TilePlan& plan_;
