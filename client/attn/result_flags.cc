@@ -43,7 +43,7 @@ absl::Status WriteFile(const std::string& bytes, const std::string& path) {
 std::string Tables(const AttentionResult& result, const ResultNames& names,
                    const ResultFlags& flags, bool out_is_terminal) {
   MatrixStyle style;
-  style.decimals = flags.decimals;
+  style.decimals = flags.decimals.value_or(style.decimals);
   style.heat_map_style =
       ChooseHeatMapStyle(flags.colour, out_is_terminal, TerminalEnvironment::FromProcess());
   if (flags.full) style.shown = {.rows = kOmitted, .columns = kOmitted};
@@ -88,10 +88,11 @@ void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
 }
 
 void AddTableFlags(CLI::App* command, ResultFlags* flags) {
-  command->add_option("--precision-digits", flags->decimals, "Decimals in tables")
+  command
+      ->add_option("--precision-digits", flags->decimals,
+                   absl::StrCat("Decimals in tables (default ", MatrixStyle().decimals, ")"))
       ->check(CLI::Range(0, kMaxDecimals).description(""))
       ->type_name("N")
-      ->capture_default_str()
       ->group("Display");
   command->add_flag("--full", flags->full, "Show large matrices whole")->group("Display");
 }
@@ -101,8 +102,14 @@ Outcome CheckResultFlags(const ResultFlags& flags, const Console& console) {
     return {ExitCode::kUsage,
             "--tensor needs --output npy; --save TENSOR=FILE goes with every output"};
   }
-  if (flags.heat_map && flags.format != OutputFormat::kTable)
-    return {ExitCode::kUsage, "--heatmap needs --output table"};
+  const std::pair<bool, const char*> of_tables[] = {
+      {flags.heat_map, "--heatmap"},
+      {flags.decimals.has_value(), "--precision-digits"},
+      {flags.full, "--full"}};
+  for (const auto& [given, flag] : of_tables) {
+    if (given && flags.format != OutputFormat::kTable)
+      return {ExitCode::kUsage, absl::StrCat(flag, " needs --output table")};
+  }
   if (flags.format == OutputFormat::kNpy && flags.file.empty() && console.out_is_terminal) {
     return {ExitCode::kUsage,
             "--output npy writes bytes that a terminal cannot show; name an --output-file"};

@@ -31,7 +31,7 @@ struct ResultFlags {
   std::vector<std::pair<ResultTensor, std::string>> saved;  // and the file of each
   bool heat_map = false;
   ColourMode colour = ColourMode::kAuto;
-  int decimals = 6;
+  std::optional<int> decimals;  // in tables; none: as MatrixStyle has it
   bool full = false;
 
   // Whether the tensor is to be written by itself.

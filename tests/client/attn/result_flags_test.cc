@@ -116,6 +116,10 @@ TEST_F(ResultFlagsTest, FlagsOfAnotherFormAreRefused) {
   for (const char* format : {"json", "npy"}) {
     ExpectUsageError({"self", "--embeddings", "-", "--heatmap", "--output", format},
                      "--heatmap needs --output table", kTwoByTwo);
+    ExpectUsageError({"self", "--embeddings", "-", "--full", "--output", format},
+                     "--full needs --output table", kTwoByTwo);
+    ExpectUsageError({"rotary", "--input", "-", "--precision-digits", "6", "--output", format},
+                     "--precision-digits needs --output table", kTwoByTwo);
   }
   ExpectUsageError({"rotary", "--input", "-", "--tensor", "output"}, "--tensor needs --output npy",
                    kTwoByTwo);
