@@ -5,6 +5,10 @@
 
 namespace attention::kernels {
 
+bool UsesTileRegisters(const Products& products) {
+  return products.bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx;
+}
+
 const Products& ChooseProducts(DataType type, Precision precision) {
   const InstructionLevel level = EffectiveInstructionLevel();
   if (level < InstructionLevel::kAvx512Bf16) return kF32Products;

@@ -80,8 +80,10 @@ class FusedImplementation final : public Implementation {
       return report;
     }
     const Products& products = ChooseProducts(problem.query.type, call.options.precision);
+    // The mass of the keys is rounded once a tile, so threads must not decide where tiles end.
+    const int thread_count = call.key_mass.wanted() ? 1 : ThreadCount(call.execution);
     const absl::StatusOr<ScheduleOutcome> outcome =
-        ComputeHeads(call, PlanTiles(problem, products));
+        ComputeHeads(call, PlanTiles(problem, products, thread_count));
     if (!outcome.ok()) return outcome.status();
     report.thread_count = outcome->thread_count;
     const int64_t row_count = ElementCount(problem.query.extents) / problem.query.extents[3];

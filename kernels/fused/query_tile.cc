@@ -34,7 +34,7 @@ class QueryTile {
          ++block) {
       if (StopRequested(call_.execution)) return absl::OkStatus();
       const KeySpan span = tile_.SpanOf(block, hull);
-      if (!tile_.SelectRows(span)) continue;
+      if (!tile_.Select(span)) continue;
       if (absl::Status status = TakeSpan(span); !status.ok()) return status;
     }
     for (int64_t row = 0; row < tile_.row_count(); ++row) {
@@ -105,14 +105,14 @@ class QueryTile {
   }
 
   absl::Status TakeSpan(const KeySpan& span) {
-    if (absl::Status status = tile_.ComputeScores(span); !status.ok()) return status;
+    if (absl::Status status = tile_.ComputeScores(); !status.ok()) return status;
     for (int64_t row = 0; row < tile_.padded_row_count(); ++row) {
       const Columns visible = tile_.VisibleColumns(row, span);
       scratch_.visible_begins.data()[row] = static_cast<int32_t>(visible.begin);
       scratch_.visible_ends.data()[row] = static_cast<int32_t>(visible.end);
     }
     Weigh(span);
-    if (absl::Status status = tile_.AccumulateOutput(span); !status.ok()) return status;
+    if (absl::Status status = tile_.AccumulateOutput(); !status.ok()) return status;
     if (head_.HasNonFiniteValues(span.first / plan_.key_columns)) AddNonFiniteValues(span);
     return absl::OkStatus();
   }
@@ -225,7 +225,7 @@ TileScratch& ScratchOfThisThread() {
 // itself: such rows are rare.
 absl::Status ComputeCarefully(const QueryTileTask& task, const uint8_t* marks) {
   thread_local PackedHead head;
-  const TilePlan plan = PlanTiles(task.call.problem, kF32Products);
+  const TilePlan plan = PlanTiles(task.call.problem, kF32Products, /*thread_count=*/1);
   head.Begin(task.call.problem, plan, task.head.batch(), task.head.head(),
              task.call.problem.key.extents[2], {.keeps_blocks = false, .clean_values = true});
   const QueryTileTask f32_task = {task.call, plan, head, task.first_row, task.row_count};

@@ -1,4 +1,4 @@
-// A matrix kernel that stays the same from block to block.
+// A matrix kernel that mostly stays the same from one product to the next.
 
 #ifndef ATTENTION_KERNELS_FUSED_SELECTED_KERNEL_H_
 #define ATTENTION_KERNELS_FUSED_SELECTED_KERNEL_H_

@@ -1,6 +1,7 @@
 #include "kernels/fused/tile_plan.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "kernels/amx/tile_product.h"
 #include "kernels/elementwise/elementwise.h"
@@ -10,47 +11,43 @@ namespace attention::kernels {
 namespace {
 
 struct TileSize {
-  int64_t rows;  // at most
+  int64_t rows;
+  int64_t least_rows;  // where there are few tiles for the threads
   int64_t key_columns;
   int64_t strip_columns;
 };
 
-// Whether most tiles on the diagonal are hidden to a half.
-bool HidesCorners(const AttentionProblem& problem) {
-  return problem.causal || problem.left_window.has_value() || problem.right_window.has_value();
-}
-
 // Tile registers hold what they multiply: strips as long as the block. Measured best on one
-// Sapphire Rapids core (2 MiB of second-level cache); neighbours are within a few per cent. Where
-// corners are hidden, tiles are lower, since what they compute beside the diagonal is thrown away.
-TileSize SizeForTileRegisters(const Products& products, const AttentionProblem& problem) {
-  const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
-  const bool low = HidesCorners(problem) || (wide && !products.split());
-  return {.rows = low ? 64 : 128, .key_columns = 512, .strip_columns = 512};
+// Sapphire Rapids core (2 MiB of second-level cache); neighbours are within a few per cent. With
+// causality or a window tiles are lower, since what they compute beside the diagonal is thrown
+// away.
+TileSize SizeForTileRegisters(const Products& products, bool diagonal, bool wide) {
+  const int64_t rows = diagonal || (wide && !products.split()) ? 64 : 128;
+  return {.rows = rows, .least_rows = rows, .key_columns = 512, .strip_columns = 512};
 }
 
 // Vector units read keys again for every few rows, so a strip is what stays in the first-level
-// cache: four vectors of scores wide, as the kernels hold in registers, or a few times that.
-// Measured best on one Zen 5 core (1 MiB of second-level cache, which scores of F32 fill to a
-// half); processors with AVX2 alone have smaller caches.
-TileSize SizeForVectors(const Products& products, const AttentionProblem& problem) {
+// cache: four vectors of scores wide, as the kernels hold in registers, or twice that. Measured
+// best on one Zen 5 core (1 MiB of second-level cache, which scores of F32 fill to a half);
+// processors with AVX2 alone have smaller caches.
+TileSize SizeForVectors(const Products& products, bool diagonal) {
   if (products.bf16) {
-    return {.rows = 128, .key_columns = 512, .strip_columns = HidesCorners(problem) ? 64 : 128};
+    return {
+        .rows = 128, .least_rows = 64, .key_columns = 512, .strip_columns = diagonal ? 64 : 128};
   }
   if (EffectiveInstructionLevel() < InstructionLevel::kAvx512) {
-    return {.rows = 128, .key_columns = 256, .strip_columns = 32};
+    return {.rows = 128, .least_rows = 64, .key_columns = 256, .strip_columns = 32};
   }
-  return {.rows = 256, .key_columns = 512, .strip_columns = 64};
+  return {.rows = 256, .least_rows = 64, .key_columns = 512, .strip_columns = 64};
 }
 
 TileSize PreferredTile(const Products& products, const AttentionProblem& problem) {
-  const bool tile_registers =
-      products.bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx;
-  return tile_registers ? SizeForTileRegisters(products, problem)
-                        : SizeForVectors(products, problem);
+  const bool diagonal =
+      problem.causal || problem.left_window.has_value() || problem.right_window.has_value();
+  const bool wide = std::max(problem.key.extents[3], problem.value.extents[3]) > 64;
+  return UsesTileRegisters(products) ? SizeForTileRegisters(products, diagonal, wide)
+                                     : SizeForVectors(products, diagonal);
 }
-
-int64_t DivideUp(int64_t count, int64_t parts) { return (count + parts - 1) / parts; }
 
 // Tile registers are stored slowly, and caches hold few lines, at strides of a multiple of 2 KiB.
 int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
@@ -62,7 +59,8 @@ int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
 
 }  // namespace
 
-TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
+TilePlan PlanTiles(const AttentionProblem& problem, const Products& products, int thread_count) {
+  constexpr int64_t kTilesPerThread = 4;
   constexpr int64_t kVectorElements = 16;
   const bool bf16 = products.bf16;
   const TileSize preferred = PreferredTile(products, problem);
@@ -71,13 +69,20 @@ TilePlan PlanTiles(const AttentionProblem& problem, const Products& products) {
   plan.products = &products;
   plan.group_size = problem.query.extents[1] / problem.key.extents[1];
   plan.group_row_count = plan.group_size * problem.query.extents[2];
-  plan.tile_count = std::max<int64_t>(DivideUp(plan.group_row_count, preferred.rows), 1);
-  // Much the same for all tiles, so that threads can share them evenly.
-  plan.tile_rows = RoundUp(DivideUp(plan.group_row_count, plan.tile_count), kRowStep);
+  plan.tile_rows = preferred.rows;
+  const int64_t group_count = problem.query.extents[0] * problem.key.extents[1];
+  const auto tiles_of_group = [&] { return DivideUp(plan.group_row_count, plan.tile_rows); };
+  while (thread_count > 1 && plan.tile_rows > preferred.least_rows &&
+         group_count * tiles_of_group() < kTilesPerThread * thread_count) {
+    plan.tile_rows /= 2;
+  }
+  plan.tile_count = tiles_of_group();
   plan.column_multiple = bf16 ? kPairedColumns : kColumnMultiple;
-  plan.key_columns =
-      std::min(preferred.key_columns, plan.PaddedColumns(std::max<int64_t>(key_count, 1)));
   plan.strip_columns = preferred.strip_columns;
+  // Powers of two, so that few strides occur and few kernels are made.
+  const int64_t columns = plan.PaddedColumns(std::max<int64_t>(key_count, 1));
+  plan.key_columns = std::min(preferred.key_columns,
+                              static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(columns))));
   plan.inner_width = RoundUp(problem.key.extents[3], products.split() ? kBlockInnerCount
                                                      : bf16           ? 2
                                                                       : 1);

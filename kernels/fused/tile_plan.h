@@ -10,15 +10,17 @@
 
 namespace attention::kernels {
 
-inline constexpr int64_t kRowStep = 64;  // products take multiples of these rows, or all
+// Products leave out multiples of these rows, from a tile's begin and its end.
+inline constexpr int64_t kRowStep = 64;
 
 // Depends on the problem's extents and type, on whether causality or a window hides, on the
 // products and the processor alone, so that the bits of a result do not depend on what else the
-// machine is doing.
+// machine is doing. The height of tiles depends on the number of threads, too; no bit depends on
+// it.
 //
 // A tile's scores of one block are computed, weighed and multiplied with values before those of the
-// next block. The two products go by strips of the block, and take only rows that see something of
-// their strip.
+// next block. The two products go by strips of the block, and take only the rows that see something
+// of their strip, with those between them.
 //
 // The rows of a tile are queries of all heads that share a key-value head: row r of a group is
 // query r / group_size of head r % group_size, so that the rows of a tile see nearly the same keys.
@@ -29,7 +31,7 @@ struct TilePlan {
   int64_t tile_rows = 0;        // at most; a multiple of kRowStep
   int64_t key_columns = 0;      // of a block; a multiple of column_multiple
   int64_t column_multiple = 0;  // to which the last block is rounded up
-  int64_t strip_columns = 0;    // keys of one matrix product, the last of a block aside
+  int64_t strip_columns = 0;    // strips begin at multiples of it, or where a tile's keys begin
   int64_t inner_width = 0;  // the key width, made even for BF16 and filling tile registers if split
   int64_t key_stride = 0;   // words of 32 bits from one packed row of keys to the next
   int64_t score_stride = 0;   // elements from one row of scores to the next
@@ -45,7 +47,8 @@ struct TilePlan {
   }
 };
 
-[[nodiscard]] TilePlan PlanTiles(const AttentionProblem& problem, const Products& products);
+[[nodiscard]] TilePlan PlanTiles(const AttentionProblem& problem, const Products& products,
+                                 int thread_count);
 
 }  // namespace attention::kernels
 

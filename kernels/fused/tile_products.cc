@@ -2,7 +2,6 @@
 
 #include "kernels/amx/tile_product.h"
 #include "kernels/elementwise/elementwise.h"
-#include "kernels/instruction_set.h"
 
 namespace attention::kernels {
 
@@ -12,10 +11,8 @@ int64_t PaddedRowCount(int64_t row_count, const Products& products) {
     if (row_count <= few) return few;
   }
   // Tile registers multiply 16 rows at a time; other units would waste what they need not.
-  const bool tile_registers =
-      products.bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx;
-  constexpr int64_t kRowMultiple = 4;
-  return RoundUp(row_count, tile_registers ? kTileRegisterRows : kRowMultiple);
+  const int64_t vector_multiple = row_count <= kRowStep ? 4 : 8;
+  return RoundUp(row_count, UsesTileRegisters(products) ? kTileRegisterRows : vector_multiple);
 }
 
 absl::Status TileProducts::ComputeScores(const TileRows& rows, const std::byte* queries,

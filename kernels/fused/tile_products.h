@@ -1,4 +1,4 @@
-// The two matrix products of a tile of rows and a block of keys.
+// The two matrix products of a tile of rows and a strip of keys.
 
 #ifndef ATTENTION_KERNELS_FUSED_TILE_PRODUCTS_H_
 #define ATTENTION_KERNELS_FUSED_TILE_PRODUCTS_H_
@@ -12,7 +12,7 @@
 
 namespace attention::kernels {
 
-// Rows that a tile's operands have: matrix kernels are made for a few row counts only, and the rows
+// Rows that a tile's operands have: matrix kernels are made for some row counts only, and the rows
 // beyond the real ones hold zeros.
 [[nodiscard]] int64_t PaddedRowCount(int64_t row_count, const Products& products);
 
@@ -32,12 +32,13 @@ class TileProducts {
   TileProducts(const TilePlan& plan, int64_t padded_row_count, int64_t value_width)
       : plan_(plan), row_count_(padded_row_count), value_width_(value_width) {}
 
-  // scores [rows, score stride] = queries keys, for `rows` and the first `column_count` keys from a
-  // packed one on. Queries and scores are those of the tile's first row.
+  // scores [rows, score stride] = queries keys, for `rows` and `column_count` keys from a packed
+  // one on. Queries and scores are those of the tile's first row.
   absl::Status ComputeScores(const TileRows& rows, const std::byte* queries, const std::byte* keys,
                              int64_t column_count, float* scores);
 
-  // outputs [rows, output stride] += weights values, in the same way.
+  // outputs [rows, output stride] += weights values, in the same way. Only BF16 needs a padded
+  // number of keys.
   absl::Status AccumulateOutput(const TileRows& rows, const std::byte* weights,
                                 const std::byte* values, int64_t key_count, float* outputs);
 

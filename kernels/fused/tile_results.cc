@@ -51,11 +51,12 @@ absl::Status TileResults::PassBlock(int64_t block) {
     const int64_t end = computed.count > 0 ? computed.end() : keys.first;
     computed = {.first = keys.first, .count = end - keys.first};
   }
-  const bool sees_any = tile_.SelectRows(computed);
-  if (!sees_any && !WritesMatrices()) return absl::OkStatus();
-  if (computed.count > 0) {
-    if (absl::Status status = tile_.ComputeScores(computed); !status.ok()) return status;
+  if (call.ScoresHiddenKeys()) {
+    tile_.SelectAllRows(computed);
+  } else if (!tile_.Select(computed) && !WritesMatrices()) {
+    return absl::OkStatus();
   }
+  if (absl::Status status = tile_.ComputeScores(); !status.ok()) return status;
   RowStatistics& statistics = tile_.scratch().statistics;
   statistics.BeginKeys(keys);
   for (int64_t row = 0; row < tile_.row_count(); ++row) {

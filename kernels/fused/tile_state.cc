@@ -56,22 +56,22 @@ Columns TileState::VisibleColumns(int64_t row, const KeySpan& span) const {
   return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
 }
 
-TileRows TileState::RowsSeeing(const KeySpan& strip) const {
+// From the first to the last.
+TileRows TileState::RowsSeeing(const KeySpan& keys) const {
   MaskRows& masks = scratch_.masks;
-  // Rows in the order in which they are asked: what a mask hid from the one before, it need not be
-  // asked of again.
-  ScoreRow last_row;
-  KeySpan last_keys;
+  // What masks hide from a row, they hide from the next one that reads the same elements of them.
+  ScoreRow blind_row;
+  KeySpan blind_keys;
   const auto sees_nothing = [&](int64_t row) {
-    const Columns columns = VisibleColumns(row, strip);
+    const Columns columns = VisibleColumns(row, keys);
     if (columns.count() == 0) return true;
     if (!masks.Hide()) return false;
     const ScoreRow score_row = RowAt(row);
-    const KeySpan keys = {.first = strip.first + columns.begin, .count = columns.count()};
-    const bool asked = keys == last_keys && masks.Repeat(score_row, last_row);
-    if (!asked && masks.AnyVisible(score_row, keys)) return false;
-    last_row = score_row;
-    last_keys = keys;
+    const KeySpan asked = {.first = keys.first + columns.begin, .count = columns.count()};
+    const bool known = asked == blind_keys && masks.Repeat(score_row, blind_row);
+    if (!known && masks.AnyVisible(score_row, asked)) return false;
+    blind_row = score_row;
+    blind_keys = asked;
     return true;
   };
   TileRows rows = {.begin = 0, .end = row_count()};
@@ -80,50 +80,56 @@ TileRows TileState::RowsSeeing(const KeySpan& strip) const {
   return rows;
 }
 
-bool TileState::SelectRows(const KeySpan& span) {
-  std::vector<TileRows>& strips = scratch_.strip_rows;
+// Strips begin at the same keys in every tile, so that a row's bits do not depend on what else is
+// in its tile.
+template <class RowsOf>
+void TileState::SelectStrips(const KeySpan& span, const RowsOf& rows_of) {
+  selected_ = span;
+  std::vector<KeyStrip>& strips = scratch_.strips;
   strips.clear();
-  for (int64_t i = 0; i < StripCount(span); ++i) {
-    TileRows rows = {.begin = 0, .end = row_count()};
-    if (!call_.ScoresHiddenKeys()) rows = RowsSeeing(StripOf(span, i));
-    if (rows.count() == 0) {
-      strips.emplace_back();
-      continue;
-    }
-    strips.push_back({.begin = rows.begin / kRowStep * kRowStep,
-                      .end = std::min(RoundUp(rows.end, kRowStep), padded_row_count_)});
+  int64_t next = span.first;
+  for (int64_t first = span.first; first < span.end(); first = next) {
+    next = std::min(first / plan_.strip_columns * plan_.strip_columns + plan_.strip_columns,
+                    span.end());
+    const KeySpan keys = {.first = first, .count = next - first};
+    const TileRows rows = rows_of(keys);
+    if (rows.count() == 0) continue;
+    strips.push_back({.keys = keys,
+                      .rows = {.begin = rows.begin / kRowStep * kRowStep,
+                               .end = std::min(RoundUp(rows.end, kRowStep), padded_row_count_)}});
   }
-  return std::any_of(strips.begin(), strips.end(),
-                     [](const TileRows& rows) { return rows.count() > 0; });
 }
 
-absl::Status TileState::ComputeScores(const KeySpan& span) {
-  head_.Require(span.first / plan_.key_columns);
-  for (int64_t i = 0; i < StripCount(span); ++i) {
-    const TileRows& rows = scratch_.strip_rows[static_cast<size_t>(i)];
-    if (rows.count() == 0) continue;
-    const KeySpan strip = StripOf(span, i);
+bool TileState::Select(const KeySpan& span) {
+  SelectStrips(span, [this](const KeySpan& keys) { return RowsSeeing(keys); });
+  return !scratch_.strips.empty();
+}
+
+void TileState::SelectAllRows(const KeySpan& span) {
+  SelectStrips(span, [this](const KeySpan& /*keys*/) { return TileRows{0, row_count()}; });
+}
+
+absl::Status TileState::ComputeScores() {
+  if (scratch_.strips.empty()) return absl::OkStatus();
+  head_.Require(selected_.first / plan_.key_columns);
+  for (const auto& [keys, rows] : scratch_.strips) {
     absl::Status status = products_.ComputeScores(
-        rows, queries_, head_.Keys(strip.first), plan_.PaddedColumns(strip.count),
-        scratch_.scores.data() + (strip.first - span.first));
+        rows, queries_, head_.Keys(keys.first), plan_.PaddedColumns(keys.count),
+        scratch_.scores.data() + (keys.first - selected_.first));
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status TileState::AccumulateOutput(const KeySpan& span) {
+absl::Status TileState::AccumulateOutput() {
   const bool bf16 = plan_.products->bf16;
   const auto* weights = bf16 ? reinterpret_cast<const std::byte*>(scratch_.weights.data())
                              : reinterpret_cast<const std::byte*>(scratch_.scores.data());
-  // Strip by strip, whatever rows are selected, so that no row's bits depend on the others.
-  for (int64_t i = 0; i < StripCount(span); ++i) {
-    const TileRows& rows = scratch_.strip_rows[static_cast<size_t>(i)];
-    if (rows.count() == 0) continue;
-    const KeySpan strip = StripOf(span, i);
-    const int64_t key_count = bf16 ? plan_.PaddedColumns(strip.count) : strip.count;
+  for (const auto& [keys, rows] : scratch_.strips) {
+    const int64_t key_count = bf16 ? plan_.PaddedColumns(keys.count) : keys.count;
     absl::Status status = products_.AccumulateOutput(
-        rows, weights + (strip.first - span.first) * plan_.ElementBytes(),
-        head_.Values(strip.first), key_count, scratch_.outputs.data());
+        rows, weights + (keys.first - selected_.first) * plan_.ElementBytes(),
+        head_.Values(keys.first), key_count, scratch_.outputs.data());
     if (!status.ok()) return status;
   }
   return absl::OkStatus();

@@ -3,7 +3,6 @@
 #ifndef ATTENTION_KERNELS_FUSED_TILE_STATE_H_
 #define ATTENTION_KERNELS_FUSED_TILE_STATE_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -18,6 +17,12 @@
 #include "kernels/fused/tile_transform.h"
 
 namespace attention::kernels {
+
+// Keys that both products take at once, and the rows that they take.
+struct KeyStrip {
+  KeySpan keys;
+  TileRows rows;
+};
 
 // A thread's working memory, kept between tiles. Arrays of rows have an element for each padded
 // row.
@@ -36,7 +41,7 @@ struct TileScratch {
   AlignedArray<float> row;            // one of scores or weights
   std::vector<SoftmaxState> softmax;  // once it is final, of each real row
   std::vector<float> value_row;
-  std::vector<TileRows> strip_rows;  // of each strip of the span
+  std::vector<KeyStrip> strips;  // of the selected span, that any rows are multiplied with
   MaskRows masks;
   TileTransform transform;
   RowStatistics statistics;
@@ -82,31 +87,28 @@ class TileState {
 
   [[nodiscard]] Columns VisibleColumns(int64_t row, const KeySpan& span) const;
 
-  // Selects the rows of each strip of a span: all from the first to the last that sees one of its
-  // keys. False if no row sees any.
-  bool SelectRows(const KeySpan& span);
+  // Selects a span, and of each of its strips the rows from the first to the last that sees one of
+  // its keys, rounded out to multiples of kRowStep. False if no row sees any key.
+  [[nodiscard]] bool Select(const KeySpan& span);
 
-  // Products of queries and keys, of the rows that were selected; other scores may be any numbers.
+  // Selects a span and all rows, whatever they see.
+  void SelectAllRows(const KeySpan& span);
+
+  // Products of queries and keys, of what is selected; the scores of other rows may be any numbers.
   // kInternal if the matrix library failed.
-  [[nodiscard]] absl::Status ComputeScores(const KeySpan& span);
+  [[nodiscard]] absl::Status ComputeScores();
 
-  // Adds the products of weights and values, of the same rows; all other weights are 0.
-  [[nodiscard]] absl::Status AccumulateOutput(const KeySpan& span);
+  // Adds the products of weights and values, of what is selected: all other weights are 0.
+  [[nodiscard]] absl::Status AccumulateOutput();
 
   // Of the first keys of a span that was computed: what the softmax reads.
   void Transform(int64_t row, const KeySpan& span, const Columns& columns) const;
 
  private:
   void PrepareRows();
-  [[nodiscard]] TileRows RowsSeeing(const KeySpan& strip) const;
-  [[nodiscard]] int64_t StripCount(const KeySpan& span) const {
-    return (span.count + plan_.strip_columns - 1) / plan_.strip_columns;
-  }
-  [[nodiscard]] KeySpan StripOf(const KeySpan& span, int64_t index) const {
-    const int64_t begin = index * plan_.strip_columns;
-    return {.first = span.first + begin,
-            .count = std::min(plan_.strip_columns, span.count - begin)};
-  }
+  template <class RowsOf>
+  void SelectStrips(const KeySpan& span, const RowsOf& rows_of);
+  [[nodiscard]] TileRows RowsSeeing(const KeySpan& keys) const;
 
   const FusedCall& call_;
   const TilePlan& plan_;
@@ -117,6 +119,7 @@ class TileState {
   TileProducts products_;
   const std::byte* queries_ = nullptr;
   KeyRange hull_;
+  KeySpan selected_;
 };
 
 }  // namespace attention::kernels

@@ -4,7 +4,7 @@
 //
 // A is row-major. B is row-major for F32; for BF16 rows stand in pairs, B[k / 2][column][k % 2],
 // which is what the processor's tile instructions read. C is f32, row-major. Needs at least AVX2;
-// BF16 needs AMX.
+// BF16 needs AMX or AVX-512's products of BF16 pairs.
 
 #ifndef ATTENTION_KERNELS_ONEDNN_MATRIX_KERNEL_H_
 #define ATTENTION_KERNELS_ONEDNN_MATRIX_KERNEL_H_

@@ -4,7 +4,6 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/projection_rows.h"
-#include "kernels/instruction_set.h"
 
 namespace attention::kernels {
 
@@ -39,8 +38,7 @@ ProjectionPlan MakeProjectionPlan(DataType type, Precision precision, int64_t in
   return {.type = type,
           .products = &products,
           .input_width = input_width,
-          .tile_registers =
-              products.bf16 && EffectiveInstructionLevel() == InstructionLevel::kAvx512Amx};
+          .tile_registers = UsesTileRegisters(products)};
 }
 
 }  // namespace attention::kernels

@@ -24,14 +24,16 @@ using kernels::Precision;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// Several tiles each way, with rests; every kind below hides some keys from all queries.
+constexpr int64_t kKeyCount = 301;
+
+// Several strips of keys, with a rest; every kind below hides some keys from all queries.
 ProblemRecipe PlainRecipe(int64_t query_count) {
   ProblemRecipe recipe;
   recipe.batch = 2;
   recipe.query_head_count = 4;
   recipe.key_value_head_count = 2;
   recipe.query_count = query_count;
-  recipe.key_count = 301;
+  recipe.key_count = kKeyCount;
   recipe.key_width = 33;
   recipe.value_width = 40;
   recipe.statistics = StatisticsRecipe::All(5);
@@ -49,10 +51,10 @@ constexpr std::array<bool, 4> kSameForAll = {false, true, true, false};
 const Hiding kHidings[] = {
     {"boolean", [](ProblemRecipe& r) { r.boolean_mask = MaskRecipe{.broadcast = kSameForAll}; }},
     {"boolean per pair",
-     [](ProblemRecipe& r) { r.boolean_mask = MaskRecipe{.hidden_share = 0.98}; }},
+     [](ProblemRecipe& r) { r.boolean_mask = MaskRecipe{.hidden_share = 0.99}; }},
     {"additive", [](ProblemRecipe& r) { r.additive_mask = MaskRecipe{.broadcast = kSameForAll}; }},
     {"additive per pair",
-     [](ProblemRecipe& r) { r.additive_mask = MaskRecipe{.hidden_share = 0.98}; }},
+     [](ProblemRecipe& r) { r.additive_mask = MaskRecipe{.hidden_share = 0.99}; }},
     {"blocks",
      [](ProblemRecipe& r) {
        r.block_mask = BlockMaskRecipe{
@@ -123,8 +125,9 @@ class HidingTest : public testing::TestWithParam<Numbers> {
     if (GetParam() == Numbers::kSplitF32) recipe.options.precision = Precision::kBF16X6;
   }
 
-  // Calls check(recipe) for every kind of hiding and for the paths of many queries, with values
-  // that are packed and that are read where they lie, and of few queries.
+  // Calls check(recipe) for every kind of hiding and for the paths of many queries, in one tile
+  // with values that are packed, in two with values that are read where they lie, and of few
+  // queries.
   template <typename Check>
   static void ForEachHiding(const Check& check) {
     for (const Hiding& hiding : kHidings) {
@@ -132,7 +135,7 @@ class HidingTest : public testing::TestWithParam<Numbers> {
         int64_t query_count;
         int64_t value_width;
       };
-      for (const auto [query_count, value_width] : {Shape{67, 40}, Shape{67, 48}, Shape{3, 40}}) {
+      for (const auto [query_count, value_width] : {Shape{67, 40}, Shape{130, 48}, Shape{3, 40}}) {
         ProblemRecipe recipe = PlainRecipe(query_count);
         recipe.value_width = value_width;
         recipe.weights = query_count > 3;
@@ -191,7 +194,7 @@ TEST_P(HidingTest, WhatNobodySeesChangesNoBit) {
     const TestProblem problem(recipe);
     const std::vector<KeyOfHead> hidden = KeysThatNobodySees(problem.View());
     ASSERT_GT(hidden.size(), 10u);
-    ASSERT_LT(hidden.size(), 2u * 2u * 301u);
+    ASSERT_LT(hidden.size(), size_t{2 * 2 * kKeyCount});
     const TestOutputs want = MustAttend(problem);
     EXPECT_TRUE(MatchesReference(problem, want));
     const std::pair<double, double> garbage[] = {
@@ -232,32 +235,47 @@ TEST_P(HidingTest, WhatTheAdditiveMaskHoldsForHiddenPairsChangesNoBit) {
   });
 }
 
-// Where a mask hides a corner of a tile, products may be left out, and what a thread's working
-// memory holds from before is not theirs.
+// Products that nobody needs are left out. What a thread's working memory holds in their place,
+// from the call before, reaches nobody either.
 TEST_P(HidingTest, WhatTheCallBeforeComputedChangesNoBit) {
   if (ForcedToFused() && GetParam() == Numbers::kF64)
     GTEST_SKIP() << "computed by unfused-float64, whatever fused implementation is forced";
-  ProblemRecipe recipe = PlainRecipe(/*query_count=*/130);
-  recipe.weights = true;
-  ChooseNumbers(recipe);
-  TestProblem before(recipe);
-  for (int64_t head = 0; head < 8; ++head) {
-    for (int64_t i = 0; i < recipe.query_count; ++i) {
-      before.query.Set(head / 4, head % 4, i, 0, kNaN);
+  // Whole strips of keys, for the first rows and for the last.
+  const auto hides = [](int64_t i, int64_t j) {
+    return (i < 70 && j >= 128 && j < 290) || (i >= 70 && j < 130);
+  };
+  const auto fill = [&](TestTensor& mask, double hidden) {
+    for (int64_t i = 0; i < mask.extents()[2]; ++i) {
+      for (int64_t j = 0; j < mask.extents()[3]; ++j) {
+        if (hides(i, j)) mask.Set(0, 0, i, j, hidden);
+      }
     }
-  }
-  recipe.additive_mask = MaskRecipe{.hidden_share = 0.0};
-  TestProblem problem(recipe);
-  for (int64_t i = 0; i < recipe.query_count; ++i) {
-    for (int64_t j = 0; j < recipe.key_count; ++j) {
-      const bool hidden = (i < 64 && j >= 64 && j < 140) || (i >= 64 && j < 70);
-      for (int64_t head = 0; hidden && head < 8; ++head) {
-        problem.additive_mask.Set(head / 4, head % 4, i, j, -kInfinity);
+  };
+  constexpr std::array<bool, 4> kBroadcast = {true, true, false, false};
+  const MaskRecipe open = {.broadcast = kBroadcast, .hidden_share = 0.0};
+  for (const bool softcap : {false, true}) {
+    for (const bool additive : {false, true}) {
+      ProblemRecipe recipe = PlainRecipe(/*query_count=*/130);
+      recipe.weights = true;
+      if (softcap) recipe.options.softcap = 3.0;
+      ChooseNumbers(recipe);
+      TestProblem before(recipe);
+      (additive ? recipe.additive_mask : recipe.boolean_mask) = open;
+      TestProblem problem(recipe);
+      fill(additive ? problem.additive_mask : problem.boolean_mask, additive ? -kInfinity : 0);
+      const TestOutputs want = MustAttend(problem);
+      EXPECT_TRUE(MatchesReference(problem, want));
+      for (const double query : {kNaN, 6e4}) {
+        for (int64_t head = 0; head < 8; ++head) {
+          for (int64_t i = 0; i < recipe.query_count; ++i)
+            before.query.Set(head / 4, head % 4, i, 0, query);
+        }
+        EXPECT_TRUE(MustAttend(before).GuardsIntact());
+        EXPECT_TRUE(MustAttend(problem).SameBitsAs(want))
+            << query << (additive ? " additive" : " boolean") << (softcap ? " softcap" : "");
       }
     }
   }
-  EXPECT_TRUE(std::isnan(MustAttend(before).output.At(0, 0, 0, 0)));
-  EXPECT_TRUE(MatchesReference(problem, MustAttend(problem)));
 }
 
 bool SameRow(const TestTensor& a, const TestTensor& b, int64_t batch, int64_t head, int64_t row) {

@@ -26,8 +26,8 @@ ProblemRecipe LargeRecipe(DataType type) {
   recipe.batch = 2;
   recipe.query_head_count = 4;
   recipe.key_value_head_count = 2;
-  recipe.query_count = 67;
-  recipe.key_count = 301;
+  recipe.query_count = 150;
+  recipe.key_count = 601;
   recipe.key_width = 33;
   recipe.value_width = 40;
   recipe.type = type;

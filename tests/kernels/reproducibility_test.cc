@@ -1,5 +1,6 @@
 // The same bits however the work is divided, and an early end when it is asked for.
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -64,8 +65,8 @@ std::vector<ProblemRecipe> Recipes() {
     recipe.batch = 3;
     recipe.query_head_count = 4;
     recipe.key_value_head_count = 2;
-    recipe.query_count = 70;
-    recipe.key_count = 333;
+    recipe.query_count = 150;
+    recipe.key_count = 601;
     recipe.key_width = 32;
     recipe.value_width = 48;
     recipe.type = numbers.type;
@@ -73,12 +74,12 @@ std::vector<ProblemRecipe> Recipes() {
     recipe.weights = true;
     recipes.push_back(recipe);
     recipe.weights = false;
-    recipe.causal_offset = 260;
+    recipe.causal_offset = 451;
     recipe.boolean_mask = MaskRecipe{.hidden_share = 0.2};
     recipes.push_back(recipe);
     recipe.query_count = 1;
     recipes.push_back(recipe);
-    recipe.query_count = 70;
+    recipe.query_count = 150;
     recipe.options.normalization = Normalization::kSoftmaxOverQueries;
     recipes.push_back(recipe);
     AppendOptionRecipes(numbers, recipes);
@@ -179,6 +180,37 @@ TEST(ReproducibilityTest, NeighboursWithOtherSegmentsChangeNoBit) {
       for (int64_t i = 0; i < recipe.query_count; ++i) {
         ASSERT_EQ(got.output.RowBytes(0, head, i), want.output.RowBytes(0, head, i)) << recipe;
       }
+    }
+  }
+}
+
+// Where the rows of a tile begin to see moves with what one of them sees.
+TEST(ReproducibilityTest, WhatOtherQueriesSeeChangesNoBit) {
+  for (const Numbers& numbers : kNumbers) {
+    ProblemRecipe recipe;
+    recipe.batch = 1;
+    recipe.query_head_count = 2;
+    recipe.key_value_head_count = 1;
+    recipe.query_count = 90;
+    recipe.key_count = 601;
+    recipe.key_width = 32;
+    recipe.value_width = 48;
+    recipe.type = numbers.type;
+    recipe.options.precision = numbers.precision;
+    recipe.segments = SegmentRecipe{.contiguous = true};
+    TestProblem problem(recipe);
+    constexpr int64_t kOthers = 20;
+    constexpr int64_t kKeysOfOthers = 101;
+    for (int64_t j = 0; j < recipe.key_count; ++j)
+      problem.key_segments[static_cast<size_t>(j)] = j < kKeysOfOthers ? 0 : 1;
+    for (int64_t i = 0; i < recipe.query_count; ++i)
+      problem.query_segments[static_cast<size_t>(i)] = i < kOthers ? 0 : 1;
+    const TestOutputs want = MustAttend(problem);
+    std::fill_n(problem.query_segments.begin(), kOthers, 2);  // which no key has
+    const TestOutputs got = MustAttend(problem);
+    for (int64_t head = 0; head < recipe.query_head_count; ++head) {
+      for (int64_t i = kOthers; i < recipe.query_count; ++i)
+        ASSERT_TRUE(SameRow(got.output, want.output, 0, head, i)) << recipe << i;
     }
   }
 }

@@ -32,7 +32,7 @@ TEST(PackedHeadTest, TakesNoMoreMemoryThanTheEstimate) {
         problem.value = {nullptr, kind.type, {3, 2, keys, 130 - width}, {}};
         AttentionOptions options;
         options.precision = kind.precision;
-        const TilePlan plan = PlanTiles(problem, *kind.products);
+        const TilePlan plan = PlanTiles(problem, *kind.products, /*thread_count=*/1);
         PackedHead head;
         head.Begin(problem, plan, 0, 0, keys, {});
         EXPECT_LE(static_cast<double>(3 * 2 * head.room_bytes()),
