@@ -27,8 +27,8 @@ inline constexpr Products kBF16X6Products = {"bf16_x6", true, 3, 6};
 // Whether the processor, as capped, multiplies on tile registers; else on vector units.
 [[nodiscard]] bool UsesTileRegisters(const Products& products);
 
-// For operands of a type other than F64, as far as the processor, as capped, has BF16 tiles. For
-// kF32GradeFastest whatever is faster at the moment.
+// For operands of a type other than F64, as far as the processor, as capped, multiplies BF16.
+// For kF32GradeFastest whatever is faster at the moment.
 [[nodiscard]] const Products& ChooseProducts(DataType type, Precision precision);
 
 }  // namespace attention::kernels

@@ -80,8 +80,11 @@ class FusedImplementation final : public Implementation {
       return report;
     }
     const Products& products = ChooseProducts(problem.query.type, call.options.precision);
-    // The mass of the keys is rounded once a tile, so threads must not decide where tiles end.
-    const int thread_count = call.key_mass.wanted() ? 1 : ThreadCount(call.execution);
+    // The mass of the keys is rounded once a tile, so it has the tiles of some number of threads,
+    // however many there are.
+    constexpr int kThreadsOfKeyMass = 16;
+    const int thread_count =
+        call.key_mass.wanted() ? kThreadsOfKeyMass : ThreadCount(call.execution);
     const absl::StatusOr<ScheduleOutcome> outcome =
         ComputeHeads(call, PlanTiles(problem, products, thread_count));
     if (!outcome.ok()) return outcome.status();

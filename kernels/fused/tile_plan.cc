@@ -4,7 +4,6 @@
 #include <bit>
 
 #include "kernels/amx/tile_product.h"
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/instruction_set.h"
 
 namespace attention::kernels {

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/attend.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/products.h"
 
 namespace attention::kernels {
@@ -15,8 +16,8 @@ inline constexpr int64_t kRowStep = 64;
 
 // Depends on the problem's extents and type, on whether causality or a window hides, on the
 // products and the processor alone, so that the bits of a result do not depend on what else the
-// machine is doing. The height of tiles depends on the number of threads, too; no bit depends on
-// it.
+// machine is doing. Only the height of tiles depends on the number of threads, too: no bit depends
+// on it, but those of the mass of keys, which is rounded once a tile.
 //
 // A tile's scores of one block are computed, weighed and multiplied with values before those of the
 // next block. The two products go by strips of the block, and take only the rows that see something
@@ -31,7 +32,7 @@ struct TilePlan {
   int64_t tile_rows = 0;        // at most; a multiple of kRowStep
   int64_t key_columns = 0;      // of a block; a multiple of column_multiple
   int64_t column_multiple = 0;  // to which the last block is rounded up
-  int64_t strip_columns = 0;    // strips begin at multiples of it, or where a tile's keys begin
+  int64_t strip_columns = 0;    // strips end at multiples of it, or where a tile's keys end
   int64_t inner_width = 0;  // the key width, made even for BF16 and filling tile registers if split
   int64_t key_stride = 0;   // words of 32 bits from one packed row of keys to the next
   int64_t score_stride = 0;   // elements from one row of scores to the next
@@ -43,7 +44,7 @@ struct TilePlan {
 
   [[nodiscard]] int64_t ElementBytes() const { return products->bf16 ? 2 : 4; }
   [[nodiscard]] int64_t PaddedColumns(int64_t key_count) const {
-    return (key_count + column_multiple - 1) / column_multiple * column_multiple;
+    return RoundUp(key_count, column_multiple);
   }
 };
 

@@ -10,7 +10,8 @@ int64_t PaddedRowCount(int64_t row_count, const Products& products) {
   for (const int64_t few : {1, 2, 4, 8}) {
     if (row_count <= few) return few;
   }
-  // Tile registers multiply 16 rows at a time; other units would waste what they need not.
+  // Tile registers multiply 16 rows at a time; other units would waste what they need not, but of
+  // many rows a few do not matter, and kernels are fewer.
   const int64_t vector_multiple = row_count <= kRowStep ? 4 : 8;
   return RoundUp(row_count, UsesTileRegisters(products) ? kTileRegisterRows : vector_multiple);
 }

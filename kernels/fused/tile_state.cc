@@ -56,7 +56,7 @@ Columns TileState::VisibleColumns(int64_t row, const KeySpan& span) const {
   return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
 }
 
-// From the first to the last.
+// All rows from the first to the last that sees one of the keys.
 TileRows TileState::RowsSeeing(const KeySpan& keys) const {
   MaskRows& masks = scratch_.masks;
   // What masks hide from a row, they hide from the next one that reads the same elements of them.
@@ -80,42 +80,40 @@ TileRows TileState::RowsSeeing(const KeySpan& keys) const {
   return rows;
 }
 
-// Strips begin at the same keys in every tile, so that a row's bits do not depend on what else is
-// in its tile.
-template <class RowsOf>
-void TileState::SelectStrips(const KeySpan& span, const RowsOf& rows_of) {
-  selected_ = span;
-  std::vector<KeyStrip>& strips = scratch_.strips;
-  strips.clear();
-  int64_t next = span.first;
-  for (int64_t first = span.first; first < span.end(); first = next) {
-    next = std::min(first / plan_.strip_columns * plan_.strip_columns + plan_.strip_columns,
-                    span.end());
-    const KeySpan keys = {.first = first, .count = next - first};
-    const TileRows rows = rows_of(keys);
+// Strips end at the same keys in every tile, so that a row's bits do not depend on what else is in
+// its tile.
+void TileState::SelectStrips(const KeySpan& span, bool all_rows) {
+  SelectedKeys& selected = scratch_.selected;
+  selected.span = span;
+  selected.strips.clear();
+  int64_t end = span.first;
+  for (int64_t first = span.first; first < span.end(); first = end) {
+    end = std::min(RoundUp(first + 1, plan_.strip_columns), span.end());
+    const KeySpan keys = {.first = first, .count = end - first};
+    const TileRows rows = all_rows ? TileRows{0, row_count()} : RowsSeeing(keys);
     if (rows.count() == 0) continue;
-    strips.push_back({.keys = keys,
-                      .rows = {.begin = rows.begin / kRowStep * kRowStep,
-                               .end = std::min(RoundUp(rows.end, kRowStep), padded_row_count_)}});
+    selected.strips.push_back(
+        {.keys = keys,
+         .rows = {.begin = rows.begin / kRowStep * kRowStep,
+                  .end = std::min(RoundUp(rows.end, kRowStep), padded_row_count_)}});
   }
 }
 
 bool TileState::Select(const KeySpan& span) {
-  SelectStrips(span, [this](const KeySpan& keys) { return RowsSeeing(keys); });
-  return !scratch_.strips.empty();
+  SelectStrips(span, /*all_rows=*/false);
+  return !scratch_.selected.strips.empty();
 }
 
-void TileState::SelectAllRows(const KeySpan& span) {
-  SelectStrips(span, [this](const KeySpan& /*keys*/) { return TileRows{0, row_count()}; });
-}
+void TileState::SelectAllRows(const KeySpan& span) { SelectStrips(span, /*all_rows=*/true); }
 
 absl::Status TileState::ComputeScores() {
-  if (scratch_.strips.empty()) return absl::OkStatus();
-  head_.Require(selected_.first / plan_.key_columns);
-  for (const auto& [keys, rows] : scratch_.strips) {
+  const SelectedKeys& selected = scratch_.selected;
+  if (selected.strips.empty()) return absl::OkStatus();
+  head_.Require(selected.span.first / plan_.key_columns);
+  for (const auto& [keys, rows] : selected.strips) {
     absl::Status status = products_.ComputeScores(
         rows, queries_, head_.Keys(keys.first), plan_.PaddedColumns(keys.count),
-        scratch_.scores.data() + (keys.first - selected_.first));
+        scratch_.scores.data() + (keys.first - selected.span.first));
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -125,10 +123,11 @@ absl::Status TileState::AccumulateOutput() {
   const bool bf16 = plan_.products->bf16;
   const auto* weights = bf16 ? reinterpret_cast<const std::byte*>(scratch_.weights.data())
                              : reinterpret_cast<const std::byte*>(scratch_.scores.data());
-  for (const auto& [keys, rows] : scratch_.strips) {
+  const SelectedKeys& selected = scratch_.selected;
+  for (const auto& [keys, rows] : selected.strips) {
     const int64_t key_count = bf16 ? plan_.PaddedColumns(keys.count) : keys.count;
     absl::Status status = products_.AccumulateOutput(
-        rows, weights + (keys.first - selected_.first) * plan_.ElementBytes(),
+        rows, weights + (keys.first - selected.span.first) * plan_.ElementBytes(),
         head_.Values(keys.first), key_count, scratch_.outputs.data());
     if (!status.ok()) return status;
   }

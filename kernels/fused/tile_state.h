@@ -24,6 +24,12 @@ struct KeyStrip {
   TileRows rows;
 };
 
+// What of a span of keys is multiplied: strips that some row sees, in order.
+struct SelectedKeys {
+  KeySpan span;
+  std::vector<KeyStrip> strips;
+};
+
 // A thread's working memory, kept between tiles. Arrays of rows have an element for each padded
 // row.
 struct TileScratch {
@@ -41,7 +47,7 @@ struct TileScratch {
   AlignedArray<float> row;            // one of scores or weights
   std::vector<SoftmaxState> softmax;  // once it is final, of each real row
   std::vector<float> value_row;
-  std::vector<KeyStrip> strips;  // of the selected span, that any rows are multiplied with
+  SelectedKeys selected;
   MaskRows masks;
   TileTransform transform;
   RowStatistics statistics;
@@ -106,8 +112,7 @@ class TileState {
 
  private:
   void PrepareRows();
-  template <class RowsOf>
-  void SelectStrips(const KeySpan& span, const RowsOf& rows_of);
+  void SelectStrips(const KeySpan& span, bool all_rows);
   [[nodiscard]] TileRows RowsSeeing(const KeySpan& keys) const;
 
   const FusedCall& call_;
@@ -119,7 +124,6 @@ class TileState {
   TileProducts products_;
   const std::byte* queries_ = nullptr;
   KeyRange hull_;
-  KeySpan selected_;
 };
 
 }  // namespace attention::kernels

@@ -125,9 +125,8 @@ class HidingTest : public testing::TestWithParam<Numbers> {
     if (GetParam() == Numbers::kSplitF32) recipe.options.precision = Precision::kBF16X6;
   }
 
-  // Calls check(recipe) for every kind of hiding and for the paths of many queries, in one tile
-  // with values that are packed, in two with values that are read where they lie, and of few
-  // queries.
+  // Calls check(recipe) for every kind of hiding and for the paths of many queries, with values
+  // that are packed and that F32 reads where they lie, in several tiles, and of few queries.
   template <typename Check>
   static void ForEachHiding(const Check& check) {
     for (const Hiding& hiding : kHidings) {

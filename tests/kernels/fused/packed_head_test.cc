@@ -24,7 +24,7 @@ constexpr Kind kKinds[] = {{DataType::kF32, Precision::kF32, &kF32Products},
 
 TEST(PackedHeadTest, TakesNoMoreMemoryThanTheEstimate) {
   for (const Kind& kind : kKinds) {
-    for (const int64_t keys : {1, 15, 31, 33, 64, 127, 129, 511, 513, 1000, 100'000}) {
+    for (const int64_t keys : {1, 15, 31, 33, 64, 65, 127, 129, 257, 511, 513, 1000, 100'000}) {
       for (const int64_t width : {1, 16, 31, 33, 64, 65, 129}) {
         AttentionProblem problem;
         problem.query = {nullptr, kind.type, {3, 4, 100, width}, {}};
