@@ -28,20 +28,28 @@ constexpr Numbers kNumbers[] = {{DataType::kF32},
                                 {DataType::kBF16},
                                 {DataType::kF64}};
 
+// Several tiles, blocks of keys and strips, with rests.
+ProblemRecipe PlainRecipe(const Numbers& numbers) {
+  ProblemRecipe recipe;
+  recipe.batch = 3;
+  recipe.query_head_count = 4;
+  recipe.key_value_head_count = 2;
+  recipe.query_count = 150;
+  recipe.key_count = 601;
+  recipe.key_width = 32;
+  recipe.value_width = 48;
+  recipe.type = numbers.type;
+  recipe.options.precision = numbers.precision;
+  return recipe;
+}
+
 // With what changes scores and hides keys, and with every statistic.
 void AppendOptionRecipes(const Numbers& numbers, bool with_key_mass,
                          std::vector<ProblemRecipe>& recipes) {
   for (const int64_t query_count : {70, 3}) {
-    ProblemRecipe recipe;
-    recipe.batch = 3;
-    recipe.query_head_count = 4;
-    recipe.key_value_head_count = 2;
+    ProblemRecipe recipe = PlainRecipe(numbers);
     recipe.query_count = query_count;
     recipe.key_count = 333;
-    recipe.key_width = 32;
-    recipe.value_width = 48;
-    recipe.type = numbers.type;
-    recipe.options.precision = numbers.precision;
     recipe.causal_offset = 200;
     recipe.query_offsets = recipe.prefix_lengths = recipe.key_lengths = true;
     recipe.left_window = 150;
@@ -63,16 +71,7 @@ void AppendOptionRecipes(const Numbers& numbers, bool with_key_mass,
 std::vector<ProblemRecipe> Recipes() {
   std::vector<ProblemRecipe> recipes;
   for (const Numbers& numbers : kNumbers) {
-    ProblemRecipe recipe;
-    recipe.batch = 3;
-    recipe.query_head_count = 4;
-    recipe.key_value_head_count = 2;
-    recipe.query_count = 150;
-    recipe.key_count = 601;
-    recipe.key_width = 32;
-    recipe.value_width = 48;
-    recipe.type = numbers.type;
-    recipe.options.precision = numbers.precision;
+    ProblemRecipe recipe = PlainRecipe(numbers);
     recipe.weights = true;
     recipes.push_back(recipe);
     recipe.weights = false;
@@ -192,16 +191,9 @@ TEST(ReproducibilityTest, NeighboursWithOtherSegmentsChangeNoBit) {
 // Where the rows of a tile begin to see moves with what one of them sees.
 TEST(ReproducibilityTest, WhatOtherQueriesSeeChangesNoBit) {
   for (const Numbers& numbers : kNumbers) {
-    ProblemRecipe recipe;
+    ProblemRecipe recipe = PlainRecipe(numbers);
     recipe.batch = 1;
-    recipe.query_head_count = 2;
-    recipe.key_value_head_count = 1;
-    recipe.query_count = 90;
-    recipe.key_count = 601;
-    recipe.key_width = 32;
-    recipe.value_width = 48;
-    recipe.type = numbers.type;
-    recipe.options.precision = numbers.precision;
+    recipe.query_count = 90;  // of two heads of a group: one tile in f32
     recipe.segments = SegmentRecipe{.contiguous = true};
     TestProblem problem(recipe);
     constexpr int64_t kOthers = 20;
