@@ -16,6 +16,7 @@ from tensors import to_array
 
 MIN_CASES = 200
 REPETITIONS = 5
+ROUNDS = 3
 MAX_GROWTH_BYTES = 32 << 20
 
 # Words that only our libraries use; callers get our own sentences.
@@ -67,14 +68,19 @@ class MalformedTest(unittest.TestCase):
     def test_memory_stays_flat_and_the_server_answers_afterwards(self):
         for case in self.cases:
             self.refuse(case)
+        # A leak grows in every round; what the allocator keeps for threads of gRPC, which come and go
+        # with the machine's load, in some.
+        growths = [self.growth_by_refusals() for _ in range(ROUNDS)]
+        if not os.environ.get("TEST_SANITIZERS"):  # which keep freed memory on purpose
+            self.assertLess(min(growths), MAX_GROWTH_BYTES, growths)
+        self.check_valid_requests()
+
+    def growth_by_refusals(self):
         before = self.server.resident_bytes()
         for _ in range(REPETITIONS):
             for case in self.cases:
                 self.refuse(case)
-        growth = self.server.resident_bytes() - before
-        if not os.environ.get("TEST_SANITIZERS"):  # which keep freed memory on purpose
-            self.assertLess(growth, MAX_GROWTH_BYTES)
-        self.check_valid_requests()
+        return self.server.resident_bytes() - before
 
 
 if __name__ == "__main__":
