@@ -68,8 +68,8 @@ class MalformedTest(unittest.TestCase):
     def test_memory_stays_flat_and_the_server_answers_afterwards(self):
         for case in self.cases:
             self.refuse(case)
-        # A leak grows in every round; what the allocator keeps for threads of gRPC, which come and go
-        # with the machine's load, in some.
+        # A leak grows in every round; what the allocator keeps for threads of gRPC, which come and
+        # go with the machine's load, in some.
         growths = [self.growth_by_refusals() for _ in range(ROUNDS)]
         if not os.environ.get("TEST_SANITIZERS"):  # which keep freed memory on purpose
             self.assertLess(min(growths), MAX_GROWTH_BYTES, growths)
