@@ -75,8 +75,8 @@ void RotateHeads(const Rotation& rotation, const TableRows<Number>& table, int64
 template <class Number, class Fill>
 absl::StatusOr<int> RotateAll(const Rotation& rotation, const Execution& execution, Fill fill) {
   const auto [batch_count, head_count, row_count, width] = rotation.input.extents;
-  const int64_t row_blocks = (row_count + kItemRows - 1) / kItemRows;
-  const int64_t head_blocks = (head_count + kItemHeads - 1) / kItemHeads;
+  const int64_t row_blocks = DivideUp(row_count, kItemRows);
+  const int64_t head_blocks = DivideUp(head_count, kItemHeads);
   const auto rotate_item = [&](int64_t item) {
     thread_local AlignedArray<Number> tables;
     const absl::Cleanup release = [] {

@@ -60,8 +60,6 @@ HWY_INLINE void ForRowBlocks(int64_t row_count, const Take& take) {
   if (row_count - row == 1) take(std::integral_constant<int64_t, 1>(), row);
 }
 
-HWY_INLINE int64_t BlocksOf(int64_t count, int64_t block) { return (count + block - 1) / block; }
-
 }  // namespace attention::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/stream_access-inl.h"
 #include "kernels/elementwise/stream_order-inl.h"
 
@@ -161,7 +162,7 @@ HWY_INLINE void DotRowBlock(const StreamedRows& streamed, const Piece& piece,
 template <class T>
 HWY_INLINE void DotRows(const StreamedRows& streamed, const QueryRows& queries,
                         const FewRows& products) {
-  const int64_t pass_count = BlocksOf(queries.row_count, kDotRows);
+  const int64_t pass_count = DivideUp(queries.row_count, kDotRows);
   ForPieces(streamed, [&](const Piece& piece) {
     Fetcher fetcher(streamed, piece, pass_count);
     ForRowBlocks<kDotRows>(queries.row_count, [&](auto size, int64_t row) {

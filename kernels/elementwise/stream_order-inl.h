@@ -31,7 +31,7 @@ struct Piece {
   int64_t end;
 
   [[nodiscard]] HWY_INLINE int64_t row_count() const { return end - begin; }
-  [[nodiscard]] HWY_INLINE int64_t step_count() const { return BlocksOf(row_count(), kStreams); }
+  [[nodiscard]] HWY_INLINE int64_t step_count() const { return DivideUp(row_count(), kStreams); }
 };
 
 constexpr int64_t kCacheLineBytes = 64;

@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "hwy/highway.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/stream_access-inl.h"
 #include "kernels/elementwise/stream_order-inl.h"
 
@@ -163,7 +164,7 @@ template <class T>
 HWY_INLINE void SumRows(const StreamedRows& streamed, const FewRows& weights, const FewRows& sums) {
   int64_t pass_count = 0;
   ForColumnBlocks(streamed.width, [&](auto rows, auto, auto, int64_t) {
-    pass_count += BlocksOf(weights.row_count, rows());
+    pass_count += DivideUp(weights.row_count, rows());
   });
   ForPieces(streamed, [&](const Piece& piece) {
     Fetcher fetcher(streamed, piece, pass_count);

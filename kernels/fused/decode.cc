@@ -65,7 +65,7 @@ class DecodeCall {
         problem_(call.problem),
         group_size_(problem_.query.extents[1] / problem_.key.extents[1]),
         row_count_(group_size_ * problem_.query.extents[2]),
-        chunk_count_(std::max<int64_t>((problem_.key.extents[2] + kChunkKeys - 1) / kChunkKeys, 1)),
+        chunk_count_(std::max<int64_t>(DivideUp(problem_.key.extents[2], kChunkKeys), 1)),
         output_stride_(RoundUp(problem_.value.extents[3], kVectorElements)),
         keeps_scores_(RowStatistics::NeedWeights(call.outputs)),
         partials_(partials) {
