@@ -42,8 +42,8 @@ LIBRARIES = {
 # Headers of the C++ library (no dot) and of the operating system.
 STANDARD = re.compile(
     r"[a-z_0-9]+$|(sys|netinet|arpa|linux)/[a-z_0-9]+\.h$|"
-    r"(cpuid|dirent|dlfcn|fcntl|immintrin|malloc|netdb|poll|pthread|sched|signal|spawn|termios|"
-    r"time|unistd)\.h$"
+    r"(cpuid|dirent|dlfcn|fcntl|immintrin|link|malloc|netdb|poll|pthread|sched|signal|spawn|"
+    r"termios|time|ucontext|unistd)\.h$"
 )
 
 _OWN_TESTS = (r"tests/", r"kernels/", r"server/", r"client/")
