@@ -38,8 +38,8 @@ class QueryTile {
       if (absl::Status status = TakeSpan(span); !status.ok()) return status;
     }
     for (int64_t row = 0; row < tile_.row_count(); ++row) {
-      scratch_.softmax[static_cast<size_t>(row)] = SoftmaxState(
-          call_, tile_.RowAt(row).head, scratch_.references.data()[row], scratch_.sums.data()[row]);
+      scratch_.softmax.emplace_back(call_, tile_.RowAt(row).head, scratch_.references.data()[row],
+                                    scratch_.sums.data()[row]);
     }
     return absl::OkStatus();
   }
@@ -93,7 +93,8 @@ class QueryTile {
     scratch_.visible_begins.Reserve(rows);
     scratch_.visible_ends.Reserve(rows);
     scratch_.likely_maxima.Reserve(rows);
-    scratch_.softmax.resize(static_cast<size_t>(tile_.row_count()));
+    scratch_.softmax.clear();
+    scratch_.softmax.reserve(static_cast<size_t>(tile_.row_count()));
     std::fill_n(scratch_.outputs.data(), rows * static_cast<size_t>(plan_.output_stride), 0.0f);
     std::fill_n(scratch_.references.data(), rows, kMinusInfinity);
     std::fill_n(scratch_.sums.data(), rows, 0.0f);
