@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "hwy/highway.h"
 #include "kernels/elementwise/elementwise.h"
@@ -63,6 +64,8 @@ struct WeighedColumns {
   int64_t padded;
   int64_t inner_begin;
   int64_t inner_end;
+
+  WeighedColumns() = default;
 
   template <class Kind>
   HWY_INLINE WeighedColumns(const RowSource<Kind>& source, int64_t begin, int64_t end,
@@ -139,43 +142,74 @@ HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row,
   return near ? old_reference : std::max(guess, old_reference);
 }
 
-// Calls softmax(source, row) for each row of a block.
-template <class Kind, class Softmax>
-HWY_INLINE void ForRows(const SoftmaxBlock& block, const Kind& kind, const Softmax& softmax,
-                        const typename RowSource<Kind>::Element* const* elements = nullptr) {
-  for (int64_t row = 0; row < block.row_count; ++row) {
-    softmax(RowSource<Kind>{kind, Kind::kReads ? elements[block.first_row + row] : nullptr}, row);
+// What is known of a row before it is weighed.
+template <int64_t kGroup>
+struct RowStart {
+  WeighedColumns<kGroup> columns;
+  float reference;
+};
+
+// Weighs the rows of a block: of a few rows first the references, which each take a chain of
+// dependent steps that would be waited for, then the weights.
+template <int64_t kGroup, class SourceOf, class Weigh>
+HWY_INLINE void ForRows(const SoftmaxBlock& block, const SourceOf& source_of, const Weigh& weigh) {
+  constexpr int64_t kRowsAtOnce = 8;
+  RowStart<kGroup> starts[kRowsAtOnce];
+  for (int64_t first = 0; first < block.row_count; first += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, block.row_count - first);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = first + i;
+      const int64_t begin = block.visible_begins[row];
+      const int64_t end = block.visible_ends[row];
+      if (begin == end) continue;
+      const auto source = source_of(row);
+      float* scores = block.scores + row * block.score_stride_elements;
+      starts[i].columns = WeighedColumns<kGroup>(source, begin, end, scores);
+      starts[i].reference = GuessReference(block, row, starts[i].columns, source);
+    }
+    for (int64_t i = 0; i < count; ++i) weigh(source_of(first + i), first + i, starts[i]);
   }
 }
-template <class Softmax>
-HWY_INLINE void ForSources(const SoftmaxBlock& block, const Softmax& softmax) {
-  if (block.transform == nullptr) return ForRows(block, NoTransformation(), softmax);
+
+// Calls weigh(source, row, start) for each row of a block.
+template <int64_t kGroup, class Weigh>
+HWY_INLINE void ForSources(const SoftmaxBlock& block, const Weigh& weigh) {
+  const auto for_kind = [&](const auto& kind, auto elements) {
+    using Kind = std::decay_t<decltype(kind)>;
+    ForRows<kGroup>(
+        block,
+        [&](int64_t row) {
+          if constexpr (Kind::kReads) {
+            return RowSource<Kind>{kind, elements[block.first_row + row]};
+          } else {
+            return RowSource<Kind>{kind};
+          }
+        },
+        weigh);
+  };
+  if (block.transform == nullptr) return for_kind(NoTransformation(), nullptr);
   const SoftmaxTransform& transform = *block.transform;
-  if (transform.visible != nullptr) {
-    return ForRows(block, BooleanMask(), softmax, transform.visible);
-  }
+  if (transform.visible != nullptr) return for_kind(BooleanMask(), transform.visible);
   if (transform.column_segments != nullptr) {
-    for (int64_t row = 0; row < block.row_count; ++row) {
-      const SegmentMask kind(transform.row_segments[block.first_row + row]);
-      softmax(RowSource<SegmentMask>{kind, transform.column_segments}, row);
-    }
-    return;
+    return ForRows<kGroup>(
+        block,
+        [&](int64_t row) {
+          return RowSource<SegmentMask>{SegmentMask(transform.row_segments[block.first_row + row]),
+                                        transform.column_segments};
+        },
+        weigh);
   }
   const float multiplier = transform.multiplier;
   const float softcap = transform.softcap;
   const float* const* biases = transform.biases;
-  if (transform.biases_hide) return ForRows(block, AdditiveMask(multiplier), softmax, biases);
+  if (transform.biases_hide) return for_kind(AdditiveMask(multiplier), biases);
   const bool biased = biases != nullptr;
   if (softcap > 0 && biased) {
-    return ForRows(block, Transformation<true, true>(multiplier, softcap), softmax, biases);
+    return for_kind(Transformation<true, true>(multiplier, softcap), biases);
   }
-  if (softcap > 0) {
-    return ForRows(block, Transformation<true, false>(multiplier, softcap), softmax);
-  }
-  if (biased) {
-    return ForRows(block, Transformation<false, true>(multiplier, softcap), softmax, biases);
-  }
-  ForRows(block, Transformation<false, false>(multiplier, softcap), softmax);
+  if (softcap > 0) return for_kind(Transformation<true, false>(multiplier, softcap), nullptr);
+  if (biased) return for_kind(Transformation<false, true>(multiplier, softcap), biases);
+  for_kind(Transformation<false, false>(multiplier, softcap), nullptr);
 }
 
 // Takes weights relative to `reference`, whose sum is `sum`, into the running softmax of a row.

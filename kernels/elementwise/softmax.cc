@@ -90,21 +90,19 @@ HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row,
 }
 
 template <class Kind>
-HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source) {
+HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source,
+                           const RowStart<kColumnMultiple>& start) {
   const FloatTag d;
-  const int64_t begin = block.visible_begins[row];
-  const int64_t end = block.visible_ends[row];
   float* scores = block.scores + row * block.score_stride_elements;
-  if (begin == end) {
+  if (block.visible_begins[row] == block.visible_ends[row]) {
     std::fill_n(scores, block.column_count, 0.0f);
     return;
   }
-  const Columns columns(source, begin, end, scores);
+  const auto& [columns, reference] = start;
   if (columns.first > 0) std::fill_n(scores, columns.first, 0.0f);
   if (columns.padded < block.column_count) {
     std::fill(scores + columns.padded, scores + block.column_count, 0.0f);
   }
-  const float reference = GuessReference(block, row, columns, source);
   if (!std::isfinite(reference) || columns.padded > kMaxKeptColumns) {
     if constexpr (Kind::kChanges) {
       TransformColumns(source, columns.inner_begin, columns.inner_end, scores);
@@ -122,7 +120,9 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSour
 }
 
 void SoftmaxToF32Here(const SoftmaxBlock& block) {
-  ForSources(block, [&](const auto& source, int64_t row) { SoftmaxRow(block, row, source); });
+  ForSources<kColumnMultiple>(block, [&](const auto& source, int64_t row, const auto& start) {
+    SoftmaxRow(block, row, source, start);
+  });
 }
 
 }  // namespace attention::kernels::HWY_NAMESPACE

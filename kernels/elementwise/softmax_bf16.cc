@@ -205,20 +205,20 @@ HWY_NOINLINE void WeighRowCarefully(const SoftmaxBlock& block, int64_t row, cons
 // `all_small`: whether to expect that of the scores; found out by the way.
 template <class Kind, class Parts>
 HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSource<Kind>& source,
-                           Parts parts, bool& all_small) {
+                           const RowStart<kPairedColumns>& start, Parts parts, bool& all_small) {
   const FloatTag d;
-  const int64_t begin = block.visible_begins[row];
-  const int64_t end = block.visible_ends[row];
-  if (begin == end) return ZeroWeights(parts, 0, block.column_count);
+  if (block.visible_begins[row] == block.visible_ends[row]) {
+    return ZeroWeights(parts, 0, block.column_count);
+  }
   float* scores = block.scores + row * block.score_stride_elements;
-  const Columns columns(source, begin, end, scores);
+  const Columns& columns = start.columns;
+  const float reference = start.reference;
   const auto weigh_carefully = [&] {
     if constexpr (Kind::kChanges) {
       TransformColumns(source, columns.inner_begin, columns.inner_end, scores);
     }
     WeighRowCarefully(block, row, columns, parts);
   };
-  const float reference = GuessReference(block, row, columns, source);
   if (!std::isfinite(reference)) return weigh_carefully();
   const float scale = block.exponent_scales[row];
   const auto weigh = [&] {
@@ -243,19 +243,16 @@ HWY_INLINE void SoftmaxRow(const SoftmaxBlock& block, int64_t row, const RowSour
 
 void SoftmaxToBF16Here(const SoftmaxBlock& block, const BF16Weights& weights) {
   bool all_small = true;
-  ForSources(block, [&](const auto& source, int64_t row) {
+  ForSources<kPairedColumns>(block, [&](const auto& source, int64_t row, const auto& start) {
     uint16_t* target = weights.parts + row * weights.row_stride_elements;
-    if (weights.part_count == 1 && weights.exact_sums) {
-      SoftmaxRow(block, row, source, OnePart<true>{target}, all_small);
-    } else if (weights.part_count == 1) {
-      SoftmaxRow(block, row, source, OnePart<false>{target}, all_small);
-    } else if (weights.part_count == 2) {
-      SoftmaxRow(block, row, source, SplitParts<2>{target, weights.part_stride_elements},
-                 all_small);
-    } else {
-      SoftmaxRow(block, row, source, SplitParts<3>{target, weights.part_stride_elements},
-                 all_small);
-    }
+    const auto softmax = [&](auto parts) {
+      SoftmaxRow(block, row, source, start, parts, all_small);
+    };
+    if (weights.part_count == 1 && weights.exact_sums) return softmax(OnePart<true>{target});
+    if (weights.part_count == 1) return softmax(OnePart<false>{target});
+    const int64_t part_stride = weights.part_stride_elements;
+    if (weights.part_count == 2) return softmax(SplitParts<2>{target, part_stride});
+    softmax(SplitParts<3>{target, part_stride});
   });
 }
 
