@@ -7,6 +7,7 @@
 #define ATTENTION_KERNELS_ELEMENTWISE_ELEMENTWISE_H_
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/tensor_view.h"
 
@@ -43,8 +44,14 @@ void SplitToBF16(const float* source, int64_t count, const BF16Parts& parts);
 [[nodiscard]] bool AllSplittable(const float* values, int64_t count);
 
 // destination[i] = source[i] * factor, rounded to nearest even.
-void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,
-                  void* destination);
+struct ScaledRow {
+  const float* source;
+  float factor;
+  void* destination;  // of another row
+};
+
+// Rows of `count` numbers that become numbers of `type`.
+void ScaleFromF32(std::span<const ScaledRow> rows, int64_t count, DataType type);
 
 [[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);
 

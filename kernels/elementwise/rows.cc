@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <limits>
+#include <span>
+#include <type_traits>
 
 #include "kernels/elementwise/elementwise.h"
 
@@ -92,39 +94,49 @@ bool AllSplittableHere(const float* values, int64_t count) {
 }
 
 template <class T>
-HWY_INLINE void ScaleAndNarrowRow(const float* source, float factor, int64_t count,
-                                  T* destination) {
+HWY_INLINE void ScaleRow(const ScaledRow& row, int64_t count) {
   const FloatTag d;
-  const hn::Rebind<T, FloatTag> narrow;
+  const hn::Rebind<T, FloatTag> target;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto factors = hn::Set(d, factor);
+  const auto factors = hn::Set(d, row.factor);
+  const auto scaled = [&](auto numbers) {
+    const auto product = hn::Mul(numbers, factors);
+    if constexpr (std::is_same_v<T, float>) {
+      return product;
+    } else {
+      return hn::DemoteTo(target, product);
+    }
+  };
+  T* destination = static_cast<T*>(row.destination);
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
-    const auto scaled = hn::Mul(hn::LoadU(d, source + i), factors);
-    hn::StoreU(hn::DemoteTo(narrow, scaled), narrow, destination + i);
+    hn::StoreU(scaled(hn::LoadU(d, row.source + i)), target, destination + i);
   }
-  if (i < count) {
-    const size_t rest = static_cast<size_t>(count - i);
-    const auto scaled = hn::Mul(hn::LoadN(d, source + i, rest), factors);
-    hn::StoreN(hn::DemoteTo(narrow, scaled), narrow, destination + i, rest);
+  if (i == count) return;
+  const auto rest = static_cast<size_t>(count - i);
+  hn::StoreN(scaled(hn::LoadN(d, row.source + i, rest)), target, destination + i, rest);
+}
+
+HWY_INLINE void ScaleAndWidenRow(const ScaledRow& row, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    static_cast<double*>(row.destination)[i] =
+        static_cast<double>(row.source[i]) * static_cast<double>(row.factor);
   }
 }
 
-void ScaleFromF32Here(const float* source, float factor, int64_t count, DataType type,
-                      void* destination) {
+void ScaleFromF32Here(std::span<const ScaledRow> rows, int64_t count, DataType type) {
   switch (type) {
     case DataType::kF32:
-      for (int64_t i = 0; i < count; ++i) static_cast<float*>(destination)[i] = source[i] * factor;
+      for (const ScaledRow& row : rows) ScaleRow<float>(row, count);
       return;
     case DataType::kF16:
-      return ScaleAndNarrowRow(source, factor, count, static_cast<hwy::float16_t*>(destination));
+      for (const ScaledRow& row : rows) ScaleRow<hwy::float16_t>(row, count);
+      return;
     case DataType::kBF16:
-      return ScaleAndNarrowRow(source, factor, count, static_cast<hwy::bfloat16_t*>(destination));
+      for (const ScaledRow& row : rows) ScaleRow<hwy::bfloat16_t>(row, count);
+      return;
     case DataType::kF64:
-      for (int64_t i = 0; i < count; ++i) {
-        static_cast<double*>(destination)[i] =
-            static_cast<double>(source[i]) * static_cast<double>(factor);
-      }
+      for (const ScaledRow& row : rows) ScaleAndWidenRow(row, count);
       return;
     case DataType::kBool:
       return;
@@ -133,25 +145,31 @@ void ScaleFromF32Here(const float* source, float factor, int64_t count, DataType
 
 // A number is finite if its exponent bits are not all set.
 template <class Word>
-HWY_INLINE bool AllWordsFinite(const Word* words, int64_t count, Word exponent_mask) {
-  Word found = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    found |= static_cast<Word>((words[i] & exponent_mask) == exponent_mask);
+HWY_INLINE bool AllWordsFinite(const void* numbers, int64_t count, Word exponent_bits) {
+  const hn::CappedTag<Word, 64 / sizeof(Word)> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto* words = static_cast<const Word*>(numbers);
+  const auto exponent_mask = hn::Set(d, exponent_bits);
+  auto largest = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    largest = hn::Max(largest, hn::And(hn::LoadU(d, words + i), exponent_mask));
   }
-  return found == 0;
+  const auto rest = hn::LoadN(d, words + i, static_cast<size_t>(count - i));
+  largest = hn::Max(largest, hn::And(rest, exponent_mask));
+  return hn::AllFalse(d, hn::Eq(largest, exponent_mask));
 }
 
 bool AllFiniteHere(DataType type, const void* values, int64_t count) {
   switch (type) {
     case DataType::kF32:
-      return AllWordsFinite<uint32_t>(static_cast<const uint32_t*>(values), count, 0x7F800000);
+      return AllWordsFinite<uint32_t>(values, count, 0x7F800000);
     case DataType::kF16:
-      return AllWordsFinite<uint16_t>(static_cast<const uint16_t*>(values), count, 0x7C00);
+      return AllWordsFinite<uint16_t>(values, count, 0x7C00);
     case DataType::kBF16:
-      return AllWordsFinite<uint16_t>(static_cast<const uint16_t*>(values), count, 0x7F80);
+      return AllWordsFinite<uint16_t>(values, count, 0x7F80);
     case DataType::kF64:
-      return AllWordsFinite<uint64_t>(static_cast<const uint64_t*>(values), count,
-                                      0x7FF0000000000000);
+      return AllWordsFinite<uint64_t>(values, count, 0x7FF0000000000000);
     case DataType::kBool:
       break;
   }
@@ -182,9 +200,8 @@ bool AllSplittable(const float* values, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(AllSplittableHere)(values, count);
 }
 
-void ScaleFromF32(const float* source, float factor, int64_t count, DataType type,
-                  void* destination) {
-  HWY_DYNAMIC_DISPATCH(ScaleFromF32Here)(source, factor, count, type, destination);
+void ScaleFromF32(std::span<const ScaledRow> rows, int64_t count, DataType type) {
+  HWY_DYNAMIC_DISPATCH(ScaleFromF32Here)(rows, count, type);
 }
 
 bool AllFinite(DataType type, const void* values, int64_t count) {

@@ -313,7 +313,10 @@ class DecodeCall {
       }
       SoftmaxState& state = states[static_cast<size_t>(row)];
       state = SoftmaxState(call_, score_row.head, maximum, static_cast<float>(sum));
-      outputs.Write(score_row, state, merged.data());
+      const ScaledRow finished = {.source = merged.data(),
+                                  .factor = outputs.Finish(score_row, state, merged.data()),
+                                  .destination = outputs.Address(score_row)};
+      ScaleFromF32({&finished, 1}, width, problem_.query.type);
     }
     if (keeps_scores_) TakeStatistics(group, states.data());
   }

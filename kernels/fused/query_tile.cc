@@ -73,11 +73,16 @@ class QueryTile {
   // Writes the rows that are `selected`, or all if that is null. After Compute.
   absl::Status Write(const uint8_t* selected) {
     RowOutputs outputs(call_, head_.batch(), head_.head());
+    scratch_.finished_rows.clear();
     for (int64_t row = 0; row < tile_.row_count(); ++row) {
       if (selected != nullptr && selected[row] == 0) continue;
-      outputs.Write(tile_.RowAt(row), scratch_.softmax[static_cast<size_t>(row)],
-                    scratch_.outputs.data() + row * plan_.output_stride);
+      const ScoreRow score_row = tile_.RowAt(row);
+      float* output = scratch_.outputs.data() + row * plan_.output_stride;
+      const float factor =
+          outputs.Finish(score_row, scratch_.softmax[static_cast<size_t>(row)], output);
+      scratch_.finished_rows.emplace_back(output, factor, outputs.Address(score_row));
     }
+    ScaleFromF32(scratch_.finished_rows, problem_.value.extents[3], problem_.query.type);
     return TileResults(tile_, selected).Write();
   }
 
@@ -95,6 +100,7 @@ class QueryTile {
     scratch_.likely_maxima.Reserve(rows);
     scratch_.softmax.clear();
     scratch_.softmax.reserve(static_cast<size_t>(tile_.row_count()));
+    scratch_.finished_rows.reserve(static_cast<size_t>(tile_.row_count()));
     std::fill_n(scratch_.outputs.data(), rows * static_cast<size_t>(plan_.output_stride), 0.0f);
     std::fill_n(scratch_.references.data(), rows, kMinusInfinity);
     std::fill_n(scratch_.sums.data(), rows, 0.0f);

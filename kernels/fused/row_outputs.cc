@@ -8,7 +8,7 @@
 
 namespace attention::kernels {
 
-void RowOutputs::Write(const ScoreRow& row, const SoftmaxState& state, float* running_output) {
+float RowOutputs::Finish(const ScoreRow& row, const SoftmaxState& state, float* running_output) {
   const int64_t width = call_.problem.value.extents[3];
   const MutableTensorView& log_sum_exp = call_.outputs.log_sum_exp;
   if (log_sum_exp.present()) {
@@ -30,8 +30,7 @@ void RowOutputs::Write(const ScoreRow& row, const SoftmaxState& state, float* ru
     std::copy_n(MeanValues(), width, running_output);
     factor = static_cast<float>(head_factor);
   }
-  ScaleFromF32(running_output, factor, width, call_.problem.query.type,
-               RowAddress(call_.outputs.output, batch_, row.head, row.query));
+  return factor;
 }
 
 const float* RowOutputs::MeanValues() {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/fused/fused_call.h"
 #include "kernels/fused/softmax_state.h"
 
@@ -17,8 +18,13 @@ class RowOutputs {
   RowOutputs(const FusedCall& call, int64_t batch, int64_t key_value_head)
       : call_(call), batch_(batch), key_value_head_(key_value_head) {}
 
-  // Writes output and log-sum-exp of a row from its running output, which may be overwritten.
-  void Write(const ScoreRow& row, const SoftmaxState& state, float* running_output);
+  // Writes the log-sum-exp of a row; returns what its running output, which may be overwritten, is
+  // to be multiplied by.
+  [[nodiscard]] float Finish(const ScoreRow& row, const SoftmaxState& state, float* running_output);
+
+  [[nodiscard]] std::byte* Address(const ScoreRow& row) const {
+    return RowAddress(call_.outputs.output, batch_, row.head, row.query);
+  }
 
  private:
   // The mean of the values of all keys, hidden ones included; there is at least one.

@@ -89,9 +89,12 @@ void TileResults::PassRow(int64_t row, const KeySpan& keys, const KeySpan& compu
 void TileResults::WriteRow(const MutableTensorView& target, int64_t row, const KeySpan& keys,
                            const RowToWrite& numbers) {
   const ScoreRow score_row = tile_.RowAt(row);
-  ScaleFromF32(numbers.numbers, numbers.factor, keys.count, target.type,
-               RowAddress(target, tile_.head().batch(), score_row.head, score_row.query) +
-                   keys.first * static_cast<int64_t>(ElementBytes(target.type)));
+  const ScaledRow scaled = {
+      .source = numbers.numbers,
+      .factor = numbers.factor,
+      .destination = RowAddress(target, tile_.head().batch(), score_row.head, score_row.query) +
+                     keys.first * static_cast<int64_t>(ElementBytes(target.type))};
+  ScaleFromF32({&scaled, 1}, keys.count, target.type);
 }
 
 // Raw or capped, of hidden keys, too.

@@ -27,14 +27,16 @@ TileState::TileState(const QueryTileTask& task, TileScratch& scratch)
 
 void TileState::PrepareRows() {
   const auto rows = static_cast<size_t>(padded_row_count_);
+  scratch_.rows.Reserve(rows);
   scratch_.exponent_scales.Reserve(rows);
   scratch_.visible_keys.Reserve(rows);
+  group_rows_.List(scratch_.rows.data());
+  std::fill(scratch_.rows.data() + row_count(), scratch_.rows.data() + rows, RowAt(0));
   for (int64_t row = 0; row < padded_row_count_; ++row) {
     const bool real = row < row_count();
-    const ScoreRow score_row = RowAt(real ? row : 0);
-    const KeyRange keys = real ? call_.visibility.Keys(head_.batch(), score_row) : KeyRange();
+    const KeyRange keys = real ? call_.visibility.Keys(head_.batch(), RowAt(row)) : KeyRange();
     scratch_.visible_keys.data()[row] = keys;
-    scratch_.exponent_scales.data()[row] = call_.form.ExponentScale(score_row.head);
+    scratch_.exponent_scales.data()[row] = call_.form.ExponentScale(RowAt(row).head);
     if (keys.begin == keys.end) continue;
     const bool first = hull_.begin == hull_.end;
     hull_ = {.begin = first ? keys.begin : std::min(hull_.begin, keys.begin),
@@ -48,12 +50,6 @@ KeySpan TileState::SpanOf(int64_t block, const KeyRange& keys) const {
   const int64_t begin = keys.begin / plan_.column_multiple * plan_.column_multiple;
   const int64_t first = std::max(begin, first_of_block);
   return {.first = first, .count = std::max<int64_t>(end - first, 0)};
-}
-
-Columns TileState::VisibleColumns(int64_t row, const KeySpan& span) const {
-  const KeyRange& keys = VisibleKeysOf(row);
-  const int64_t begin = std::clamp<int64_t>(keys.begin - span.first, 0, span.count);
-  return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
 }
 
 // All rows from the first to the last that sees one of the keys.

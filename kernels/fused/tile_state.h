@@ -3,6 +3,7 @@
 #ifndef ATTENTION_KERNELS_FUSED_TILE_STATE_H_
 #define ATTENTION_KERNELS_FUSED_TILE_STATE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -33,6 +34,7 @@ struct SelectedKeys {
 // A thread's working memory, kept between tiles. Arrays of rows have an element for each padded
 // row.
 struct TileScratch {
+  AlignedArray<ScoreRow> rows;      // those of padding repeat the first
   AlignedArray<std::byte> queries;  // parts of [rows, inner width]
   AlignedArray<float> scores;       // [rows, score stride]
   AlignedArray<uint16_t> weights;   // parts of [rows, weight stride], BF16 only
@@ -46,6 +48,7 @@ struct TileScratch {
   AlignedArray<int32_t> likely_maxima;
   AlignedArray<float> row;            // one of scores or weights
   std::vector<SoftmaxState> softmax;  // once it is final, of each real row
+  std::vector<ScaledRow> finished_rows;
   std::vector<float> value_row;
   SelectedKeys selected;
   MaskRows masks;
@@ -74,7 +77,7 @@ class TileState {
   [[nodiscard]] TileScratch& scratch() const { return scratch_; }
   [[nodiscard]] int64_t row_count() const { return group_rows_.row_count; }
   [[nodiscard]] int64_t padded_row_count() const { return padded_row_count_; }
-  [[nodiscard]] ScoreRow RowAt(int64_t row) const { return group_rows_.At(row); }
+  [[nodiscard]] const ScoreRow& RowAt(int64_t row) const { return scratch_.rows.data()[row]; }
   [[nodiscard]] const std::byte* Query(int64_t row) const {
     return group_rows_.Address(call_.problem.query, row);
   }
@@ -91,7 +94,11 @@ class TileState {
   // The keys of a block within `keys`, from a column multiple on. Empty if there are none.
   [[nodiscard]] KeySpan SpanOf(int64_t block, const KeyRange& keys) const;
 
-  [[nodiscard]] Columns VisibleColumns(int64_t row, const KeySpan& span) const;
+  [[nodiscard]] Columns VisibleColumns(int64_t row, const KeySpan& span) const {
+    const KeyRange& keys = VisibleKeysOf(row);
+    const int64_t begin = std::clamp<int64_t>(keys.begin - span.first, 0, span.count);
+    return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
+  }
 
   // Selects a span, and of each of its strips the rows from the first to the last that sees one of
   // its keys, rounded out to multiples of kRowStep. False if no row sees any key.
