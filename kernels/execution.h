@@ -24,7 +24,8 @@ class Executor {
   [[nodiscard]] virtual int thread_count() const = 0;
 };
 
-// Says whether a computation should end early. Asked between tiles, from any thread.
+// Says whether a computation should end early. Asked between tiles, from any thread. Once it has
+// said so, it goes on saying so.
 class StopSignal {
  public:
   virtual ~StopSignal() = default;

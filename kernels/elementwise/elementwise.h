@@ -43,14 +43,14 @@ void SplitToBF16(const float* source, int64_t count, const BF16Parts& parts);
 // and no product of two parts that matters is too small or too large for f32.
 [[nodiscard]] bool AllSplittable(const float* values, int64_t count);
 
-// destination[i] = source[i] * factor, rounded to nearest even.
 struct ScaledRow {
   const float* source;
   float factor;
-  void* destination;  // of another row
+  void* destination;  // none of the sources
 };
 
-// Rows of `count` numbers that become numbers of `type`.
+// destination[i] = source[i] * factor, rounded to nearest even, for `count` numbers of each row,
+// which become numbers of `type`.
 void ScaleFromF32(std::span<const ScaledRow> rows, int64_t count, DataType type);
 
 [[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);

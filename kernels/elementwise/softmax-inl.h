@@ -60,10 +60,10 @@ HWY_INLINE void TransformColumns(const RowSource<Kind>& source, int64_t begin, i
 // -infinity, and they have been transformed.
 template <int64_t kGroup>
 struct WeighedColumns {
-  int64_t first;
-  int64_t padded;
-  int64_t inner_begin;
-  int64_t inner_end;
+  int64_t first = 0;
+  int64_t padded = 0;
+  int64_t inner_begin = 0;
+  int64_t inner_end = 0;
 
   WeighedColumns() = default;
 
@@ -142,11 +142,11 @@ HWY_INLINE float GuessReference(const SoftmaxBlock& block, int64_t row,
   return near ? old_reference : std::max(guess, old_reference);
 }
 
-// What is known of a row before it is weighed.
+// What is known of a row that sees something, before it is weighed.
 template <int64_t kGroup>
 struct RowStart {
   WeighedColumns<kGroup> columns;
-  float reference;
+  float reference = 0;
 };
 
 // Weighs the rows of a block: of a few rows first the references, which each take a chain of

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/fused/fused_call.h"
 #include "kernels/fused/softmax_state.h"
 

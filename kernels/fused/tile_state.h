@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "kernels/aligned_array.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/fused/mask_rows.h"
 #include "kernels/fused/query_rows.h"
 #include "kernels/fused/query_tile.h"

@@ -149,36 +149,45 @@ uint8_t* MatrixLibrary() {
   return base;
 }
 
-bool Replace(const Query& query) {
+[[noreturn]] void Fail(const char* reason) {
+  std::fprintf(stderr, "emulated AMX: %s\n", reason);
+  std::abort();
+}
+
+void Replace(const Query& query) {
   const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t code = reinterpret_cast<uintptr_t>(query.code);
   const uintptr_t first_page = code & ~(page_bytes - 1);
   const size_t bytes = query.kind == Query::Kind::kCpuid ? kCpuid.size() : kXgetbv.size();
   const uint8_t* expected = query.kind == Query::Kind::kCpuid ? kCpuid.data() : kXgetbv.data();
-  if (std::memcmp(query.code, expected, bytes) != 0) return false;
+  if (std::memcmp(query.code, expected, bytes) != 0) {
+    Fail("the matrix library is not the one that this was built for");
+  }
   void* pages = query.code - (code - first_page);
   const size_t pages_bytes = code + bytes - first_page;
-  if (mprotect(pages, pages_bytes, PROT_READ | PROT_WRITE | PROT_EXEC) != 0) return false;
+  if (mprotect(pages, pages_bytes, PROT_READ | PROT_WRITE | PROT_EXEC) != 0) {
+    Fail("the system lets nobody change the matrix library's code");
+  }
   std::memcpy(query.code, kIllegal.data(), bytes);
-  return mprotect(pages, pages_bytes, PROT_READ | PROT_EXEC) == 0;
+  mprotect(pages, pages_bytes, PROT_READ | PROT_EXEC);
 }
 
 // Of lines as objdump writes them: "  4f25f:	cpuid".
-bool ReplaceQueries(uint8_t* library) {
+void ReplaceQueries(uint8_t* library) {
   FILE* file = std::fopen(ATTENTION_PROCESSOR_QUERIES, "r");
-  if (file == nullptr) return false;
+  if (file == nullptr) Fail("no file " ATTENTION_PROCESSOR_QUERIES);
   unsigned long offset = 0;
   std::array<char, 16> name = {};
-  bool good = true;
-  while (good && std::fscanf(file, " %lx: %15s", &offset, name.data()) == 2) {
+  while (std::fscanf(file, " %lx: %15s", &offset, name.data()) == 2) {
     const bool cpuid = std::strcmp(name.data(), "cpuid") == 0;
     const Query query = {.kind = cpuid ? Query::Kind::kCpuid : Query::Kind::kXgetbv,
                          .code = library + offset};
-    good = queries.count < queries.all.size() && Replace(query);
-    if (good) queries.all[queries.count++] = query;
+    if (queries.count == queries.all.size()) Fail("the matrix library asks at too many places");
+    Replace(query);
+    queries.all[queries.count++] = query;
   }
+  if (std::feof(file) == 0 || queries.count == 0) Fail("cannot read " ATTENTION_PROCESSOR_QUERIES);
   std::fclose(file);
-  return good && queries.count > 0;
 }
 
 bool ProcessorLacksTilesAlone() {
@@ -196,9 +205,7 @@ __attribute__((constructor)) void Start() {
   action.sa_sigaction = OnIllegalInstruction;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigaction(SIGILL, &action, nullptr);
-  if (ReplaceQueries(library)) return;
-  std::fputs("emulated AMX: the matrix library is not the one that this was built for\n", stderr);
-  std::abort();
+  ReplaceQueries(library);
 }
 
 }  // namespace
@@ -212,16 +219,19 @@ extern "C" long syscall(long number, ...) noexcept {
   va_start(list, number);
   for (long& argument : arguments) argument = va_arg(list, long);
   va_end(list);
-  if (number == SYS_arch_prctl && attention::emulation::queries.count > 0) {
-    constexpr long kSupportedState = 0x1021;
-    constexpr long kPermittedState = 0x1022;
-    constexpr long kRequestPermission = 0x1023;
-    if (arguments[0] == kRequestPermission) return 0;
-    if (arguments[0] == kSupportedState || arguments[0] == kPermittedState) {
-      *reinterpret_cast<uint64_t*>(arguments[1]) |= attention::emulation::kTileStateBits;
-      return 0;
-    }
+  const auto call = [&] {
+    return attention::emulation::libc_syscall(number, arguments[0], arguments[1], arguments[2],
+                                              arguments[3], arguments[4], arguments[5]);
+  };
+  if (number != SYS_arch_prctl || attention::emulation::queries.count == 0) return call();
+  constexpr long kSupportedState = 0x1021;
+  constexpr long kPermittedState = 0x1022;
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  if (arguments[0] == kRequestPermission && arguments[1] == kTileData) return 0;
+  const long result = call();
+  if (result == 0 && (arguments[0] == kSupportedState || arguments[0] == kPermittedState)) {
+    *reinterpret_cast<uint64_t*>(arguments[1]) |= attention::emulation::kTileStateBits;
   }
-  return attention::emulation::libc_syscall(number, arguments[0], arguments[1], arguments[2],
-                                            arguments[3], arguments[4], arguments[5]);
+  return result;
 }

@@ -87,8 +87,9 @@ class AmxTest : public testing::Test {
   void SetUp() override {
     const bool amx = kernels::InstructionSet() == "avx512_amx";
     const char* preloaded = std::getenv("LD_PRELOAD");
-    if (preloaded != nullptr && __builtin_cpu_supports("avx512bf16") &&
-        !__builtin_cpu_supports("amx-tile")) {
+    const bool emulated = preloaded != nullptr && std::string_view(preloaded).find(
+                                                      "emulated_amx") != std::string_view::npos;
+    if (emulated && __builtin_cpu_supports("avx512bf16") && !__builtin_cpu_supports("amx-tile")) {
       ASSERT_TRUE(amx) << "though preloaded: " << preloaded;
     }
     if (!amx) GTEST_SKIP() << "neither AMX nor what its emulation needs";

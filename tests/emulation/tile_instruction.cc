@@ -7,6 +7,9 @@ namespace {
 
 using Kind = TileInstruction::Kind;
 
+// In the place of a register's number, in the last three bits of ModR/M.
+constexpr int kSibFollows = 4;
+
 // The three bytes of a VEX prefix: high bits of register numbers, inverted, and parts of the
 // opcode.
 struct Prefix {
@@ -14,19 +17,21 @@ struct Prefix {
   static constexpr uint8_t kFirstByte = 0xc4;
 
   explicit Prefix(const uint8_t* code)
-      : index_high((~code[1] >> 3) & 8),
+      : first_operand_high((code[1] & 0x80) == 0),
+        index_high((~code[1] >> 3) & 8),
         base_high((~code[1] >> 2) & 8),
         map(code[1] & 0x1f),
         third_operand((~code[2] >> 3) & 0xf),
         wide((code[2] & 0x84) != 0),
         implied(code[2] & 3) {}
 
-  int index_high;     // 0 or 8
-  int base_high;      // 0 or 8
-  int map;            // 2: opcodes that begin with 0f 38
-  int third_operand;  // a register's number
-  bool wide;          // 64-bit operands or 256-bit vectors: never with tiles
-  int implied;        // 0: no prefix, 1: 66, 2: f3, 3: f2
+  bool first_operand_high;  // never with tiles, of which there are eight
+  int index_high;           // 0 or 8
+  int base_high;            // 0 or 8
+  int map;                  // 2: opcodes that begin with 0f 38
+  int third_operand;        // a register's number
+  bool wide;                // 64-bit operands or 256-bit vectors: never with tiles
+  int implied;              // 0: no prefix, 1: 66, 2: f3, 3: f2
 };
 
 template <typename T>
@@ -45,7 +50,6 @@ struct MemoryOperand {
 // Reads SIB byte and displacement, and leaves `code` behind the instruction: none has immediates.
 MemoryOperand ReadMemoryOperand(const Prefix& prefix, int modrm, const uint8_t*& code,
                                 const GeneralRegisters& registers) {
-  constexpr int kSibFollows = 4;
   constexpr int kNoIndex = 4;
   constexpr int kNoBase = 5;
   const int mode = modrm >> 6;
@@ -91,25 +95,46 @@ constexpr std::array<Encoding, 8> kEncodings = {{
     {.opcode = 0x5c, .implied = 2, .memory = false, .kind = Kind::kMultiplyBF16},
 }};
 
+// Whether the parts that an instruction has no use for are as they must be.
+bool IsValid(Kind kind, const Prefix& prefix, int modrm) {
+  const int middle = (modrm >> 3) & 7;
+  const int low = modrm & 7;
+  switch (kind) {
+    case Kind::kMultiplyBF16:
+      return prefix.third_operand < TileRegisters::kCount;
+    case Kind::kLoad:
+    case Kind::kStore:
+      return prefix.third_operand == 0 && low == kSibFollows;
+    case Kind::kZero:
+      return prefix.third_operand == 0 && low == 0;
+    case Kind::kRelease:
+      return prefix.third_operand == 0 && middle == 0 && low == 0;
+    case Kind::kConfigure:
+    case Kind::kStoreConfiguration:
+      return prefix.third_operand == 0 && middle == 0;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::optional<TileInstruction> ReadTileInstruction(const uint8_t* code,
                                                    const GeneralRegisters& registers) {
   if (code[0] != Prefix::kFirstByte) return std::nullopt;
   const Prefix prefix(code);
-  if (prefix.map != 2 || prefix.wide) return std::nullopt;
+  if (prefix.map != 2 || prefix.wide || prefix.first_operand_high) return std::nullopt;
   const uint8_t opcode = code[Prefix::kBytes];
   const int modrm = code[Prefix::kBytes + 1];
   const bool memory = (modrm >> 6) != 3;
   for (const Encoding& encoding : kEncodings) {
     if (encoding.opcode != opcode || encoding.implied != prefix.implied ||
-        encoding.memory != memory) {
+        encoding.memory != memory || !IsValid(encoding.kind, prefix, modrm)) {
       continue;
     }
     TileInstruction instruction = {.kind = encoding.kind,
                                    .tile = (modrm >> 3) & 7,
                                    .rows = modrm & 7,
-                                   .columns = prefix.third_operand & 7};
+                                   .columns = prefix.third_operand};
     const uint8_t* end = code + Prefix::kBytes + 2;
     if (memory) {
       const MemoryOperand operand = ReadMemoryOperand(prefix, modrm, end, registers);

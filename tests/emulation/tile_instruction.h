@@ -38,8 +38,8 @@ struct TileInstruction {
   int64_t stride_bytes = 0;
 };
 
-// The instruction at `code` with these registers; nothing if it is another one. Reads no byte
-// behind the instruction.
+// The instruction at `code` with these registers; nothing if it is another one or no valid one.
+// Reads no byte behind the instruction.
 [[nodiscard]] std::optional<TileInstruction> ReadTileInstruction(const uint8_t* code,
                                                                  const GeneralRegisters& registers);
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstring>
+#include <utility>
 #include <vector>
 
 namespace attention::emulation {
@@ -29,7 +29,6 @@ uint64_t AddressOf(const TileInstruction& instruction) {
 
 class ReadTileInstructionTest : public testing::Test {
  protected:
-  // With bytes behind that no instruction may need.
   std::optional<TileInstruction> Read(std::vector<uint8_t> code) {
     code_ = std::move(code);
     return ReadTileInstruction(code_.data(), registers_);
@@ -148,6 +147,15 @@ TEST_F(ReadTileInstructionTest, LeavesOtherInstructionsAlone) {
   EXPECT_FALSE(Read({0xc4, 0xe2, 0x7d, 0x58, 0xc0}).has_value());        // vpbroadcastd
 }
 
+TEST_F(ReadTileInstructionTest, LeavesInvalidInstructionsAlone) {
+  EXPECT_FALSE(Read({0xc4, 0xe2, 0x7b, 0x4b, 0x20}).has_value());        // a load without a stride
+  EXPECT_FALSE(Read({0xc4, 0xe2, 0x73, 0x4b, 0x24, 0x37}).has_value());  // with a third operand
+  EXPECT_FALSE(Read({0xc4, 0x62, 0x7b, 0x4b, 0x24, 0x37}).has_value());  // of register 12
+  EXPECT_FALSE(Read({0xc4, 0xe2, 0x78, 0x49, 0xc1}).has_value());        // nothing to release
+  EXPECT_FALSE(Read({0xc4, 0xe2, 0x7b, 0x49, 0xd9}).has_value());        // two registers to zero
+  EXPECT_FALSE(Read({0xc4, 0xe2, 0x0a, 0x5c, 0xd4}).has_value());  // a product with register 14
+}
+
 class TileRegistersTest : public testing::Test {
  protected:
   using Configuration = std::array<uint8_t, TileRegisters::kConfigurationBytes>;
@@ -174,6 +182,11 @@ TEST_F(TileRegistersTest, RefuseWhatAProcessorRefuses) {
   EXPECT_FALSE(Configure(Of(1, 17, 64)));
   EXPECT_FALSE(Configure(Of(1, 16, 65)));
   EXPECT_FALSE(Configure(Of(1, 0, 64)));
+  for (const size_t reserved : {1, 2, 15, 32, 47, 56, 63}) {
+    Configuration configuration = Of(1, 16, 64);
+    configuration[reserved] = 1;
+    EXPECT_FALSE(Configure(configuration)) << "byte " << reserved;
+  }
   std::array<std::byte, TileRegisters::kMostRowBytes> row = {};
   EXPECT_FALSE(tiles_.Load(0, row.data(), 0));
   EXPECT_FALSE(tiles_.Store(0, row.data(), 0));
@@ -194,6 +207,7 @@ TEST_F(TileRegistersTest, RefuseProductsWhoseShapesDoNotFit) {
   EXPECT_FALSE(tiles_.MultiplyBF16(0, 0, 3));
   EXPECT_FALSE(tiles_.MultiplyBF16(0, 3, 0));
   EXPECT_FALSE(tiles_.MultiplyBF16(0, 3, 3));
+  if (!__builtin_cpu_supports("avx512f")) GTEST_SKIP() << "products need AVX-512";
   EXPECT_TRUE(tiles_.MultiplyBF16(0, 1, 3));
 }
 

@@ -2,15 +2,24 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace attention::emulation {
 namespace {
 
-// Where a configuration has what: palette, start row, 14 reserved bytes, bytes of a row of each
-// tile in 16 bits, counts of rows in 8.
+// Where a configuration has what: palette, the row to start from, reserved bytes, bytes of a row of
+// each tile in 16 bits, reserved, counts of rows in 8, reserved.
+constexpr size_t kStartRowOffset = 1;
 constexpr size_t kRowBytesOffset = 16;
+constexpr size_t kRowBytesEnd = kRowBytesOffset + sizeof(uint16_t) * TileRegisters::kCount;
 constexpr size_t kRowCountsOffset = 48;
+constexpr size_t kRowCountsEnd = kRowCountsOffset + TileRegisters::kCount;
+
+bool AreZero(const std::byte* bytes, size_t begin, size_t end) {
+  return std::all_of(bytes + begin, bytes + end,
+                     [](std::byte byte) { return byte == std::byte{}; });
+}
 
 int RowBytesIn(const std::byte* configuration, int tile) {
   uint16_t row_bytes = 0;
@@ -65,7 +74,11 @@ bool TileRegisters::Configure(const std::byte* configuration) {
     Release();
     return true;
   }
-  if (palette != 1) return false;
+  if (palette != 1 || !AreZero(configuration, kStartRowOffset, kRowBytesOffset) ||
+      !AreZero(configuration, kRowBytesEnd, kRowCountsOffset) ||
+      !AreZero(configuration, kRowCountsEnd, kConfigurationBytes)) {
+    return false;
+  }
   for (int tile = 0; tile < kCount; ++tile) {
     const int row_bytes = RowBytesIn(configuration, tile);
     const int row_count = RowCountIn(configuration, tile);

@@ -2,7 +2,8 @@
 //
 // Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2: LDTILECFG,
 // STTILECFG, TILELOADD, TILESTORED, TILEZERO, TILERELEASE, TDPBF16PS. What would be a fault of the
-// processor is `false` here, and then nothing has changed.
+// processor is `false` here, and then nothing has changed; so is a row to start from, with which
+// only interrupted instructions go on.
 
 #ifndef ATTENTION_TESTS_EMULATION_TILE_REGISTERS_H_
 #define ATTENTION_TESTS_EMULATION_TILE_REGISTERS_H_
@@ -13,7 +14,7 @@
 
 namespace attention::emulation {
 
-// Not thread safe; trivial to construct, so that a thread has one without any code at its start.
+// Not thread safe; initialized by constants, so that a thread has one without code at its start.
 class TileRegisters {
  public:
   static constexpr int kCount = 8;
