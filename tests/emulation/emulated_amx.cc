@@ -37,23 +37,6 @@ constexpr uint64_t kTileStateBits = (1U << 17) | (1U << 18);  // of extended sta
 constinit thread_local TileRegisters tiles;
 constinit long (*libc_syscall)(long number, ...) = nullptr;
 
-// What asks the processor; both as long as the illegal instruction that takes its place, with a
-// one-byte instruction that does nothing behind it.
-struct Query {
-  enum class Kind { kCpuid, kXgetbv };
-  Kind kind = Kind::kCpuid;
-  uint8_t* code = nullptr;
-};
-constexpr std::array<uint8_t, 2> kCpuid = {0x0f, 0xa2};
-constexpr std::array<uint8_t, 3> kXgetbv = {0x0f, 0x01, 0xd0};
-constexpr std::array<uint8_t, 3> kIllegal = {0x0f, 0x0b, 0x90};
-
-struct Queries {
-  std::array<Query, 64> all = {};
-  size_t count = 0;
-};
-constinit Queries queries;
-
 void AnswerCpuid(greg_t* registers) {
   constexpr uint32_t kFeatures = 7;
   constexpr uint32_t kExtendedState = 0x0d;
@@ -89,7 +72,6 @@ void AnswerCpuid(greg_t* registers) {
   registers[REG_RBX] = b;
   registers[REG_RCX] = c;
   registers[REG_RDX] = d;
-  registers[REG_RIP] += kCpuid.size();
 }
 
 void AnswerXgetbv(greg_t* registers) {
@@ -98,8 +80,30 @@ void AnswerXgetbv(greg_t* registers) {
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   registers[REG_RAX] = low | static_cast<uint32_t>(kTileStateBits);
   registers[REG_RDX] = high;
-  registers[REG_RIP] += kXgetbv.size();
 }
+
+// An instruction that asks the processor: as long as the illegal one that takes its place, or with
+// a one-byte instruction that does nothing behind that.
+struct Question {
+  std::array<uint8_t, 3> code;
+  size_t code_bytes;
+  void (*answer)(greg_t* registers);
+};
+constexpr Question kCpuid = {{0x0f, 0xa2}, 2, AnswerCpuid};
+constexpr Question kXgetbv = {{0x0f, 0x01, 0xd0}, 3, AnswerXgetbv};
+constexpr std::array<uint8_t, 3> kIllegal = {0x0f, 0x0b, 0x90};
+
+// Where one stands.
+struct Query {
+  const Question* question = nullptr;
+  uint8_t* code = nullptr;
+};
+
+struct Queries {
+  std::array<Query, 64> all = {};
+  size_t count = 0;
+};
+constinit Queries queries;
 
 // One, and those right behind it: a signal costs more than most of them. None changes what the
 // addresses of the next are made of.
@@ -131,7 +135,9 @@ void OnIllegalInstruction(int signal, siginfo_t* /*info*/, void* context) {
     if (reinterpret_cast<uintptr_t>(query.code) != static_cast<uintptr_t>(registers[REG_RIP])) {
       continue;
     }
-    return query.kind == Query::Kind::kCpuid ? AnswerCpuid(registers) : AnswerXgetbv(registers);
+    query.question->answer(registers);
+    registers[REG_RIP] += static_cast<greg_t>(query.question->code_bytes);
+    return;
   }
   if (ExecuteTileInstructions(registers)) return;
   std::signal(signal, SIG_DFL);  // the instruction again, and the process ends
@@ -158,9 +164,8 @@ void Replace(const Query& query) {
   const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t code = reinterpret_cast<uintptr_t>(query.code);
   const uintptr_t first_page = code & ~(page_bytes - 1);
-  const size_t bytes = query.kind == Query::Kind::kCpuid ? kCpuid.size() : kXgetbv.size();
-  const uint8_t* expected = query.kind == Query::Kind::kCpuid ? kCpuid.data() : kXgetbv.data();
-  if (std::memcmp(query.code, expected, bytes) != 0) {
+  const size_t bytes = query.question->code_bytes;
+  if (std::memcmp(query.code, query.question->code.data(), bytes) != 0) {
     Fail("the matrix library is not the one that this was built for");
   }
   void* pages = query.code - (code - first_page);
@@ -180,8 +185,7 @@ void ReplaceQueries(uint8_t* library) {
   std::array<char, 16> name = {};
   while (std::fscanf(file, " %lx: %15s", &offset, name.data()) == 2) {
     const bool cpuid = std::strcmp(name.data(), "cpuid") == 0;
-    const Query query = {.kind = cpuid ? Query::Kind::kCpuid : Query::Kind::kXgetbv,
-                         .code = library + offset};
+    const Query query = {.question = cpuid ? &kCpuid : &kXgetbv, .code = library + offset};
     if (queries.count == queries.all.size()) Fail("the matrix library asks at too many places");
     Replace(query);
     queries.all[queries.count++] = query;
