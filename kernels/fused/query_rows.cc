@@ -7,8 +7,8 @@
 
 namespace attention::kernels {
 
-const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& plan,
-                               const GroupRows& rows, int64_t padded_row_count,
+const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& plan, int64_t batch,
+                               std::span<const ScoreRow> rows, int64_t padded_row_count,
                                AlignedArray<std::byte>& storage) {
   const TensorView& view = problem.query;
   const int64_t width = view.extents[3];
@@ -17,14 +17,18 @@ const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& 
   const int part_count = plan.products->part_count;
   const bool bf16 = plan.products->bf16;
   const bool same_type = view.type == (bf16 ? DataType::kBF16 : DataType::kF32);
+  const auto row_count = static_cast<int64_t>(rows.size());
+  const auto address = [&](const ScoreRow& row) {
+    return RowAddress(view, batch, row.head, row.query);
+  };
   const bool dense = plan.group_size == 1 && view.strides[2] == plan.inner_width;
-  if (same_type && dense && width == plan.inner_width && padded_row_count == rows.row_count) {
-    return rows.Address(view, 0);
+  if (same_type && dense && width == plan.inner_width && padded_row_count == row_count) {
+    return address(rows.front());
   }
   storage.Reserve(static_cast<size_t>(part_count * part_bytes));
   std::byte* target = storage.data();
-  for (int64_t row = 0; row < rows.row_count; ++row, target += row_bytes) {
-    const std::byte* source = rows.Address(view, row);
+  for (int64_t row = 0; row < row_count; ++row, target += row_bytes) {
+    const std::byte* source = address(rows[static_cast<size_t>(row)]);
     const auto part = [&](int index) {
       return index < part_count ? reinterpret_cast<uint16_t*>(target + index * part_bytes)
                                 : nullptr;
@@ -44,7 +48,7 @@ const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& 
   }
   for (int index = 0; index < part_count; ++index) {
     std::memset(target + index * part_bytes, 0,
-                static_cast<size_t>((padded_row_count - rows.row_count) * row_bytes));
+                static_cast<size_t>((padded_row_count - row_count) * row_bytes));
   }
   return storage.data();
 }

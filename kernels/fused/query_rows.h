@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernels/aligned_array.h"
 #include "kernels/attend.h"
@@ -13,43 +14,25 @@
 
 namespace attention::kernels {
 
-// Consecutive rows of a group (see TilePlan), counted from the first one.
-struct GroupRows {
-  int64_t batch;
-  int64_t key_value_head;
-  int64_t group_size;
-  int64_t first_row;
-  int64_t row_count;
-
-  [[nodiscard]] ScoreRow At(int64_t row) const {
-    const int64_t group_row = first_row + row;
-    return {.head = key_value_head * group_size + group_row % group_size,
-            .query = group_row / group_size};
+// Lists rows of a group (see TilePlan) from `first_row` on, without a division for each.
+inline void ListGroupRows(int64_t key_value_head, int64_t group_size, int64_t first_row,
+                          std::span<ScoreRow> rows) {
+  const int64_t first_head = key_value_head * group_size;
+  ScoreRow next = {.head = first_head + first_row % group_size, .query = first_row / group_size};
+  for (ScoreRow& row : rows) {
+    row = next;
+    if (++next.head < first_head + group_size) continue;
+    next.head = first_head;
+    ++next.query;
   }
+}
 
-  // Writes all of them, without a division for each.
-  void List(ScoreRow* rows) const {
-    ScoreRow next = At(0);
-    const int64_t end_of_group = (key_value_head + 1) * group_size;
-    for (int64_t row = 0; row < row_count; ++row) {
-      rows[row] = next;
-      if (++next.head < end_of_group) continue;
-      next.head -= group_size;
-      ++next.query;
-    }
-  }
-
-  [[nodiscard]] const std::byte* Address(const TensorView& query, int64_t row) const {
-    const ScoreRow score_row = At(row);
-    return RowAddress(query, batch, score_row.head, score_row.query);
-  }
-};
-
-// The rows in the type of the matrix kernels, [padded_row_count, inner width], with zero rows at
-// the end; all parts of split numbers one after the other. In `storage`, unless they lie ready in
-// memory. Throws std::bad_alloc.
+// Rows of a batch entry in the type of the matrix kernels, [padded_row_count, inner width], with
+// zero rows at the end; all parts of split numbers one after the other. In `storage`, unless they
+// lie ready in memory. Throws std::bad_alloc.
 [[nodiscard]] const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& plan,
-                                             const GroupRows& rows, int64_t padded_row_count,
+                                             int64_t batch, std::span<const ScoreRow> rows,
+                                             int64_t padded_row_count,
                                              AlignedArray<std::byte>& storage);
 
 }  // namespace attention::kernels

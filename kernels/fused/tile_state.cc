@@ -11,27 +11,24 @@ TileState::TileState(const QueryTileTask& task, TileScratch& scratch)
       plan_(task.plan),
       head_(task.head),
       scratch_(scratch),
-      group_rows_{.batch = task.head.batch(),
-                  .key_value_head = task.head.head(),
-                  .group_size = task.plan.group_size,
-                  .first_row = task.first_row,
-                  .row_count = task.row_count},
+      row_count_(task.row_count),
       padded_row_count_(PaddedRowCount(task.row_count, *task.plan.products)),
       products_(plan_, padded_row_count_, call_.problem.value.extents[3]) {
   scratch_.masks.Begin(call_, head_.batch());
   scratch_.scores.Reserve(static_cast<size_t>(padded_row_count_ * plan_.score_stride));
   scratch_.row.Reserve(static_cast<size_t>(plan_.score_stride));
-  PrepareRows();
-  queries_ = PackQueryRows(call_.problem, plan_, group_rows_, padded_row_count_, scratch_.queries);
+  PrepareRows(task.first_row);
+  queries_ = PackQueryRows(call_.problem, plan_, head_.batch(), rows(), padded_row_count_,
+                           scratch_.queries);
 }
 
-void TileState::PrepareRows() {
-  const auto rows = static_cast<size_t>(padded_row_count_);
-  scratch_.rows.Reserve(rows);
-  scratch_.exponent_scales.Reserve(rows);
-  scratch_.visible_keys.Reserve(rows);
-  group_rows_.List(scratch_.rows.data());
-  std::fill(scratch_.rows.data() + row_count(), scratch_.rows.data() + rows, RowAt(0));
+void TileState::PrepareRows(int64_t first_row) {
+  const auto padded_count = static_cast<size_t>(padded_row_count_);
+  scratch_.rows.Reserve(padded_count);
+  scratch_.exponent_scales.Reserve(padded_count);
+  scratch_.visible_keys.Reserve(padded_count);
+  ListGroupRows(head_.head(), plan_.group_size, first_row, rows());
+  std::fill(scratch_.rows.data() + row_count_, scratch_.rows.data() + padded_row_count_, RowAt(0));
   for (int64_t row = 0; row < padded_row_count_; ++row) {
     const bool real = row < row_count();
     const KeyRange keys = real ? call_.visibility.Keys(head_.batch(), RowAt(row)) : KeyRange();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -76,11 +77,11 @@ class TileState {
   [[nodiscard]] const TilePlan& plan() const { return plan_; }
   [[nodiscard]] PackedHead& head() const { return head_; }
   [[nodiscard]] TileScratch& scratch() const { return scratch_; }
-  [[nodiscard]] int64_t row_count() const { return group_rows_.row_count; }
+  [[nodiscard]] int64_t row_count() const { return row_count_; }
   [[nodiscard]] int64_t padded_row_count() const { return padded_row_count_; }
   [[nodiscard]] const ScoreRow& RowAt(int64_t row) const { return scratch_.rows.data()[row]; }
   [[nodiscard]] const std::byte* Query(int64_t row) const {
-    return group_rows_.Address(call_.problem.query, row);
+    return RowAddress(call_.problem.query, head_.batch(), RowAt(row).head, RowAt(row).query);
   }
   [[nodiscard]] float* Scores(int64_t row) const {
     return scratch_.scores.data() + row * plan_.score_stride;
@@ -119,7 +120,10 @@ class TileState {
   void Transform(int64_t row, const KeySpan& span, const Columns& columns) const;
 
  private:
-  void PrepareRows();
+  [[nodiscard]] std::span<ScoreRow> rows() const {
+    return {scratch_.rows.data(), static_cast<size_t>(row_count_)};
+  }
+  void PrepareRows(int64_t first_row);
   void SelectStrips(const KeySpan& span, bool all_rows);
   [[nodiscard]] TileRows RowsSeeing(const KeySpan& keys) const;
 
@@ -127,7 +131,7 @@ class TileState {
   const TilePlan& plan_;
   PackedHead& head_;
   TileScratch& scratch_;
-  const GroupRows group_rows_;
+  const int64_t row_count_;
   const int64_t padded_row_count_;
   TileProducts products_;
   const std::byte* queries_ = nullptr;
