@@ -114,6 +114,14 @@ changes_neither_the_root_nor_the_host() {
     [[ $(host_package_state) == "$host_packages_before" ]]
 }
 
+brings_what_the_host_has_of_java_and_node() {
+  local tool
+  for tool in javac mvn node npm; do
+    ! type -P "$tool" >/dev/null ||
+      run_env bash -c "[[ -s \$(realpath -- \"\$(type -P $tool)\") ]]" || return 1
+  done
+}
+
 runs_inside_itself() {
   [[ $(run_env "$env_under_test" "$env_under_test" hello) == 'Hello, world!' ]]
 }
@@ -149,6 +157,7 @@ readonly tests_of_a_root=(
   leaves_standard_input_alone_while_it_makes_a_root_and_keeps_the_others
   keeps_the_working_folder_wherever_it_is
   changes_neither_the_root_nor_the_host
+  brings_what_the_host_has_of_java_and_node
   runs_inside_itself
   refuses_a_full_disk)
 for test in "${tests_without_a_root[@]}"; do run_test "$test"; done
