@@ -12,6 +12,7 @@ import unittest
 
 import numpy
 
+import ctest_main
 from onnx_case import case_folders, read_case
 from onnx_mapping import to_request
 from server_process import ServerProcess
@@ -23,7 +24,6 @@ _DEFAULT_FOLDER = _PROJECT.parent / "shared" / "conformance" / "onnx"
 _ABSOLUTE = 1e-7
 _RELATIVE = {BF16: 2.0**-6}  # two of its steps
 _RELATIVE_OF_OTHERS = 1e-3
-_SKIPPED = 77
 
 
 def setUpModule():
@@ -72,14 +72,13 @@ def main():
     if not folder:
         folder = _DEFAULT_FOLDER
         if not folder.is_dir():
-            print("skipped: no ATTENTION_CONFORMANCE_DIR, and no shared/conformance/onnx beside "
-                  "the project")
-            sys.exit(_SKIPPED)
+            ctest_main.skip("no ATTENTION_CONFORMANCE_DIR, and no shared/conformance/onnx beside "
+                            "the project")
     counts = add_cases(folder)
     if not counts:
         sys.exit(f"no case (*/model.onnx) in {folder}")
     print(f"{sum(counts.values())} cases: {counts}", flush=True)
-    unittest.main()
+    ctest_main.main()
 
 
 if __name__ == "__main__":
