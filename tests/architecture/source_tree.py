@@ -53,8 +53,8 @@ def read_tree(root):
 
 def _ignored_patterns(root):
     listing = root / ".gitignore"
-    lines = listing.read_text(encoding="utf-8").split() if listing.exists() else []
-    return ["/.git"] + [line.rstrip("/") for line in lines if not line.startswith("#")]
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
+    return ["/.git"] + [line.rstrip("/") for line in lines if line and not line.startswith("#")]
 
 
 def _is_ignored(path, patterns):
