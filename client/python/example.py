@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """Attention in ten lines of Python: three words attend to each other.
 
-Make the stubs once (needs grpcio-tools, or protoc with the gRPC plugin), then run:
+Make the stubs in stubs/ as proto/README.md says, then run from the top of the source tree:
 
-  python3 -m grpc_tools.protoc -I proto --python_out=client/python --grpc_python_out=client/python \
-      proto/attention/v1/*.proto
-  PYTHONPATH=client/python python3 client/python/example.py 127.0.0.1:8001
+  PYTHONPATH=stubs python3 client/python/example.py 127.0.0.1:8001
 """
 
 import sys
@@ -24,7 +22,10 @@ def main():
     request = api.SelfAttentionRequest(
         embeddings=words, options=options_pb2.AttentionOptions(return_weights=True)
     )
-    response = stub.SelfAttention(request, timeout=10)
+    try:
+        response = stub.SelfAttention(request, timeout=10)
+    except grpc.RpcError as error:
+        sys.exit(error.details())  # one sentence: the field, what it was, what it should be
     for row in range(3):
         output = response.output.floats[2 * row : 2 * row + 2]
         weights = response.weights.floats[3 * row : 3 * row + 3]
