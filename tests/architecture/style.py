@@ -15,7 +15,7 @@ TOP_LEVEL = {
     "client", "deploy", "docs", "kernels", "proto", "server", "tests",
 }
 
-_CODE_EXTENSIONS = {".h", ".cc", ".proto", ".py", ".go", ".cmake"}
+_CODE_EXTENSIONS = {".h", ".cc", ".proto", ".py", ".go", ".java", ".js", ".cmake"}
 
 # Machines differ; a path of one of them works on no other.
 _MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:home|work|root|Users)/[\w.-]")
