@@ -51,9 +51,11 @@ class Implementation {
 // Forces `name` for the whole process: of the fused implementations only this one remains, and a
 // fused name caps the instruction sets of every kernel, oneDNN's included; "unfused-float64" leaves
 // no fused one. (A forced fused implementation leaves unfused-float64 for what no fused one
-// offers.) Call it at most once, before any other function of this library that computes. Returns
+// offers.) Call it at most once, before anything is computed and before this library is asked for
+// the implementations that are usable or the instruction set, which settles them. Returns
 // kInvalidArgument, naming the known ones, if there is no such name; kFailedPrecondition if this
-// machine cannot run it, or if kernels have run already with instruction sets that it must cap.
+// machine cannot run it, or if instruction sets that it must cap are settled. What is refused
+// changes nothing.
 [[nodiscard]] absl::Status UseImplementation(std::string_view name);
 
 // The instruction set that kernels dispatch to, after any cap: "avx512_amx", "avx512_bf16",

@@ -28,23 +28,26 @@ InstructionLevel EffectiveInstructionLevel() {
 
 absl::Status CapInstructionSetFor(std::string_view name) {
   dnnl::cpu_isa cap = dnnl::cpu_isa::isa_default;
+  int64_t highest_target = 0;
   if (name == "fused-avx2") {
     cap = dnnl::cpu_isa::avx2;
-    hwy::DisableTargets(HWY_AVX2 - 1);  // a smaller bit is a newer instruction set
+    highest_target = HWY_AVX2;
   } else if (name == "fused-avx512") {
     cap = dnnl::cpu_isa::avx512_core;
-    hwy::DisableTargets(HWY_AVX3 - 1);
+    highest_target = HWY_AVX3;
   } else if (name == "fused-avx512-bf16") {
     cap = dnnl::cpu_isa::avx512_core_bf16;
-    hwy::DisableTargets(HWY_AVX3_ZEN4 - 1);  // named after one processor that has it
+    highest_target = HWY_AVX3_ZEN4;  // named after one processor that has it
   } else {
     return absl::OkStatus();
   }
+  // First the one that may refuse: who is refused finds the process as it was.
   if (dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(cap)) != dnnl_success) {
     return absl::FailedPreconditionError(
-        "implementation: cannot be forced any more, since kernels have already run in this "
-        "process");
+        "implementation: cannot be forced any more, since this process has already computed, or "
+        "asked which implementations there are");
   }
+  hwy::DisableTargets(highest_target - 1);  // a smaller bit is a newer instruction set
   return absl::OkStatus();
 }
 

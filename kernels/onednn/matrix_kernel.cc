@@ -1,6 +1,9 @@
 #include "kernels/onednn/matrix_kernel.h"
 
+#include <pthread.h>
+
 #include <mutex>
+#include <new>
 #include <shared_mutex>
 #include <unordered_map>
 #include <utility>
@@ -74,6 +77,19 @@ class BrgemmKernel final : public MatrixKernel {
 
 class KernelCache {
  public:
+  // Shared by the process. Never destroyed: threads may compute until it ends. A forked child may
+  // compute too: nobody changes the cache while its memory is copied, and the child's lock is a new
+  // one, since the system's knows its holder by a number that the child does not have.
+  static KernelCache& Get() {
+    static KernelCache* const cache = [] {
+      auto* made = new KernelCache;
+      pthread_atfork([] { Get().mutex_.lock(); }, [] { Get().mutex_.unlock(); },
+                     [] { new (&Get().mutex_) std::shared_mutex; });
+      return made;
+    }();
+    return *cache;
+  }
+
   absl::StatusOr<std::shared_ptr<const MatrixKernel>> Find(const MatrixKernelShape& shape) {
     {
       const std::shared_lock lock(mutex_);
@@ -104,9 +120,7 @@ class KernelCache {
 
 absl::StatusOr<std::shared_ptr<const MatrixKernel>> FindMatrixKernel(
     const MatrixKernelShape& shape) {
-  static auto* cache =
-      new KernelCache;  // never destroyed: threads may compute until the process ends
-  return cache->Find(shape);
+  return KernelCache::Get().Find(shape);
 }
 
 MatrixKernelScope::MatrixKernelScope() { current_palette = TilePalette{}; }

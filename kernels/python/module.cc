@@ -94,9 +94,10 @@ in which nobody may change the operands.
 
 constexpr const char* kUseDocumentation = R"(
 Forces an implementation for the rest of the process, among fused-amx, fused-avx512-bf16,
-fused-avx512, fused-avx2 and unfused-float64. At most once, before anything was computed. Raises
-ValueError for an unknown name and RuntimeError where the processor lacks what it needs or where it
-is too late.
+fused-avx512, fused-avx2 and unfused-float64. At most once, before anything was computed, and before
+usable_implementations, implementation or instruction_set was called: the answer settles what can
+run. Raises ValueError for an unknown name and RuntimeError, changing nothing, where the processor
+lacks what it needs or where it is too late.
 )";
 
 std::vector<std::string> UsableNames() {

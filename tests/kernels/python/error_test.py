@@ -172,6 +172,20 @@ class ForcedImplementationTest(unittest.TestCase):
             "attention_kernels.use_implementation('fused-avx2')")
         self.assertIn("RuntimeError", result.stderr)
 
+    def test_a_refused_one_changes_no_bit(self):
+        result = self.run_python(
+            "attend = attention_kernels.scaled_dot_product_attention",
+            "x = numpy.random.default_rng(1).standard_normal((4, 100, 64)).astype('float32')",
+            "before = [attend(x[:, :rows], x, x) for rows in (1, 100)]",
+            "try:",
+            "    attention_kernels.use_implementation('fused-avx2')",
+            "except RuntimeError:",
+            "    after = [attend(x[:, :rows], x, x) for rows in (1, 100)]",
+            "    print([numpy.array_equal(*pair) for pair in zip(before, after)])",
+            "else:",
+            "    print('not refused')")
+        self.assertEqual(result.stdout, "[True, True]\n", result.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

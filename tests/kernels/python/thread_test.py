@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import threading
 import time
 import unittest
@@ -127,6 +128,39 @@ class ThreadTest(unittest.TestCase):
             same = numpy.array_equal(attend(*arrays, threads=2), want)
             os._exit(0 if same and two_take_part(arrays) else 1)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+
+    def test_a_child_forked_while_others_compute_needs_none_of_their_locks(self):
+        """Each child meets a shape for which nobody has made a kernel."""
+        problems = [operands(queries=count, keys=count, width=16) for count in range(20, 28)]
+        new = operands(queries=77, keys=77, width=24)
+        stop = threading.Event()
+
+        def call_often():
+            while not stop.is_set():
+                for problem in problems:
+                    attend(*problem, threads=1)
+
+        callers = [threading.Thread(target=call_often) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        try:
+            for _ in range(100):
+                self.assertTrue(self.forked_child_succeeds(lambda: attend(*new, threads=1)))
+                time.sleep(0.002)
+        finally:
+            stop.set()
+            for caller in callers:
+                caller.join()
+
+    def forked_child_succeeds(self, work):
+        """Whether a child that does this work ends well within some seconds."""
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            work()
+            os._exit(0)
+        return os.waitpid(child, 0)[1] == 0
 
 
 if __name__ == "__main__":
