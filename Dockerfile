@@ -2,7 +2,7 @@
 # a read-only root file system.
 #
 #   docker build -t attention-server .
-#   docker run --rm --read-only -p 8001:8001 -p 8002:8002 attention-server
+#   docker run --rm --read-only -p 127.0.0.1:8001:8001 -p 127.0.0.1:8002:8002 attention-server
 #
 # Both stages install from deploy/packages.list, the one package list. deploy/verify-image builds this file
 # and tries the image.
@@ -33,9 +33,9 @@ RUN mkdir /compiled-in \
     done
 
 FROM ${BASE_IMAGE}
-RUN --mount=type=bind,source=deploy/packages.list,target=/run/packages.list \
-    apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $(awk '!/^#/ && $2 == "runtime" { print $1 }' /run/packages.list) \
+COPY deploy/packages.list /usr/share/doc/attention/packages.list
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $(awk '!/^#/ && $2 == "runtime" { print $1 }' /usr/share/doc/attention/packages.list) \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/*
 COPY --from=build /compiled-in /usr/share/doc/attention/compiled-in
 COPY LICENSE /usr/share/doc/attention/LICENSE

@@ -34,8 +34,9 @@ demo() {  # demo BINARIES-FOLDER [SERVER-ARGUMENT...]
   local programs=$1 status=0
   shift
   log=$(mktemp)
-  "$programs/attention_server" --grpc-address=127.0.0.1:0 --http-address=127.0.0.1:0 "$@" \
-    2>"$log" </dev/null &
+  # Nobody balances loads here, who would need time to see that it drains.
+  "$programs/attention_server" --grpc-address=127.0.0.1:0 --http-address=127.0.0.1:0 \
+    --drain-grace-ms=0 "$@" 2>"$log" </dev/null &
   server_pid=$!
   trap 'stop_server || true; rm -f "$log"' EXIT
   step "start the server" wait_until_serving

@@ -6,8 +6,8 @@
 source "$environment_folder/python.sh"
 
 # run_oracles [ARGUMENT...]: becomes tests/oracles/run in that environment; without arguments, after
-# the node tests of the ONNX that is installed there. Fails where a library cannot be had: an oracle
-# that is not asked says nothing.
+# the node tests of the ONNX that is installed there and the comparison of a BERT layer with PyTorch.
+# Fails where a library cannot be had: an oracle that is not asked says nothing.
 run_oracles() {
   local folder missing
   folder=$(python_environment_folder)
@@ -20,10 +20,14 @@ run_oracles() {
   fi
   cd -- "$project_folder" || return
   export KERAS_BACKEND=torch KERAS_HOME=$folder/keras
+  export HYPOTHESIS_STORAGE_DIRECTORY=$folder/hypothesis
   export TEST_SERVER_BINARY=$project_folder/build/release/bin/attention_server
   PYTHONPATH=build/release/tests/integration/stubs:tests/integration
   export PYTHONPATH=$PYTHONPATH:build/release/tests/conformance/stubs:tests/conformance
-  if [[ $# -eq 0 ]]; then run_onnx_node_cases "$folder/bin/python"; fi
+  if [[ $# -eq 0 ]]; then
+    run_onnx_node_cases "$folder/bin/python"
+    "$folder/bin/python" -B tests/integration/bert_test.py
+  fi
   exec "$folder/bin/python" -B -W ignore tests/oracles/run "$@"
 }
 

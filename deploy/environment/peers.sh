@@ -14,7 +14,8 @@ compare_peers() {
   ensure_built release attention_python attention_probes onednn_graph_sdpa
   step "install the peers" ensure_python_packages "$folder" peers
   cd -- "$project_folder" || return
-  for test in array_test layout_test multi_head_attention_test torch_test; do
+  for test in array_test layout_test mask_test multi_head_attention_test operators_test \
+    options_test readme_test state_test torch_test; do
     PYTHONPATH=build/release/python "$folder/bin/python" -B "tests/kernels/python/$test.py" \
       </dev/null >&2
   done

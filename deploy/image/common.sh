@@ -14,7 +14,7 @@ image=${image,,}
 # shellcheck source=podman.sh
 source "$project_folder/deploy/image/$engine.sh"
 
-# The version is written once, in the top CMakeLists.txt.
+# The version is the top CMakeLists.txt's; the Dockerfile has to repeat it.
 product_version() {
   sed -n 's/^project(.*VERSION \([0-9.]*\).*/\1/p' "$project_folder/CMakeLists.txt"
 }

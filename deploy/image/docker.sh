@@ -2,9 +2,7 @@
 # $image and $container; start_container sets $grpc_address and $http_address.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-build_image() {  # build_image VERSION
-  docker build --tag "$image" --build-arg "VERSION=$1" "$project_folder" >&2
-}
+build_image() { docker build --tag "$image" "$project_folder" >&2; }
 
 image_field() { docker image inspect --format "$1" "$image"; }
 image_user() { image_field '{{.Config.User}}'; }

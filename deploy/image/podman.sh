@@ -50,11 +50,11 @@ make_base_image() {
   rm "$work/base.tar"
 }
 
-build_image() {  # build_image VERSION
+build_image() {
   step "make the base image" make_base_image
   # The machine's package archive is there while the image is built, and not in the image.
   buildah "${storage[@]}" build --format docker --isolation chroot --pull=never --tag "$image" \
-    --build-arg "VERSION=$1" --volume "$work/sources.list:/etc/apt/sources.list:ro" \
+    --volume "$work/sources.list:/etc/apt/sources.list:ro" \
     --volume "$work/apt.conf:/etc/apt/apt.conf.d/99machine:ro" "${limits[@]}" "$project_folder" >&2
 }
 

@@ -1,21 +1,19 @@
-# Tests of what deploy/env says where it cannot help: exit code 125 and one sentence that names the
-# container.
+# Tests of what deploy/env says where it cannot help: exit code 125 and one sentence, which names the
+# container where that helps.
 # Sourced after test_support.sh, which sets $work and $env_under_test.
 # shellcheck shell=bash disable=SC2154
 
-# refused_with TEXT: the last run wrote nothing to standard output and its last line says so.
-refused_with() {
-  [[ ! -s $work/out ]] &&
-    tail -n 1 "$work/errors" | grep -q "^deploy/env: .*$1.*; use the container instead"
-}
-
-# refuses TEXT COMMAND...: COMMAND exits with 125 and such a sentence.
-refuses() {
-  local text=$1 status=0
+# refuses_with LINE COMMAND...: COMMAND writes nothing to standard output, ends with a line that
+# matches, and exits with 125.
+refuses_with() {
+  local line=$1 status=0
   shift
   "$@" >"$work/out" 2>"$work/errors" || status=$?
-  [[ $status -eq 125 ]] && refused_with "$text"
+  [[ $status -eq 125 && ! -s $work/out ]] && tail -n 1 "$work/errors" | grep -q "$line"
 }
+
+# refuses TEXT COMMAND...: the same, and the line names the container.
+refuses() { refuses_with "^deploy/env: .*$1.*; use the container instead" "${@:2}"; }
 
 # run_with_program NAME BODY: deploy/env where the program NAME is a script with this body.
 run_with_program() {
@@ -49,7 +47,10 @@ refuses_an_empty_command_line() {
 }
 
 refuses_a_machine_without_apt() { refuses 'no apt-get' run_without_apt; }
-refuses_another_processor() { refuses 'only x86-64' run_with_program uname 'echo aarch64'; }
+refuses_another_processor() {
+  refuses_with '^deploy/env: only x86-64 .* the container too$' \
+    run_with_program uname 'echo aarch64'
+}
 refuses_a_machine_without_namespaces() { refuses 'namespaces' run_with_program unshare 'exit 1'; }
 refuses_an_archive_it_cannot_reach() { refuses 'no archive' run_with_program apt-get 'exit 100'; }
 refuses_a_full_disk() { refuses 'MB are free in' run_on_a_full_disk; }

@@ -1,10 +1,10 @@
 """The attention layer of BERT-base, as a model team sends it: against float64, and against PyTorch.
 
 Batch 8, 128 tokens, width 768, 12 heads, four projections with biases. PyTorch is asked where
-`torch` can be imported, by this Python or by the one named in ATTENTION_TORCH_PYTHON.
+`torch` can be imported, as in `deploy/test oracles`.
 """
 
-import os
+import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -19,7 +19,6 @@ from server_process import ServerProcess
 from tensors import BF16, F32, round_to, to_array, to_tensor
 
 BATCH, TOKENS, WIDTH, HEADS = 8, 128, 768, 12
-TORCH_PYTHON = os.environ.get("ATTENTION_TORCH_PYTHON", sys.executable)
 TORCH_PROGRAM = pathlib.Path(__file__).with_name("torch_attention.py")
 
 # Relative to the norm of the answer: six stored results on the way (queries, keys, values, weights,
@@ -27,11 +26,6 @@ TORCH_PROGRAM = pathlib.Path(__file__).with_name("torch_attention.py")
 _SUMS = 2 * WIDTH**0.5 * 2.0**-24
 TOLERANCE = {F32: 6 * 2.0**-24 + _SUMS, BF16: 6 * 2.0**-8 + _SUMS}
 NAMES = {F32: "F32", BF16: "BF16"}
-
-
-def has_torch():
-    probe = subprocess.run([TORCH_PYTHON, "-c", "import torch"], capture_output=True, check=False)
-    return probe.returncode == 0
 
 
 def make_arrays(data_type):
@@ -64,7 +58,7 @@ def ask_torch(arrays, data_type):
     with tempfile.TemporaryDirectory() as folder:
         numpy.savez(f"{folder}/arrays.npz", **arrays)
         subprocess.run(
-            [TORCH_PYTHON, "-B", TORCH_PROGRAM, NAMES[data_type], str(HEADS), folder], check=True)
+            [sys.executable, "-B", TORCH_PROGRAM, NAMES[data_type], str(HEADS), folder], check=True)
         return numpy.load(f"{folder}/output.npy")
 
 
@@ -94,7 +88,7 @@ class BertTest(unittest.TestCase):
                 norms = [numpy.linalg.norm(each, axis=-1) for each in (got - want, want)]
                 self.assertLess((norms[0] / norms[1]).max(), 2 * TOLERANCE[data_type])
 
-    @unittest.skipUnless(has_torch(), "torch cannot be imported; see ATTENTION_TORCH_PYTHON")
+    @unittest.skipIf(importlib.util.find_spec("torch") is None, "torch cannot be imported")
     def test_agrees_with_torch(self):
         for data_type, name in NAMES.items():
             with self.subTest(name):
