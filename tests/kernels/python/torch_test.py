@@ -12,10 +12,11 @@ try:
 except ImportError:
     torch = None
 
+SKIPPED = 77  # what ctest takes for it
+
 attend = attention_kernels.scaled_dot_product_attention
 
 
-@unittest.skipIf(torch is None, "PyTorch cannot be imported")
 class TorchTest(unittest.TestCase):
     def setUp(self):
         self.arrays = operands()
@@ -112,4 +113,7 @@ class TorchTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    if torch is None:
+        print("skipped: PyTorch cannot be imported; `deploy/test peers` runs this where it can")
+        sys.exit(SKIPPED)
     unittest.main()
