@@ -16,7 +16,7 @@ compare_peers() {
   cd -- "$project_folder" || return
   for test in array_test layout_test mask_test multi_head_attention_test operators_test \
     options_test readme_test state_test torch_test; do
-    PYTHONPATH=build/release/python "$folder/bin/python" -B "tests/kernels/python/$test.py" \
+    PYTHONPATH=build/release/python:tests/support "$folder/bin/python" -B "tests/kernels/python/$test.py" \
       </dev/null >&2
   done
   # What FlexAttention compiles is kept as well.

@@ -26,8 +26,7 @@ LIBRARIES = {
     "civetweb": r"CivetServer\.h$|civetweb\.h$",
     "CLI11": r"CLI/",
     "GoogleTest": r"(gtest|gmock)/",
-    "generated proto": r"(attention/v1|inference)/[a-z_]+(\.grpc)?\.pb\.h$|grpc/health/v1/|"
-                       r"src/proto/grpc/",
+    "generated proto": r"attention/v1/[a-z_]+(\.grpc)?\.pb\.h$|grpc/health/v1/",
     "gRPC": r"grpc/|grpcpp/",
     "Highway": r"hwy/",
     "json": r"nlohmann/",
