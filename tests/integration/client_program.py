@@ -67,8 +67,8 @@ def run_command(line, folder, **environment):
     return ran
 
 
-class ProgramChecks:
-    """The tests of one program. A class has them by deriving from this and unittest.TestCase.
+class ProgramRun:
+    """How one program is built and run, by a class that derives from this and unittest.TestCase.
 
     Its setUpClass prepares what is to be run; it sets `command`, and `folder` to run it in.
     """
@@ -94,6 +94,10 @@ class ProgramChecks:
         return run_command(
             self.command.replace(DOCUMENTED_ADDRESS, server.grpc_address), self.folder,
             no_proxy=not_proxied)
+
+
+class ProgramChecks(ProgramRun):
+    """The tests of a program in which three words attend to each other."""
 
     def test_prints_what_attention_gives(self):
         with ServerProcess() as server:
