@@ -41,6 +41,7 @@ def check(files):
         violations += _check_text(file)
         violations += _check_header_guard(file)
     violations += _check_top_level(files)
+    violations += _check_version(files)
     violations += _check_every_source_is_built(files)
     return violations
 
@@ -100,6 +101,16 @@ def _check_top_level(files):
         for top in tops
         if not top.startswith(".")
     ]
+
+
+def _check_version(files):
+    """The image's label has to repeat the version: the Dockerfile knows no other."""
+    texts = {file.path: file.text for file in files}
+    want = re.search(r"(?m)^project\(.*\bVERSION ([\d.]+)", texts.get("CMakeLists.txt", ""))
+    got = re.search(r"(?m)^ARG VERSION=(.*)", texts.get("Dockerfile", ""))
+    if not want or not got or want[1] == got[1]:
+        return []
+    return [f"Dockerfile: version {got[1]}, want {want[1]} as in CMakeLists.txt"]
 
 
 def _check_every_source_is_built(files):

@@ -32,6 +32,8 @@ PLANTED = (
     ({"kernels/CMakeLists.txt": GOOD_LIST, "kernels/other/b.cc": ""}, "kernels/other/b.cc"),
     ({"tests/CMakeLists.txt": "attention_test(a_test)", "tests/server/a_test.cc": ""}, "a_test"),
     ({"tests/CMakeLists.txt": "", "tests/a_test.py": ""}, "a_test.py"),
+    ({"CMakeLists.txt": "project(a VERSION 1.2.3 LANGUAGES C)\n",
+      "Dockerfile": "ARG VERSION=1.2.2\n"}, "want 1.2.3"),
 )
 
 LEGAL = {
@@ -43,6 +45,8 @@ LEGAL = {
     "kernels/onednn/b.cc": "// " + "\u00e9" * 97 + "\n",
     "tests/server/CMakeLists.txt": "foreach(name IN ITEMS codec options)\n",
     "tests/server/codec_test.cc": "",
+    "CMakeLists.txt": "project(a VERSION 1.2.3\n",
+    "Dockerfile": "ARG VERSION=1.2.3\n",
     ".clang-tidy": "",
     "deploy/a": "#!/bin/sh\n" + "x" * 120 + "\n",
     "tests/golden/vectors.json": "[" + "0," * 200 + "0]\n",

@@ -19,7 +19,7 @@ class LayersStartTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         directory = pathlib.Path(folder.name)
-        width, count = 512, 100
+        width, count = 512, 300  # for a second or so
         numbers = numpy.zeros((width, width))
         layer_files.write_layer(
             directory, "layer0", {"format": "plain", "head_count": 4},
@@ -43,6 +43,7 @@ class LayersStartTest(unittest.TestCase):
                     break
             except OSError:
                 self.assertLess(time.monotonic(), end)
+                time.sleep(0.005)
         self.assertEqual(get(http_address, "/readyz")[0], 503)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=60)

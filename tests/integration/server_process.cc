@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -31,18 +32,12 @@ std::vector<char*> CleanEnvironment() {
   return kept;
 }
 
-[[noreturn]] void GiveUp(std::string_view reason, std::string_view log) {
-  std::cerr << "the server under test " << reason << "; its log:\n" << log << std::endl;
-  std::abort();
-}
-
 }  // namespace
 
 ServerProcess::ServerProcess(const std::vector<std::string>& flags) {
-  char log_path[] = "/tmp/attention_server_log.XXXXXX";
-  const int log_file = mkstemp(log_path);
-  if (log_file < 0) GiveUp("has no place for a log", "");
-  log_path_ = log_path;
+  log_path_ = std::filesystem::temp_directory_path() / "attention_server_log.XXXXXX";
+  const int log_file = mkstemp(log_path_.data());
+  if (log_file < 0) GiveUp("has no place for a log");
 
   std::vector<std::string> words = {TEST_SERVER_BINARY, "--grpc-address=127.0.0.1:0",
                                     "--http-address=127.0.0.1:0", "--drain-grace-ms=0",
@@ -61,7 +56,7 @@ ServerProcess::ServerProcess(const std::vector<std::string>& flags) {
                                   CleanEnvironment().data());
   posix_spawn_file_actions_destroy(&actions);
   close(log_file);
-  if (failure != 0) GiveUp("could not be started", "");
+  if (failure != 0) GiveUp("could not be started");
   WaitUntilServing();
 }
 
@@ -85,6 +80,16 @@ std::string ServerProcess::Log() const {
   return text.str();
 }
 
+void ServerProcess::GiveUp(std::string_view reason) {
+  if (pid_ >= 0) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  std::cerr << "the server under test " << reason << "; its log:\n" << Log() << std::endl;
+  unlink(log_path_.c_str());
+  std::abort();
+}
+
 void ServerProcess::WaitUntilServing() {
   const auto deadline = std::chrono::steady_clock::now() + kStartTimeout;
   while (std::chrono::steady_clock::now() < deadline) {
@@ -99,11 +104,11 @@ void ServerProcess::WaitUntilServing() {
     int status = 0;
     if (waitpid(pid_, &status, WNOHANG) == pid_) {
       pid_ = -1;
-      GiveUp("ended", Log());
+      GiveUp("ended");
     }
     std::this_thread::sleep_for(kPollInterval);
   }
-  GiveUp("does not serve", Log());
+  GiveUp("does not serve");
 }
 
 }  // namespace attention::testing

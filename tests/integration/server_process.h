@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace attention::testing {
@@ -35,6 +36,9 @@ class ServerProcess {
 
  private:
   void WaitUntilServing();
+
+  // Ends the server and the test program.
+  [[noreturn]] void GiveUp(std::string_view reason);
 
   pid_t pid_ = -1;
   std::string log_path_;
