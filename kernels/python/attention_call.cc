@@ -160,8 +160,7 @@ Precision ParsePrecision(const std::optional<std::string>& name, const Array& op
 }
 
 int ThreadsToUse(std::optional<int> threads) {
-  static const int available = AvailableProcessorCount();
-  if (!threads.has_value()) return available;
+  if (!threads.has_value()) return AvailableProcessorCount();
   if (*threads < 1 || *threads > kMaxThreads) {
     RaiseValueError(absl::StrCat("threads: got ", *threads, ", want 1 to ", kMaxThreads));
   }
@@ -176,7 +175,9 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
       .scale = arguments.scale,
       .softcap = arguments.softcap,
       .precision = ParsePrecision(arguments.precision, operands.query, "query")};
-  PooledExecutor executor(ThreadsToUse(arguments.threads));
+  // To ask the system how many there are would be noticed where nothing is shared.
+  const bool shared = IsWorthSharing(problem);
+  PooledExecutor executor(ThreadsToUse(shared ? arguments.threads : arguments.threads.value_or(1)));
   const Array output = OutputArray(arguments, operands);
   kernels::AttentionOutputs outputs;
   outputs.output = ViewOf(output);
@@ -193,7 +194,7 @@ nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {
     outputs.log_sum_exp = DenseView(*log_sum_exp, ColumnViewOf(*log_sum_exp).extents);
   }
   kernels::Execution execution;
-  if (IsWorthSharing(problem)) execution.executor = &executor;
+  if (shared) execution.executor = &executor;
   absl::StatusOr<Report> report;
   {
     const nb::gil_scoped_release unlocked;

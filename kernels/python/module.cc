@@ -70,8 +70,8 @@ Arguments
                    with the same error bound, faster where the processor has BF16 tiles; "bf16_x3",
                    relative error about 1e-5; "bf16"; "f32_grade_fastest", "f32" or "bf16_x6" by
                    measurement. Other types have a precision of their own and refuse this argument.
-    threads        how many may compute; default: one for each processor that the process may use.
-                   The result is the same, bit for bit, for any number.
+    threads        how many may compute; default: one for each processor that the calling thread
+                   may use. The result is the same, bit for bit, for any number.
     out            where the output goes, in memory of its own; default: a new array.
     return_weights, return_log_sum_exp, return_report
                    what else to return.
@@ -89,7 +89,7 @@ contradict the above, NotImplementedError for what is valid but not offered here
 if the computation failed.
 
 Threads: may be called from several at once; the interpreter's lock is free during the computation,
-in which nobody may change the operands.
+in which nobody may change the operands. Those that help a call run where its thread may run.
 )";
 
 constexpr const char* kUseDocumentation = R"(

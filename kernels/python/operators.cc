@@ -77,8 +77,7 @@ Arguments
     rows            [batch, heads, sequence, row width], or fewer leading axes; float32, float16,
                     bfloat16 or float64.
     width           even; default: the row width.
-    threads         how many may compute; default: one for each processor. The bits do not depend on
-                    it.
+    threads         as in scaled_dot_product_attention.
     out             where the result goes: the rows themselves, or memory of its own; default: a new
                     array.
 
@@ -97,8 +96,7 @@ Arguments
     log_sum_exps    as many arrays [batch, heads, queries], float64 where the outputs are, otherwise
                     float32, as return_log_sum_exp of scaled_dot_product_attention gives them. Where
                     one is -infinity, its output counts nothing, whatever it holds.
-    threads         how many may compute; default: one for each processor. The bits do not depend on
-                    it.
+    threads         as in scaled_dot_product_attention.
 
 Returns the tuple (output, log_sum_exp). Computed in float64 and rounded once. Raises as
 scaled_dot_product_attention does.

@@ -30,6 +30,20 @@ void LookOut(Done done) {
   }
 }
 
+// Where the calling thread may run; nowhere if the system does not say.
+cpu_set_t AllowedProcessors() {
+  cpu_set_t processors;
+  if (sched_getaffinity(0, sizeof(processors), &processors) != 0) CPU_ZERO(&processors);
+  return processors;
+}
+
+// Lets the calling thread, which may run on `own`, run where the one that it helps may. Help for
+// one that is bound to a single processor stays where it is: there it would only take turns.
+void Follow(const cpu_set_t& owners, cpu_set_t& own) {
+  if (CPU_COUNT(&owners) < 2 || CPU_EQUAL(&owners, &own)) return;
+  if (sched_setaffinity(0, sizeof(owners), &owners) == 0) own = owners;
+}
+
 // The items of one computation. Lives on the stack of the thread that asked for it.
 struct Section {
   [[nodiscard]] bool HasItemsLeft() const {
@@ -49,7 +63,8 @@ struct Section {
 
   Work work;
   int64_t item_count;
-  int owner_processor;                 // where the owner runs
+  cpu_set_t owner_processors;          // where the owner may run
+  int owner_processor;                 // and where it does
   int helper_limit;                    // threads beside the owner that may join
   int helper_count = 0;                // have joined; guarded by the pool's mutex, as the next
   int worker_count = 0;                // of those, ran an item and left
@@ -67,6 +82,7 @@ class ThreadPool {
     Section section{
         .work = work,
         .item_count = item_count,
+        .owner_processors = AllowedProcessors(),
         .owner_processor = sched_getcpu(),
         .helper_limit = static_cast<int>(std::min<int64_t>(thread_count, item_count) - 1)};
     StartHelpers(section.helper_limit);
@@ -110,6 +126,7 @@ class ThreadPool {
 
   [[noreturn]] void Help() {
     int64_t seen_count = 0;
+    cpu_set_t own_processors = AllowedProcessors();
     for (;;) {
       LookOut([&] { return opened_count_.load(std::memory_order_acquire) != seen_count; });
       std::unique_lock lock(mutex_);
@@ -119,6 +136,7 @@ class ThreadPool {
       ++section.helper_count;
       inside_count_.fetch_add(1, std::memory_order_relaxed);
       lock.unlock();
+      Follow(section.owner_processors, own_processors);
       kernels::LeaveProcessor(section.owner_processor);
       const bool ran = section.RunItems();
       lock.lock();
@@ -162,11 +180,9 @@ ThreadPool& SharedPool() {
 }  // namespace
 
 int AvailableProcessorCount() {
-  cpu_set_t processors;
-  if (sched_getaffinity(0, sizeof(processors), &processors) != 0) {
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  }
-  return CPU_COUNT(&processors);
+  const cpu_set_t processors = AllowedProcessors();
+  const int count = CPU_COUNT(&processors);
+  return count > 0 ? count : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 int PooledExecutor::Run(int64_t item_count, Work work) {

@@ -1,5 +1,6 @@
 """Threads: the same bits for any number, from several callers at once, and after a fork."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -21,9 +22,34 @@ def parts(result):
     return numpy.concatenate([numpy.ravel(part) for part in result])
 
 
-def two_take_part(arrays):
+def two_take_part(arrays, threads=2):
     """Whether in one of many computations the second thread got something to do."""
-    return any(attend(*arrays, threads=2, return_report=True)[1].threads == 2 for _ in range(100))
+    return any(attend(*arrays, threads=threads, return_report=True)[1].threads == 2
+               for _ in range(100))
+
+
+@contextlib.contextmanager
+def bound_to(processors):
+    """Where the calling thread may run meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def holds_in_a_child(condition):
+    """Whether it does in a forked process, whose only thread is the caller's."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        child = os.fork()  # Of a process with threads, on purpose.
+    if child == 0:
+        holds = False
+        try:
+            holds = condition()
+        finally:
+            os._exit(0 if holds else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def helpers():
@@ -85,8 +111,7 @@ class ThreadTest(unittest.TestCase):
         attend(*arrays, threads=2)
         allowed = os.sched_getaffinity(0)
         busy = min(allowed)
-        os.sched_setaffinity(0, {busy})
-        try:
+        with bound_to({busy}):
             for helper in helpers():
                 os.sched_setaffinity(helper, {busy})
                 os.sched_setaffinity(helper, allowed)
@@ -96,8 +121,34 @@ class ThreadTest(unittest.TestCase):
                 attend(*arrays, threads=2)
             for helper in helpers():
                 self.assertEqual(os.sched_getaffinity(helper), allowed)
-        finally:
-            os.sched_setaffinity(0, allowed)
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two processors")
+    def test_the_default_is_what_the_caller_may_use_now(self):
+        arrays = operands(heads=8, queries=512, keys=512, width=64)
+        two = set(sorted(os.sched_getaffinity(0))[:2])
+
+        def condition():
+            with bound_to({min(two)}):
+                if two_take_part(arrays, threads=None):
+                    return False
+            with bound_to(two):
+                return two_take_part(arrays, threads=None)
+
+        self.assertTrue(holds_in_a_child(condition))
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two processors")
+    def test_a_helper_may_run_where_its_caller_may(self):
+        arrays = operands(heads=8, queries=512, keys=512, width=64)
+        two = set(sorted(os.sched_getaffinity(0))[:2])
+
+        def condition():
+            with bound_to({min(two)}):
+                attend(*arrays, threads=2)  # starts the helper
+            with bound_to(two):
+                took_part = two_take_part(arrays)
+            return took_part and all(os.sched_getaffinity(helper) == two for helper in helpers())
+
+        self.assertTrue(holds_in_a_child(condition))
 
     def test_the_interpreter_goes_on_meanwhile(self):
         arrays = operands(heads=16, queries=2048, keys=2048, width=64)
@@ -122,12 +173,8 @@ class ThreadTest(unittest.TestCase):
     def test_a_forked_child_computes_with_threads_of_its_own(self):
         arrays = operands(heads=8, queries=512, keys=512, width=64)
         want = attend(*arrays, threads=2)
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            child = os.fork()  # Of a process with threads, on purpose.
-        if child == 0:
-            same = numpy.array_equal(attend(*arrays, threads=2), want)
-            os._exit(0 if same and two_take_part(arrays) else 1)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertTrue(holds_in_a_child(
+            lambda: numpy.array_equal(attend(*arrays, threads=2), want) and two_take_part(arrays)))
 
     def test_a_child_forked_while_others_compute_needs_none_of_their_locks(self):
         """Each child meets a shape for which nobody has made a kernel."""
