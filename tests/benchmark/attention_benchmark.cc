@@ -56,7 +56,7 @@ class AttentionBenchmark {
   bool RunFirst(::benchmark::State& state, AttentionOperands& operands,
                 const kernels::Execution& execution) {
     const kernels::AttentionProblem problem = operands.Problem();
-    const kernels::AttentionOutputs outputs = operands.Outputs();
+    const kernels::AttentionOutputs outputs = operands.UnwrittenOutputs();
     const absl::StatusOr<AttentionReport> report = Attend(problem, options_, outputs, execution);
     absl::Status status = report.status();
     if (status.ok()) status = VerifyAttention(problem, options_, outputs, report->precision);
@@ -86,8 +86,7 @@ class AttentionBenchmark {
     const double bandwidth = std::max(bandwidth_before, read_bandwidth());
     const ComputePeaks peaks = peaks_before.CombinedWith(MeasureComputePeaks(case_.thread_count));
 
-    const double flops = kernels::EstimateFlops(operands.Problem());
-    CountFlops(state, seconds, flops, report_->precision, peaks);
+    CountFlops(state, seconds, operands.Flops(), report_->precision, peaks);
     if (reads) CountBytes(state, seconds, KeyValueBytes(*case_.shape, case_.type), bandwidth);
     SetLabel(state, report_->implementation, report_->precision, peaks);
   }

@@ -1,5 +1,6 @@
 #include "tests/benchmark/attention_operands.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -164,6 +165,34 @@ kernels::AttentionOutputs AttentionOperands::Outputs() {
   }
   AskForStatistics(outputs);
   return outputs;
+}
+
+kernels::AttentionOutputs AttentionOperands::UnwrittenOutputs() {
+  const kernels::AttentionOutputs outputs = Outputs();
+  for (const Bytes* bytes : {&output_, &weights_}) {
+    if (bytes->size() > 0) std::memset(bytes->data(), 0xFF, bytes->size());
+  }
+  std::ranges::fill(statistics_, std::numeric_limits<float>::quiet_NaN());
+  std::ranges::fill(top_keys_, -1);
+  return outputs;
+}
+
+double AttentionOperands::Flops() const {
+  return VisibleShare() * kernels::EstimateFlops(Problem());
+}
+
+double AttentionOperands::VisibleShare() const {
+  const kernels::AttentionProblem problem = Problem();
+  const auto total = static_cast<double>(shape_.query_count * shape_.key_count);
+  if (!boolean_mask_.empty()) {  // the additive mask hides the same pairs
+    return static_cast<double>(std::ranges::count(boolean_mask_, 1)) / total;
+  }
+  if (problem.key_segments.empty()) return 1;
+  double visible = 0;
+  for (const int32_t segment : problem.query_segments) {
+    visible += static_cast<double>(std::ranges::count(problem.key_segments, segment));
+  }
+  return visible / total;
 }
 
 void AttentionOperands::AskForStatistics(kernels::AttentionOutputs& outputs) {

@@ -29,6 +29,11 @@ class AttentionOperands {
   // With the keys and values of copy `buffer`.
   [[nodiscard]] kernels::AttentionProblem Problem(int buffer = 0) const;
   [[nodiscard]] kernels::AttentionOutputs Outputs();
+  // The same, filled with NaN: what a computation does not write is then no result.
+  [[nodiscard]] kernels::AttentionOutputs UnwrittenOutputs();
+
+  // Those of the two products, for each visible pair of a query and a key.
+  [[nodiscard]] double Flops() const;
 
   // The keys and values of all copies.
   [[nodiscard]] std::span<const std::span<const std::byte>> key_value_buffers() const {
@@ -46,6 +51,10 @@ class AttentionOperands {
   std::vector<int64_t> key_lengths_;
   Bytes output_;
   Bytes weights_;
+
+  // Of the pairs that causality, windows and lengths leave, the share that segments or a mask leave
+  // as well. Only shapes with one batch entry, whose pairs are all left, have one of these.
+  [[nodiscard]] double VisibleShare() const;
 
   // What options need, each for all heads or rows.
   void MakeOptions();

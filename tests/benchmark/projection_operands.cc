@@ -1,5 +1,7 @@
 #include "tests/benchmark/projection_operands.h"
 
+#include <cstring>
+
 #include "tests/benchmark/normals.h"
 
 namespace attention::benchmark {
@@ -34,6 +36,7 @@ ProjectionOperands::ProjectionOperands(const ProjectionShape& shape, kernels::Da
     const Bytes& weight = weights_.emplace_back(width * row_bytes);
     const Bytes& bias = biases_.emplace_back(row_bytes);
     const Bytes& output = outputs_.emplace_back(rows_bytes);
+    std::memset(output.data(), 0xFF, rows_bytes);  // NaN: what nobody writes is no result
     FillWithNormals({weight.data(), width * row_bytes}, type, 2 + 2 * map);
     FillWithNormals({bias.data(), row_bytes}, type, 3 + 2 * map);
     maps_.push_back({shape.width, weight.data(), bias.data()});
