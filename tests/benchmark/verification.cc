@@ -1,6 +1,10 @@
 #include "tests/benchmark/verification.h"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <functional>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -57,14 +61,13 @@ class Rows {
   std::vector<std::byte> bytes_;
 };
 
-// Some rows of one head: a problem with operands of its own, in a type of choice. Each row is a
-// batch entry of its own, at its own position.
+// The given rows of one head: a problem with operands of its own, in a type of choice. Each row is
+// a batch entry of its own, at its own position.
 class Sample {
  public:
-  Sample(const AttentionProblem& problem, int64_t batch, int64_t head, DataType type)
-      : problem_(problem), batch_(batch), head_(head) {
-    const std::set<int64_t> rows = Spread(problem.query.extents[2], kRowsPerHead);
-    rows_.assign(rows.begin(), rows.end());
+  Sample(const AttentionProblem& problem, int64_t batch, int64_t head,
+         const std::set<int64_t>& rows, DataType type)
+      : problem_(problem), batch_(batch), head_(head), rows_(rows.begin(), rows.end()) {
     std::vector<int64_t> all_keys(static_cast<size_t>(problem.key.extents[2]));
     std::iota(all_keys.begin(), all_keys.end(), 0);
     const int64_t key_value_head = head * problem.key.extents[1] / problem.query.extents[1];
@@ -110,6 +113,17 @@ class Sample {
       next += column_count;
     }
     return values;
+  }
+
+  // The keys that the rows of the sample have in a list for the whole problem.
+  [[nodiscard]] std::vector<int32_t> KeysOf(const kernels::TopWeights& top) const {
+    std::vector<int32_t> keys;
+    const kernels::Extents& query = problem_.query.extents;
+    for (const int64_t row : rows_) {
+      const int32_t* begin = top.keys + ((batch_ * query[1] + head_) * query[2] + row) * top.count;
+      keys.insert(keys.end(), begin, begin + top.count);
+    }
+    return keys;
   }
 
  private:
@@ -160,7 +174,7 @@ class Sample {
   const AttentionProblem problem_;
   const int64_t batch_;
   const int64_t head_;
-  std::vector<int64_t> rows_;
+  const std::vector<int64_t> rows_;
   Rows query_, key_, value_;
   std::vector<std::byte> boolean_mask_, additive_mask_;
   std::vector<int64_t> key_lengths_;
@@ -168,42 +182,141 @@ class Sample {
   std::vector<double> sinks_, slopes_, bias_table_;
 };
 
+// The largest weights of each row, the first first, with zeros where keys run out.
+std::vector<double> Largest(std::vector<double> weights, int64_t key_count, int64_t count) {
+  std::vector<double> largest;
+  for (auto row = weights.begin(); row != weights.end(); row += key_count) {
+    std::sort(row, row + key_count, std::greater<>());
+    for (int64_t i = 0; i < count; ++i) largest.push_back(i < key_count ? row[i] : 0);
+  }
+  return largest;
+}
+
+// The weights of listed keys: 0 for -1, NaN for what is no key.
+std::vector<double> AtKeys(const std::vector<double>& weights, int64_t key_count,
+                           const std::vector<int32_t>& keys) {
+  std::vector<double> listed;
+  const size_t row_count = weights.size() / static_cast<size_t>(key_count);
+  const size_t count = keys.size() / row_count;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const size_t first = i / count * static_cast<size_t>(key_count);
+    const bool is_key = keys[i] >= 0 && keys[i] < key_count;
+    listed.push_back(is_key ? weights[first + static_cast<size_t>(keys[i])]
+                            : (keys[i] == -1 ? 0 : std::numeric_limits<double>::quiet_NaN()));
+  }
+  return listed;
+}
+
+// What the problem's rows together gave each key.
+std::vector<double> Total(const std::vector<double>& masses, int64_t key_count) {
+  std::vector<double> total(static_cast<size_t>(key_count));
+  for (size_t i = 0; i < masses.size(); ++i) total[i % total.size()] += masses[i];
+  return total;
+}
+
+// A result that has rows as the output has, and what is known of its error.
+struct RowResult {
+  const char* name;
+  TensorView view;  // absent if nobody asked for it
+  std::vector<double> ReferenceResult::* values;
+  RelativeError error = {};
+};
+
+class Verification {
+ public:
+  Verification(const AttentionProblem& problem, const kernels::AttentionOptions& options,
+               const kernels::AttentionOutputs& outputs, std::string_view precision)
+      : problem_(problem),
+        options_(options),
+        outputs_(outputs),
+        precision_(precision),
+        row_results_{
+            {{"output", outputs.output, &ReferenceResult::output},
+             {"weights", outputs.weights, &ReferenceResult::weights},
+             {"log_sum_exp", outputs.log_sum_exp, &ReferenceResult::log_sum_exp},
+             {"entropy", outputs.entropy, &ReferenceResult::entropy},
+             {"maximum_weight", outputs.maximum_weight, &ReferenceResult::maximum_weight}}} {}
+
+  void AddSomeRows(int64_t batch, int64_t head) {
+    const std::set<int64_t> rows = Spread(problem_.query.extents[2], kRowsPerHead);
+    const Sample sample(problem_, batch, head, rows, problem_.query.type);
+    const ReferenceResult want = Want(sample);
+    const ReferenceResult naive = Naive(batch, head, rows);
+    for (RowResult& result : row_results_) {
+      if (!result.view.present()) continue;
+      result.error.Add(want.*result.values, sample.RowsOf(result.view, result.view.extents[3]),
+                       naive.*result.values);
+    }
+    const kernels::TopWeights& top = outputs_.top_weights;
+    if (top.count == 0) return;
+    const std::vector<double> got = sample.RowsOf(top.weights, top.count);
+    top_weights_.Add(Largest(want.softmax, key_count(), top.count), got,
+                     Largest(naive.softmax, key_count(), top.count));
+    const std::vector<int32_t> keys = sample.KeysOf(top);
+    top_keys_.Add(AtKeys(want.softmax, key_count(), keys), got,
+                  AtKeys(naive.softmax, key_count(), keys));
+  }
+
+  // To which all rows contribute.
+  void AddKeyMass(int64_t batch, int64_t head) {
+    std::set<int64_t> rows;
+    for (int64_t row = 0; row < problem_.query.extents[2]; ++row) rows.insert(row);
+    const Sample sample(problem_, batch, head, rows, problem_.query.type);
+    std::vector<double> got(static_cast<size_t>(key_count()));
+    const TensorView mass = outputs_.key_mass;
+    kernels::LoadElements(mass.type, kernels::RowAddress(mass, batch, head, 0), key_count(),
+                          got.data());
+    key_mass_.Add(Total(Want(sample).key_mass, key_count()), got,
+                  Total(Naive(batch, head, rows).key_mass, key_count()));
+  }
+
+  [[nodiscard]] absl::Status Judge() const {
+    absl::Status status;
+    const auto judge = [&](bool present, const char* name, const RelativeError& error) {
+      if (present && status.ok()) status = error.Judge(name, problem_.query.type, precision_);
+    };
+    for (const RowResult& result : row_results_) {
+      judge(result.view.present(), result.name, result.error);
+    }
+    judge(outputs_.top_weights.count > 0, "top_weights.weights", top_weights_);
+    judge(outputs_.top_weights.count > 0, "top_weights.keys", top_keys_);
+    judge(outputs_.key_mass.present(), "key_mass", key_mass_);
+    return status;
+  }
+
+ private:
+  [[nodiscard]] int64_t key_count() const { return problem_.key.extents[2]; }
+
+  [[nodiscard]] ReferenceResult Want(const Sample& sample) const {
+    return kernels::ReferenceAttention(sample.View(), options_);
+  }
+
+  [[nodiscard]] ReferenceResult Naive(int64_t batch, int64_t head,
+                                      const std::set<int64_t>& rows) const {
+    const DataType type = NaiveType(problem_.query.type, precision_);
+    return test::NaiveAttention(Sample(problem_, batch, head, rows, type).View(), options_);
+  }
+
+  const AttentionProblem& problem_;
+  const kernels::AttentionOptions& options_;
+  const kernels::AttentionOutputs& outputs_;
+  const std::string_view precision_;
+  std::array<RowResult, 5> row_results_;
+  RelativeError top_weights_, top_keys_, key_mass_;
+};
+
 }  // namespace
 
 absl::Status VerifyAttention(const AttentionProblem& problem,
                              const kernels::AttentionOptions& options,
                              const kernels::AttentionOutputs& outputs, std::string_view precision) {
-  const DataType type = problem.query.type;
-  const DataType naive_type = NaiveType(type, precision);
   const int64_t head_count = problem.query.extents[1];
-  RelativeError output;
-  RelativeError weights;
-  RelativeError log_sum_exp;
+  Verification verification(problem, options, outputs, precision);
   for (const int64_t index : Spread(problem.query.extents[0] * head_count, 3)) {
-    const int64_t batch = index / head_count;
-    const int64_t head = index % head_count;
-    const Sample sample(problem, batch, head, type);
-    const Sample rounded(problem, batch, head, naive_type);
-    const ReferenceResult want = kernels::ReferenceAttention(sample.View(), options);
-    const ReferenceResult naive = test::NaiveAttention(rounded.View(), options);
-    const int64_t width = problem.value.extents[3];
-    output.Add(want.output, sample.RowsOf(outputs.output, width), naive.output);
-    if (outputs.weights.present()) {
-      const int64_t key_count = problem.key.extents[2];
-      weights.Add(want.weights, sample.RowsOf(outputs.weights, key_count), naive.weights);
-    }
-    if (outputs.log_sum_exp.present()) {
-      log_sum_exp.Add(want.log_sum_exp, sample.RowsOf(outputs.log_sum_exp, 1), naive.log_sum_exp);
-    }
+    verification.AddSomeRows(index / head_count, index % head_count);
   }
-  absl::Status status = output.Judge("output", type, precision);
-  if (status.ok() && outputs.weights.present()) {
-    status = weights.Judge("weights", type, precision);
-  }
-  if (status.ok() && outputs.log_sum_exp.present()) {
-    status = log_sum_exp.Judge("log_sum_exp", type, precision);
-  }
-  return status;
+  if (outputs.key_mass.present()) verification.AddKeyMass(0, 0);
+  return verification.Judge();
 }
 
 }  // namespace attention::benchmark
