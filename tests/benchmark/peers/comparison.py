@@ -53,9 +53,11 @@ class Comparison:
         cycles.append(self._phase.cycles())
         agreeing = [each.name for each in peers if each.name in right]
         for precision, prepared in ours:
-            if prepared.name not in right:
+            wrong = prepared.name not in right
+            if wrong:
                 self.wrong.append(f"{prepared.name} {case.shape} {data_type}")
-            ran = {**prepared.report(), "name": prepared.name, "requested_precision": precision}
+            ran = {**prepared.report(), "name": prepared.name, "requested_precision": precision,
+                   "wrong": wrong}
             row = make_row(case, data_type, threads, ran, times, agreeing,
                            self._phase.word(cycles))
             self.rows.append(row)
@@ -73,5 +75,5 @@ class Comparison:
         for name, error in errors.items():
             if not error <= limit:
                 say(f"WRONG: {name} {case.shape} {operands.data_type}: relative error {error:.2g}, "
-                    f"want at most {limit:.2g}; not counted among the peers")
+                    f"want at most {limit:.2g}; not counted")
         return {name for name, error in errors.items() if error <= limit}

@@ -21,17 +21,22 @@ def table_line(row):
         row["peers"].items(), key=lambda item: item[1]))
     ratio = row["ratio_to_best_peer"]
     said = "   -  " if ratio is None else f"{ratio:5.2f}x"
+    if row["wrong"]:
+        said = "WRONG "
     return f"{what} {row['ours_ms']:9.4g} ms {said}  {peers}"
 
 
 def make_row(case, data_type, threads, ran, times, peers, amx_phase):
-    """`ran`: the report of our own call; `times`: {name: ms}; `peers`: names of those who agree."""
+    """`ran`: our own call: what it reported, its name, and whether its answer is wrong, for which
+    there is no ratio; `times`: {name: ms}; `peers`: names of those whose answer is right."""
     ours = times[ran["name"]]
     peer_times = {name: times[name] for name in peers}
     return {
         "shape": case.shape, "kind": case.kind, "type": data_type, "precision": ran["precision"],
         "causal": case.causal, "threads": threads, "ours_ms": ours, "peers": peer_times,
-        "ratio_to_best_peer": min(peer_times.values()) / ours if peer_times else None,
+        "wrong": ran["wrong"],
+        "ratio_to_best_peer":
+            min(peer_times.values()) / ours if peer_times and not ran["wrong"] else None,
         "amx_phase": amx_phase, "implementation": ran["implementation"],
         "requested_precision": ran["requested_precision"],
         "gflops_per_second": case.flops / ours / 1e6,
