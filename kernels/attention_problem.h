@@ -50,7 +50,7 @@ enum class Precision : uint8_t {
 // Whole blocks of the score matrix that are seen or hidden: query i sees key j only if
 // mask[i / query_block_size, j / key_block_size] is 1.
 struct BlockMask {
-  // Absent, or BOOL [batch, query heads, query blocks, key blocks] with strides of 0 where it
+  // Absent, or BOOL [batch, query heads, query blocks, key blocks] with any strides, 0 where it
   // broadcasts; the blocks cover all queries and keys.
   TensorView mask;
   int64_t query_block_size = 1;
@@ -97,8 +97,9 @@ struct AttentionProblem {
   TensorView key;    // [batch, key-value heads, keys, key width]
   TensorView value;  // [batch, key-value heads, keys, value width]
 
-  // Each absent, or with the extents [batch, query heads, queries, keys] and strides of 0 where it
-  // broadcasts. Not read at keys at and after key_lengths[batch], so there may be no memory there.
+  // Each absent, or with the extents [batch, query heads, queries, keys] and any strides, 0 where
+  // it broadcasts. Not read at keys at and after key_lengths[batch], so there may be no memory
+  // there.
   TensorView boolean_mask;         // BOOL; 1 = attend
   TensorView additive_mask;        // any type but BOOL
   TensorView multiplicative_mask;  // any type but BOOL; only with Normalization::kNone

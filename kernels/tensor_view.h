@@ -50,8 +50,7 @@ struct TensorView {
   const void* data = nullptr;
   DataType type = DataType::kF32;
   Extents extents = {0, 0, 0, 0};
-  Extents strides = {0, 0, 0,
-                     0};  // the last is 1, except in a mask, where a stride of 0 broadcasts
+  Extents strides = {0, 0, 0, 0};  // the last is 1, but any in a mask, where 0 broadcasts
 
   [[nodiscard]] bool present() const { return data != nullptr; }
 };

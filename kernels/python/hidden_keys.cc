@@ -27,10 +27,6 @@ TensorView BroadcastMask(const Array& mask, const kernels::AttentionProblem& pro
                                  ", want one that broadcasts to ",
                                  ShapeText(Shape(want.begin(), want.end()))));
   }
-  if (view.extents[3] > 1 && view.strides[3] != 0 && view.strides[3] != 1) {
-    RaiseValueError(absl::StrCat("attn_mask: got a stride of ", view.strides[3],
-                                 " elements from key to key, want 1, or 0 to broadcast"));
-  }
   return view;
 }
 

@@ -45,7 +45,8 @@ Shapes
     log_sum_exp    [batch, query heads, queries]
 The batch may be left out, and the heads as well, of all three operands alike. Where there are more
 query heads than key-value heads, by a whole factor, each key-value head serves a group of
-neighbouring query heads. Only the last axis must be dense; all others may have any stride.
+neighbouring query heads. Strides may be any, but that the last axis of query, key, value and out is
+dense.
 
 Arguments
     query, key, value  NumPy arrays, PyTorch tensors on the CPU (without gradient), or other objects

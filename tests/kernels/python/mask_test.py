@@ -37,6 +37,20 @@ class MaskTest(unittest.TestCase):
                     self.assert_is(attend(*self.arrays, attn_mask=mask),
                                    bias=mask.astype("float64"))
 
+    def test_masks_may_have_any_strides(self):
+        for name, shape, view in (
+                ("transposed", (53, 37), lambda array: array.T),
+                ("heads last", (37, 53, 4), lambda array: array.transpose(2, 0, 1)),
+                ("every second", (37, 106), lambda array: array[:, ::2]),
+                ("every third", (4, 37, 159), lambda array: array[..., 1::3]),
+                ("backwards", (37, 53), lambda array: array[::-1, ::-1])):
+            numbers = normals(7, *shape)
+            additive, visible = view(numbers), view(numbers > -0.5)
+            with self.subTest(name):
+                self.assertNotEqual(visible.strides[-1], 1)
+                self.assert_is(attend(*self.arrays, attn_mask=additive), bias=additive)
+                self.assert_is(attend(*self.arrays, attn_mask=visible), visible=visible)
+
     def test_causality_is_aligned_at_the_top_left_as_pytorchs(self):
         self.assert_is(attend(*self.arrays, is_causal=True), visible=causal(37, 53))
 

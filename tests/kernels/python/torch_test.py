@@ -30,7 +30,7 @@ class TorchTest(unittest.TestCase):
         mask = torch.rand(4, 37, 53) > 0.3
         bias = torch.randn(2, 1, 37, 53)
         for options in ({}, {"is_causal": True}, {"attn_mask": mask}, {"attn_mask": bias},
-                        {"scale": 0.25}):
+                        {"attn_mask": bias.mT.contiguous().mT}, {"scale": 0.25}):
             with self.subTest(options=list(options)):
                 want = torch.nn.functional.scaled_dot_product_attention(*self.tensors, **options)
                 error = (attend(*self.tensors, **options) - want).abs().max()
