@@ -33,8 +33,9 @@ struct RowPositions {
 };
 
 // Turns the rows of [batch, heads, rows, row width] by position * position_scale * base^(-2 k /
-// width). Whole turns are taken off before an angle is rounded to float64: cosines and sines are
-// off by at most 2^-49 + 2^-60 * |position * position_scale|, for positions up to 2^32.
+// width). Whole turns are taken off before an angle is rounded to float64: with a base of at least
+// 1, so that no angle exceeds |position * position_scale|, cosines and sines are off by at most
+// 2^-49 + 2^-60 * |position * position_scale|, for positions up to 2^32.
 //
 // The output has the extents and the type of the input; it may be the same memory with the same
 // strides, and must not overlap it otherwise. Returns how many threads took part; kInvalidArgument,
