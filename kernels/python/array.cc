@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -79,10 +80,19 @@ void RefuseGradient(nb::handle tensor, const std::string& field) {
   }
 }
 
+// Of a tensor whose memory has the other signs, as the imaginary part of a conjugate may have.
+void RefusePendingSigns(nb::handle tensor, const std::string& field) {
+  if (nb::cast<bool>(tensor.attr("is_neg")())) {
+    RaiseValueError(absl::StrCat(
+        field, ": got a tensor whose signs are still to be flipped, want its resolve_neg()"));
+  }
+}
+
 // Tensor.__dlpack__ is written in Python and takes microseconds; this does not. But it lets pass
-// what nobody here computes a gradient for.
+// what nobody here computes a gradient for, and forgets about signs.
 nb::object TensorCapsule(nb::handle tensor, const std::string& field) {
   RefuseGradient(tensor, field);
+  RefusePendingSigns(tensor, field);
   const nb::handle to_dlpack = Look(known_to_dlpack, "torch.utils.dlpack", "to_dlpack");
   nb::object capsule = nb::steal(PyObject_CallOneArg(to_dlpack.ptr(), tensor.ptr()));
   if (!capsule.is_valid()) {
@@ -127,14 +137,21 @@ std::string DtypeText(nb::handle object) {
   return type.is_none() ? TypeNameOf(object) : nb::str(type).c_str();
 }
 
-// ml_dtypes registers one dtype of that name.
+// ml_dtypes registers one type of that name, but other objects may say the same. Swapped bytes have
+// the name, too.
 bool IsNumPyBfloat16(nb::handle object) {
   if (!IsNumPy(object)) return false;
   const nb::object type = object.attr("dtype");
-  if (known_bfloat16.is_valid()) return type.is(known_bfloat16);
+  if (known_bfloat16.is_valid()) return type.is(known_bfloat16) || type.equal(known_bfloat16);
   if (nb::cast<std::string>(type.attr("name")) != "bfloat16") return false;
+  if (!nb::cast<bool>(type.attr("isnative"))) return false;
   known_bfloat16 = nb::object(type).release();
   return true;
+}
+
+[[noreturn]] void RaiseOtherElements(nb::handle object, const std::string& field) {
+  RaiseTypeError(absl::StrCat(field, ": got elements of ", DtypeText(object),
+                              ", want float32, float16, bfloat16, float64 or (masks) bool"));
 }
 
 // Null if the object is no array, or cannot be accessed like this. Sets `type` where the memory
@@ -151,17 +168,31 @@ nb::ndarray<nb::ro> Borrow(nb::handle object, const std::string& field, Access a
   return ImportMemory(object.attr("view")("uint16"), access);
 }
 
+// Of a NumPy array that DLPack cannot describe.
+[[noreturn]] void RaiseNoElements(nb::handle array, const std::string& field) {
+  const auto element_bytes = nb::cast<int64_t>(array.attr("itemsize"));
+  Shape strides;
+  for (const nb::handle stride : nb::cast<nb::tuple>(array.attr("strides"))) {
+    strides.push_back(nb::cast<int64_t>(stride));
+  }
+  const bool whole = std::ranges::all_of(
+      strides, [&](int64_t stride) { return element_bytes != 0 && stride % element_bytes == 0; });
+  if (whole) RaiseOtherElements(array, field);
+  RaiseValueError(absl::StrCat(field, ": got strides of ", ShapeText(strides),
+                               " bytes, want multiples of an element's ", element_bytes));
+}
+
 [[noreturn]] void RaiseNotBorrowed(nb::handle object, const std::string& field, Access access) {
   std::optional<DataType> unused;
   if (access == Access::kWrite && !Borrow(object, field, Access::kRead, unused).is_valid()) {
     access = Access::kRead;
   }
-  RaiseTypeError(absl::StrCat(
-      field, ": got ", TypeNameOf(object),
-      IsNumPy(object) ? absl::StrCat(" of ", DtypeText(object)) : std::string(),
-      access == Access::kWrite ? ", which is read-only, want a writable one"
-                               : ", want a NumPy array, a PyTorch tensor on the CPU or another "
-                                 "object with __dlpack__"));
+  if (access == Access::kRead && IsNumPy(object)) RaiseNoElements(object, field);
+  RaiseTypeError(absl::StrCat(field, ": got ", TypeNameOf(object),
+                              access == Access::kWrite
+                                  ? ", which is read-only, want a writable one"
+                                  : ", want a NumPy array, a PyTorch tensor on the CPU or another "
+                                    "object with __dlpack__"));
 }
 
 }  // namespace
@@ -180,10 +211,7 @@ Array BorrowArray(nb::handle object, const std::string& field, Access access) {
     RaiseValueError(absl::StrCat(field, ": got an array on a device, want one on the CPU"));
   }
   if (!type.has_value()) type = TypeOf(array.memory.dtype());
-  if (!type.has_value()) {
-    RaiseTypeError(absl::StrCat(field, ": got elements of ", DtypeText(object),
-                                ", want float32, float16, bfloat16, float64 or (masks) bool"));
-  }
+  if (!type.has_value()) RaiseOtherElements(object, field);
   array.type = *type;
   for (size_t axis = 0; axis < array.memory.ndim(); ++axis) {
     array.extents.push_back(static_cast<int64_t>(array.memory.shape(axis)));
@@ -247,11 +275,21 @@ MutableTensorView ColumnViewOf(Array array) {
 }
 
 void RequireOwnPlaces(const Array& array, const std::string& field) {
+  if (std::ranges::find(array.extents, 0) != array.extents.end()) return;
+  absl::InlinedVector<size_t, 4> axes;  // the ones that step furthest last
   for (size_t axis = 0; axis < array.rank(); ++axis) {
-    if (array.extents[axis] > 1 && array.strides[axis] == 0) {
-      RaiseValueError(
-          absl::StrCat(field, ": got a broadcast axis ", axis, ", want memory for each element"));
+    if (array.extents[axis] > 1) axes.push_back(axis);
+  }
+  std::ranges::sort(axes, {}, [&](size_t axis) { return std::abs(array.strides[axis]); });
+  int64_t spanned = 1;  // elements from the first to the last of the axes so far
+  for (const size_t axis : axes) {
+    const int64_t step = std::abs(array.strides[axis]);
+    if (step < spanned) {
+      RaiseValueError(absl::StrCat(field, ": got a stride of ", array.strides[axis], " in axis ",
+                                   axis, " (in elements), want at least ", spanned,
+                                   ", so that each element has its own memory"));
     }
+    spanned += (array.extents[axis] - 1) * step;
   }
 }
 

@@ -35,7 +35,8 @@ struct Array {
 // Borrows `object`; `field` names it in errors. bfloat16 comes by DLPack, or as a NumPy array of
 // the dtype of that name that ml_dtypes defines. Raises TypeError for what is no array, has
 // elements of another type than kernels::DataType knows, or is read-only where it shall be written;
-// ValueError for one that is not in the CPU's memory or not aligned to its elements.
+// ValueError for one that is not in the CPU's memory, not aligned to its elements, or with strides
+// of parts of them.
 [[nodiscard]] Array BorrowArray(nanobind::handle object, const std::string& field, Access access);
 
 // Raises ValueError for a tensor that requires a gradient, where gradients are recorded: nobody
@@ -57,8 +58,8 @@ void RequireNoGradient(nanobind::handle object, const std::string& field);
 // A view [batch, heads, queries, 1] of an array [batch, heads, queries] or of fewer leading axes.
 [[nodiscard]] kernels::MutableTensorView ColumnViewOf(Array array);
 
-// Raises ValueError if several elements lie at one address, as where an axis is broadcast: such an
-// array is no place for a result.
+// Raises ValueError if several elements may lie at one address, as where an axis is broadcast: such
+// an array is no place for a result. Refuses axes whose elements lie among each other's, too.
 void RequireOwnPlaces(const Array& array, const std::string& field);
 
 // Whether the address ranges from the first to the last element of the two share a byte.

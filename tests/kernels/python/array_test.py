@@ -1,5 +1,7 @@
 """Kinds of arrays: what comes in is read in place, what goes out is of the same kind."""
 
+import subprocess
+import sys
 import unittest
 
 import numpy
@@ -63,6 +65,35 @@ class ArrayTest(unittest.TestCase):
         read_only.flags.writeable = False
         with self.assertRaisesRegex(TypeError, "out: .*read-only"):
             attend(*rounded, out=read_only)
+
+    def test_any_object_may_say_that_elements_are_bfloat16(self):
+        # What the first array brings is kept for the rest of the process.
+        program = """
+import numpy, attention_kernels
+try:
+    import ml_dtypes
+except ImportError:
+    raise SystemExit("skip")
+dtype = numpy.dtype(ml_dtypes.bfloat16)
+def attend(dtype):
+    array = numpy.ones((1, 5, 4), dtype="float32").astype(dtype)
+    return attention_kernels.scaled_dot_product_attention(array, array, array)
+for _ in range(2):
+    try:
+        attend(dtype.newbyteorder(">"))
+        raise SystemExit("swapped bytes were read")
+    except TypeError as error:
+        print(error)
+    for same in (dtype.newbyteorder("="), dtype, dtype.newbyteorder("<")):
+        assert (attend(same).astype("float32") == 1).all()
+"""
+        result = subprocess.run([sys.executable, "-B", "-c", program], capture_output=True,
+                                text=True, check=False)
+        if result.stderr == "skip\n":
+            self.skipTest("the package ml_dtypes is not there")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for line in result.stdout.splitlines():
+            self.assertIn("query: got elements of >", line)
 
     def test_writes_into_the_given_array(self):
         arrays = operands()

@@ -106,6 +106,17 @@ class TorchTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "^query: got a tensor on meta, want one on"):
             attend(self.tensors[0].to("meta"), *self.tensors[1:])
 
+    def test_signs_that_are_still_to_be_flipped_are_refused(self):
+        arguments = {"query": torch._neg_view(self.tensors[0]), "key": self.tensors[1],
+                     "value": self.tensors[2]}
+        with self.assertRaisesRegex(ValueError, r"^query: got .*, want its resolve_neg\(\)"):
+            attend(**arguments)
+        mask = torch.complex(torch.ones(37, 53), torch.randn(37, 53)).conj().imag
+        with self.assertRaisesRegex(ValueError, r"^attn_mask: got .*, want its resolve_neg\(\)"):
+            attend(*self.tensors, attn_mask=mask)
+        self.assertTrue(torch.equal(attend(*self.tensors, attn_mask=mask.resolve_neg()),
+                                    attend(*self.tensors, attn_mask=mask.clone())))
+
     def test_another_layout_is_refused(self):
         with self.assertRaisesRegex(TypeError, "^key: got a tensor of torch.sparse_coo"):
             attend(self.tensors[0], self.tensors[1].to_sparse(), self.tensors[2])
