@@ -159,12 +159,12 @@ Precision ParsePrecision(const std::optional<std::string>& name, const Array& op
   return *found;
 }
 
-int ThreadsToUse(std::optional<int> threads) {
+int ThreadsToUse(std::optional<int64_t> threads) {
   if (!threads.has_value()) return AvailableProcessorCount();
   if (*threads < 1 || *threads > kMaxThreads) {
     RaiseValueError(absl::StrCat("threads: got ", *threads, ", want 1 to ", kMaxThreads));
   }
-  return *threads;
+  return static_cast<int>(*threads);
 }
 
 nb::object ScaledDotProductAttention(const AttentionArguments& arguments) {

@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,7 +32,7 @@ struct AttentionArguments {
   std::optional<double> softcap;
   std::optional<std::vector<double>> sinks;
   std::optional<std::string> precision;
-  std::optional<int> threads;
+  std::optional<int64_t> threads;
   bool return_weights = false;
   bool return_log_sum_exp = false;
   bool return_report = false;
@@ -44,7 +45,7 @@ struct AttentionArguments {
                                                 const Array& operand, const char* field);
 
 // The number of threads to use; raises ValueError unless it is positive.
-[[nodiscard]] int ThreadsToUse(std::optional<int> threads);
+[[nodiscard]] int ThreadsToUse(std::optional<int64_t> threads);
 
 // The output, or a tuple of it and of what else was asked for. Computes without holding the
 // interpreter's lock.

@@ -15,6 +15,7 @@
 #include "kernels/implementation.h"
 #include "kernels/python/attention_call.h"
 #include "kernels/python/bindings.h"
+#include "kernels/python/integer_argument.h"
 #include "kernels/python/number_sequence.h"
 #include "kernels/python/status_error.h"
 
@@ -147,18 +148,19 @@ void DefineFunction(nb::module_& module) {
   module.def(
       "scaled_dot_product_attention",
       [](nb::object query, nb::object key, nb::object value, nb::object attn_mask, double dropout_p,
-         bool is_causal, std::optional<int64_t> causal_offset, nb::object key_lengths,
-         std::optional<int64_t> window_left, std::optional<int64_t> window_right,
+         bool is_causal, std::optional<IntegerArgument> causal_offset, nb::object key_lengths,
+         std::optional<IntegerArgument> window_left, std::optional<IntegerArgument> window_right,
          std::optional<double> scale, std::optional<double> softcap, nb::object sinks,
          std::optional<bool> enable_gqa, std::optional<std::string> precision,
-         std::optional<int> threads, nb::object out, bool return_weights, bool return_log_sum_exp,
-         bool return_report) {
+         std::optional<IntegerArgument> threads, nb::object out, bool return_weights,
+         bool return_log_sum_exp, bool return_report) {
         return ScaledDotProductAttention(
             {.query = std::move(query),
              .key = std::move(key),
              .value = std::move(value),
-             .hidden = {std::move(attn_mask), is_causal, causal_offset,
-                        Integers(key_lengths, "key_lengths"), window_left, window_right},
+             .hidden = {std::move(attn_mask), is_causal, In64Bits(causal_offset, "causal_offset"),
+                        Integers(key_lengths, "key_lengths"), In64Bits(window_left, "window_left"),
+                        In64Bits(window_right, "window_right")},
              .out = std::move(out),
              .dropout_p = dropout_p,
              .enable_gqa = enable_gqa,
@@ -166,7 +168,7 @@ void DefineFunction(nb::module_& module) {
              .softcap = softcap,
              .sinks = Numbers(sinks, "sinks"),
              .precision = std::move(precision),
-             .threads = threads,
+             .threads = In64Bits(threads, "threads"),
              .return_weights = return_weights,
              .return_log_sum_exp = return_log_sum_exp,
              .return_report = return_report});

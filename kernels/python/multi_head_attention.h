@@ -37,7 +37,7 @@ struct LayerArguments {
   nanobind::object embeddings;  // [batch, tokens, width] or [tokens, width]
   HiddenKeys hidden;
   nanobind::object out;  // or None
-  std::optional<int> threads;
+  std::optional<int64_t> threads;
   bool return_report = false;
 };
 

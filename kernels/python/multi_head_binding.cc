@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/python/bindings.h"
+#include "kernels/python/integer_argument.h"
 #include "kernels/python/multi_head_attention.h"
 #include "kernels/python/number_sequence.h"
 #include "kernels/python/status_error.h"
@@ -29,7 +30,7 @@ in_proj_weight is [3 width, width] (queries, keys, values below each other), out
 [width, width], the biases [3 width] and [width], or None; arrays or tensors of one type. They are
 packed once and not referred to afterwards. num_heads divides the width. precision is that of
 float32 products, in the projections and in attention, as in scaled_dot_product_attention, and
-refused for weights of other types; for the projections "f32_grade_fastest" is "f32".
+refused for weights of other types; for the projections "f32_grade_fastest" is chosen at packing.
 
 Errors as in scaled_dot_product_attention. An object may be called from several threads at once.
 )";
@@ -37,10 +38,10 @@ Errors as in scaled_dot_product_attention. An object may be called from several 
 constexpr const char* kCallDocumentation = R"(
 Applies the layer to embeddings, [batch, tokens, width] or [tokens, width], of the weights' type.
 
-Tokens may have any distance; the last axis must be dense. attn_mask broadcasts to
-[batch, heads, tokens, tokens]. All else is as in scaled_dot_product_attention. Returns the output,
-in the shape of the embeddings, or where return_report asks for it a tuple (output, Report), whose
-precision is that of the projections.
+Tokens may lie any distance of at least the width apart; the last axis must be dense. attn_mask
+broadcasts to [batch, heads, tokens, tokens]. All else is as in scaled_dot_product_attention.
+Returns the output, in the shape of the embeddings, or where return_report asks for it a tuple
+(output, Report), whose precision is that of the projections.
 )";
 
 constexpr const char* kFromTorchDocumentation = R"(
@@ -88,11 +89,11 @@ void DefineMultiHeadAttention(nb::module_& module) {
       .def(
           "__init__",
           [](MultiHeadAttention* self, nb::object in_proj_weight, nb::object in_proj_bias,
-             nb::object out_proj_weight, nb::object out_proj_bias, int64_t num_heads,
+             nb::object out_proj_weight, nb::object out_proj_bias, IntegerArgument num_heads,
              const std::optional<std::string>& precision) {
             new (self) MultiHeadAttention({std::move(in_proj_weight), std::move(in_proj_bias),
                                            std::move(out_proj_weight), std::move(out_proj_bias)},
-                                          num_heads, precision);
+                                          num_heads.In64Bits("num_heads"), precision);
           },
           "in_proj_weight"_a, "in_proj_bias"_a.none(), "out_proj_weight"_a,
           "out_proj_bias"_a.none(), "num_heads"_a, nb::kw_only(), "precision"_a = nb::none())
@@ -101,16 +102,19 @@ void DefineMultiHeadAttention(nb::module_& module) {
       .def(
           "__call__",
           [](const MultiHeadAttention& self, nb::object embeddings, nb::object attn_mask,
-             bool is_causal, std::optional<int64_t> causal_offset, nb::object key_lengths,
-             std::optional<int64_t> window_left, std::optional<int64_t> window_right,
-             std::optional<int> threads, nb::object out, bool return_report) {
-            return self.Call(
-                {.embeddings = std::move(embeddings),
-                 .hidden = {std::move(attn_mask), is_causal, causal_offset,
-                            Integers(key_lengths, "key_lengths"), window_left, window_right},
-                 .out = std::move(out),
-                 .threads = threads,
-                 .return_report = return_report});
+             bool is_causal, std::optional<IntegerArgument> causal_offset, nb::object key_lengths,
+             std::optional<IntegerArgument> window_left,
+             std::optional<IntegerArgument> window_right, std::optional<IntegerArgument> threads,
+             nb::object out, bool return_report) {
+            return self.Call({.embeddings = std::move(embeddings),
+                              .hidden = {std::move(attn_mask), is_causal,
+                                         In64Bits(causal_offset, "causal_offset"),
+                                         Integers(key_lengths, "key_lengths"),
+                                         In64Bits(window_left, "window_left"),
+                                         In64Bits(window_right, "window_right")},
+                              .out = std::move(out),
+                              .threads = In64Bits(threads, "threads"),
+                              .return_report = return_report});
           },
           "embeddings"_a, nb::kw_only(), "attn_mask"_a = nb::none(), "is_causal"_a = false,
           "causal_offset"_a = nb::none(), "key_lengths"_a = nb::none(),

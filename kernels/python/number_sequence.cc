@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/python/array.h"
+#include "kernels/python/integer_argument.h"
 #include "kernels/python/status_error.h"
 
 namespace attention::python {
@@ -12,17 +13,9 @@ namespace {
 
 namespace nb = nanobind;
 
-// What is wrong with the element at `index`.
-struct Complaint {
-  const char* field;
-  size_t index;
-  std::string got;
-  const char* want;
-
-  [[nodiscard]] std::string Sentence() const {
-    return absl::StrCat(field, "[", index, "]: got ", got, ", want ", want);
-  }
-};
+std::string ElementName(const char* field, size_t index) {
+  return absl::StrCat(field, "[", index, "]");
+}
 
 nb::object Iterator(nb::handle sequence, const char* field, const char* elements) {
   nb::object iterator = nb::steal(PyObject_GetIter(sequence.ptr()));
@@ -39,19 +32,12 @@ std::optional<std::vector<int64_t>> Integers(nb::handle sequence, const char* fi
   const nb::object iterator = Iterator(sequence, field, "integers");
   std::vector<int64_t> integers;
   for (const nb::handle element : nb::iter(iterator)) {
-    const nb::object integer = nb::steal(PyNumber_Index(element.ptr()));
-    if (!integer.is_valid()) {
-      PyErr_Clear();
-      RaiseTypeError(
-          Complaint{field, integers.size(), TypeNameOf(element), "an integer"}.Sentence());
+    const std::string name = ElementName(field, integers.size());
+    IntegerArgument integer;
+    if (!integer.Load(element)) {
+      RaiseTypeError(absl::StrCat(name, ": got ", TypeNameOf(element), ", want an integer"));
     }
-    integers.push_back(PyLong_AsLongLong(integer.ptr()));
-    if (PyErr_Occurred() != nullptr) {
-      PyErr_Clear();
-      RaiseValueError(
-          Complaint{field, integers.size() - 1, "an integer of more than 64 bits", "one that fits"}
-              .Sentence());
-    }
+    integers.push_back(integer.In64Bits(name));
   }
   return integers;
 }
@@ -65,8 +51,8 @@ std::optional<std::vector<double>> Numbers(nb::handle sequence, const char* fiel
     numbers.push_back(PyFloat_AsDouble(element.ptr()));
     if (PyErr_Occurred() != nullptr) {
       PyErr_Clear();
-      RaiseTypeError(
-          Complaint{field, numbers.size() - 1, TypeNameOf(element), "a number"}.Sentence());
+      RaiseTypeError(absl::StrCat(ElementName(field, numbers.size() - 1), ": got ",
+                                  TypeNameOf(element), ", want a number"));
     }
   }
   return numbers;

@@ -11,6 +11,7 @@
 #include "kernels/python/array.h"
 #include "kernels/python/attention_call.h"
 #include "kernels/python/bindings.h"
+#include "kernels/python/integer_argument.h"
 #include "kernels/python/status_error.h"
 #include "kernels/python/thread_pool.h"
 #include "kernels/rotary_embedding.h"
@@ -107,13 +108,15 @@ scaled_dot_product_attention does.
 nb::object ApplyRotaryEmbedding(const RotaryArguments& arguments) {
   const Array rows = BorrowRows(arguments.rows, "rows");
   const Array output = RotatedArray(arguments, rows);
+  kernels::RotaryEmbedding rotary = arguments.rotary;
+  rotary.width = arguments.width.value_or(rows.extents.back());
   PooledExecutor executor(ThreadsToUse(arguments.threads));
   absl::StatusOr<int> threads;
   {
     const nb::gil_scoped_release unlocked;
-    threads = kernels::ApplyRotaryEmbedding(arguments.rotary, {.first = arguments.first_position},
-                                            ViewOf(rows), ViewOf(output),
-                                            {.executor = &executor, .stop = nullptr});
+    threads =
+        kernels::ApplyRotaryEmbedding(rotary, {.first = arguments.first_position}, ViewOf(rows),
+                                      ViewOf(output), {.executor = &executor, .stop = nullptr});
   }
   RaiseUnlessOk(threads.status(), rows.rank());
   return output.object;
@@ -121,7 +124,7 @@ nb::object ApplyRotaryEmbedding(const RotaryArguments& arguments) {
 
 nb::object MergeAttentionStates(const std::vector<nb::object>& outputs,
                                 const std::vector<nb::object>& log_sum_exps,
-                                std::optional<int> threads) {
+                                std::optional<int64_t> threads) {
   if (outputs.empty()) RaiseValueError("outputs: got none, want at least one");
   if (log_sum_exps.size() != outputs.size()) {
     RaiseValueError(absl::StrCat("log_sum_exps: got ", log_sum_exps.size(), ", want ",
@@ -157,22 +160,27 @@ void DefineOperators(nb::module_& module) {
   using namespace nb::literals;  // NOLINT(google-build-using-namespace): "name"_a
   module.def(
       "rotary_embedding",
-      [](nb::object rows, int64_t first_position, std::optional<int64_t> width, double base,
-         double position_scale, bool interleaved, std::optional<int> threads, nb::object out) {
-        return ApplyRotaryEmbedding({.rows = std::move(rows),
-                                     .first_position = first_position,
-                                     .rotary = {.width = width.value_or(0),
-                                                .base = base,
-                                                .position_scale = position_scale,
-                                                .interleaved = interleaved},
-                                     .threads = threads,
-                                     .out = std::move(out)});
+      [](nb::object rows, IntegerArgument first_position, std::optional<IntegerArgument> width,
+         double base, double position_scale, bool interleaved,
+         std::optional<IntegerArgument> threads, nb::object out) {
+        return ApplyRotaryEmbedding(
+            {.rows = std::move(rows),
+             .first_position = first_position.In64Bits("first_position"),
+             .width = In64Bits(width, "width"),
+             .rotary = {.base = base, .position_scale = position_scale, .interleaved = interleaved},
+             .threads = In64Bits(threads, "threads"),
+             .out = std::move(out)});
       },
       "rows"_a, nb::kw_only(), "first_position"_a = 0, "width"_a = nb::none(), "base"_a = 10000.0,
       "position_scale"_a = 1.0, "interleaved"_a = false, "threads"_a = nb::none(),
       "out"_a = nb::none(), kRotaryDocumentation);
-  module.def("merge_attention_states", &MergeAttentionStates, "outputs"_a, "log_sum_exps"_a,
-             nb::kw_only(), "threads"_a = nb::none(), kMergeDocumentation);
+  module.def(
+      "merge_attention_states",
+      [](const std::vector<nb::object>& outputs, const std::vector<nb::object>& log_sum_exps,
+         std::optional<IntegerArgument> threads) {
+        return MergeAttentionStates(outputs, log_sum_exps, In64Bits(threads, "threads"));
+      },
+      "outputs"_a, "log_sum_exps"_a, nb::kw_only(), "threads"_a = nb::none(), kMergeDocumentation);
 }
 
 }  // namespace attention::python

@@ -17,8 +17,9 @@ namespace attention::python {
 struct RotaryArguments {
   nanobind::object rows;
   int64_t first_position = 0;
-  kernels::RotaryEmbedding rotary;
-  std::optional<int> threads;
+  std::optional<int64_t> width;
+  kernels::RotaryEmbedding rotary;  // but for its width
+  std::optional<int64_t> threads;
   nanobind::object out;  // or None
 };
 
@@ -28,7 +29,7 @@ struct RotaryArguments {
 // The merged output and log-sum-exp, as a tuple. Computes without holding the interpreter's lock.
 [[nodiscard]] nanobind::object MergeAttentionStates(
     const std::vector<nanobind::object>& outputs, const std::vector<nanobind::object>& log_sum_exps,
-    std::optional<int> threads);
+    std::optional<int64_t> threads);
 
 }  // namespace attention::python
 

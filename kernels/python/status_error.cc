@@ -37,12 +37,10 @@ std::string WithNamedStates(std::string sentence) {
 }
 
 std::string InPythonsTerms(std::string sentence, size_t rank) {
-  std::vector<std::pair<std::string, std::string>> terms = {{".extents", ".shape"},
-                                                            {".type", ".dtype"},
-                                                            {"rotary.", ""},
-                                                            {"the query", "query"},
-                                                            {"left_window", "window_left"},
-                                                            {"right_window", "window_right"}};
+  std::vector<std::pair<std::string, std::string>> terms = {
+      {".extents", ".shape"},          {".type", ".dtype"},   {"rotary.", ""},
+      {"the query", "query"},          {"the input", "rows"}, {"left_window", "window_left"},
+      {"right_window", "window_right"}};
   for (const DataType type :
        {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kF64, DataType::kBool}) {
     terms.emplace_back(absl::StrCat(" ", std::string(kernels::Name(type))),
@@ -57,6 +55,7 @@ std::string InPythonsTerms(std::string sentence, size_t rank) {
                        absl::StrCat(".strides[", axis, "]"));
   }
   if (absl::StartsWith(sentence, "output.")) sentence.erase(3, 3);  // the argument `out`
+  if (absl::StartsWith(sentence, "input.")) sentence.replace(0, 5, "rows");
   // NumPy counts strides in bytes.
   const char* unit = sentence.find(".strides[") == std::string::npos ? "" : " (in elements)";
   return absl::StrCat(absl::StrReplaceAll(WithNamedStates(std::move(sentence)), terms), unit);

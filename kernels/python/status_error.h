@@ -23,7 +23,7 @@ namespace attention::python {
 // Does nothing for OK. Otherwise raises ValueError for kInvalidArgument, NotImplementedError for
 // kUnimplemented and RuntimeError for the rest, with the status's own sentence in Python's terms:
 // "key.extents[3]: got 8" is "key.shape[1]: got 8" of a key with `rank` = 2 axes, F32 is float32,
-// `output` is the argument `out`.
+// `output` is the argument `out`, and `input`, of rotary embeddings, the argument `rows`.
 void RaiseUnlessOk(const absl::Status& status, size_t rank = 4);
 
 [[noreturn]] void RaiseValueError(const std::string& sentence);

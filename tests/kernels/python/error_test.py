@@ -39,10 +39,11 @@ class ErrorTest(unittest.TestCase):
                 self.assert_refused(TypeError, ["key"], self.query, thing, self.value)
 
     def test_other_elements(self):
-        for dtype in ("int32", "uint16", "complex64", "longdouble", ">f4", "datetime64[s]"):
+        for dtype in ("int32", "uint16", "complex64", "longdouble", ">f4", "datetime64[s]", object):
             with self.subTest(dtype=dtype):
-                self.assert_refused(TypeError, ["value", "got"], self.query, self.key,
-                                    self.value.astype(dtype))
+                got = str(numpy.dtype(dtype))
+                self.assert_refused(TypeError, [f"value: got elements of {got}, want float32"],
+                                    self.query, self.key, self.value.astype(dtype))
         self.assert_refused(ValueError, ["query.dtype", "bool"],
                             *(array > 0 for array in (self.query, self.key, self.value)))
 
@@ -81,6 +82,13 @@ class ErrorTest(unittest.TestCase):
         self.assert_refused(ValueError, ["query", "multiple of 4"], unaligned(self.query), self.key,
                             self.value)
 
+    def test_strides_that_are_no_whole_elements(self):
+        records = numpy.zeros(self.query.shape, dtype=[("number", "f4"), ("flag", "u1")])
+        words = "got strides of [17760, 4440, 120, 5] bytes, want multiples of an element's 4"
+        self.assert_refused(ValueError, ["query: " + words], records["number"], self.key,
+                            self.value)
+        self.assert_options_refused(ValueError, ["out: " + words], out=records["number"])
+
     def test_masks_that_do_not_broadcast(self):
         for shape in ((36, 53), (2, 37, 53), (3, 1, 1, 53), (1, 1, 1, 1, 53)):
             with self.subTest(shape=shape):
@@ -96,6 +104,11 @@ class ErrorTest(unittest.TestCase):
                 (["dropout_p: got nan"], {"dropout_p": float("nan")}),
                 (["threads", "0"], {"threads": 0}),
                 (["threads", "5000"], {"threads": 5000}),
+                (["threads: got 1099511627776, want 1 to 1024"], {"threads": 2**40}),
+                (["threads: got an integer of more than 64 bits"], {"threads": 2**64}),
+                (["causal_offset: got an integer of more than 64"], {"causal_offset": 2**63}),
+                (["window_left: got an integer of more than 64 bits"], {"window_left": 2**70}),
+                (["window_right: got an integer of more than 64 bits"], {"window_right": -2**70}),
                 (["scale", "NaN"], {"scale": float("nan")}),
                 (["causal_offset"], {"causal_offset": 0, "is_causal": True}),
                 (["key_lengths", "0 lengths"], {"key_lengths": []}),
@@ -104,8 +117,8 @@ class ErrorTest(unittest.TestCase):
                 (["key_lengths[0]", "-1"], {"key_lengths": [-1, 5]})):
             with self.subTest(options=options):
                 self.assert_options_refused(ValueError, words, **options)
-        for options in ({"threads": "two"}, {"scale": "large"}, {"unknown": True},
-                        {"is_causal": "yes"}):
+        for options in ({"threads": "two"}, {"threads": 2.0}, {"scale": "large"},
+                        {"unknown": True}, {"is_causal": "yes"}):
             with self.subTest(options=options):
                 self.assert_options_refused(TypeError, [], **options)
 
@@ -134,7 +147,14 @@ class ErrorTest(unittest.TestCase):
         broadcast = numpy.lib.stride_tricks.as_strided(
             numpy.zeros((1, 4, 37, 24), dtype="float32"), self.query.shape,
             (0, *self.query.strides[1:]), writeable=True)
-        self.assert_options_refused(ValueError, ["out", "axis 0"], out=broadcast)
+        self.assert_options_refused(ValueError, ["out: got a stride of 0 in axis 0"], out=broadcast)
+        for axis, overlapping in ((2, (3552, 888, 23, 1)), (1, (3552, 864, 24, 1)),
+                                  (0, (-800, 888, 24, 1))):
+            memory = numpy.zeros(10000, dtype="float32")
+            out = numpy.lib.stride_tricks.as_strided(
+                memory[5000:], self.query.shape, [4 * stride for stride in overlapping])
+            self.assert_options_refused(
+                ValueError, [f"out: got a stride of {overlapping[axis]} in axis {axis}"], out=out)
         both = numpy.zeros((2, 4, 38, 24), dtype="float32")
         self.assert_refused(ValueError, ["out", "operand"], both[:, :, :37], self.key, self.value,
                             out=both[:, :, 1:])

@@ -63,12 +63,20 @@ class RotaryEmbeddingTest(unittest.TestCase):
                 ("width: got 3", {"width": 3}), ("base: got 0", {"base": 0.0}),
                 ("out: got shape [4, 8], want [5, 8]", {"out": normals(5, 4, 8)}),
                 ("out: got memory among", {"out": rows[::-1]}),
+                ("out.dtype: got float64, want float32 as rows", {"out": numpy.zeros((5, 8))}),
+                ("first_position: got an integer of more than 64", {"first_position": 2**63}),
+                ("width: got an integer of more than 64 bits", {"width": 2**63}),
                 ("threads: got 0", {"threads": 0})):
             with self.assertRaises(ValueError) as caught:
                 rotary_embedding(rows, **options)
-            self.assertIn(words, str(caught.exception))
-        with self.assertRaises(ValueError):
-            rotary_embedding(rows[0])
+            self.assertTrue(str(caught.exception).startswith(words), str(caught.exception))
+        for words, array in (("rows: got 1 axes", rows[0]),
+                             ("rows.dtype: got bool, want a floating point type", rows > 0),
+                             ("rows.strides[1]: got 2, want 1", rows[:, ::2]),
+                             ("width: got 7, want even, between 0 and 7", rows[:, :7])):
+            with self.assertRaises(ValueError) as caught:
+                rotary_embedding(array)
+            self.assertTrue(str(caught.exception).startswith(words), str(caught.exception))
         with self.assertRaises(TypeError):
             rotary_embedding(rows.astype("int32"))
 
