@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <future>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -20,6 +19,7 @@
 #include "server/grpc_transport.h"
 #include "server/http_server.h"
 #include "server/layers/layer_store.h"
+#include "server/parked_thread.h"
 #include "server/prometheus_metrics.h"
 #include "server/rate_limiter.h"
 #include "server/unread_answers.h"
@@ -141,12 +141,11 @@ class AttentionServer::Impl {
   void Shutdown(std::chrono::milliseconds timeout) {
     TurnNotServing();
     engine_.BeginDrain();
-    if (transport_.server == nullptr) return;
+    if (transport_.server == nullptr || std::exchange(is_shut_down_, true)) return;
     const auto deadline = std::chrono::system_clock::now() + timeout;
-    const auto finished =
-        std::async(std::launch::async, [&] { transport_.server->Shutdown(deadline); });
+    closer_.Run([this, deadline] { transport_.server->Shutdown(deadline); });
     TimePoint last_busy = clock_.Now();
-    while (finished.wait_for(kShutdownPollInterval) != std::future_status::ready) {
+    while (!closer_.WaitFor(kShutdownPollInterval)) {
       if (live_call_count_.load(std::memory_order_relaxed) > 0) last_busy = clock_.Now();
       if (clock_.Now() - last_busy >= kGoodbyeTime) CancelCalls();
     }
@@ -208,8 +207,10 @@ class AttentionServer::Impl {
   std::atomic<int64_t> live_call_count_ = 0;
   AttentionServiceImpl service_;
   std::atomic<bool> ready_ = false;
+  bool is_shut_down_ = false;
   std::unique_ptr<HttpServer> http_;
-  GrpcTransport transport_;  // last: its calls use the rest
+  GrpcTransport transport_;  // its calls use the rest
+  ParkedThread closer_;
 };
 
 absl::StatusOr<std::unique_ptr<AttentionServer>> AttentionServer::Start(

@@ -19,7 +19,8 @@ class AttentionServer {
   // Listens, has warmed up and serves when this returns; nobody who asks for its health is told so
   // earlier, but that it lives is told from the beginning. At most one in a process may name an
   // implementation. The error is one sentence for the operator; kCancelled if `stop`, which is
-  // asked between layers, said so. `log` must outlive the server.
+  // asked between layers, said so. Throws std::system_error if a thread cannot be started. `log`
+  // must outlive the server.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<AttentionServer>> Start(
       const ServerOptions& options, JsonLog& log, const kernels::StopSignal* stop = nullptr);
 

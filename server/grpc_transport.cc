@@ -37,6 +37,10 @@ constexpr int64_t kMemoryMarginBytes = int64_t{64} << 20;
 // go out.
 constexpr std::chrono::seconds kAgeGraceMargin{30};
 
+// Each open stream of reflection, which is a synchronous service, keeps one. Beyond, its calls are
+// refused; all other methods need none of these.
+constexpr int kMaxSynchronousThreads = 8;
+
 constexpr int kMaxConcurrentStreams = 100;  // for each connection
 constexpr int kMaxMetadataBytes = 8 * 1024;
 constexpr int kHandshakeTimeoutMs = 5'000;
@@ -75,6 +79,7 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
                                    ? options.grpc_memory_bytes
                                    : options.engine.max_bytes_in_flight + kMemoryMarginBytes;
   quota.Resize(static_cast<size_t>(memory_bytes));
+  quota.SetMaxThreads(kMaxSynchronousThreads);
   builder.SetResourceQuota(quota);
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/listen_address.h"
+#include "server/parked_thread.h"
 
 namespace attention::server {
 namespace {
@@ -110,16 +111,14 @@ class HttpServer::Impl {
   // a knock ends the wait.
   ~Impl() {
     static constexpr std::chrono::milliseconds kKnockInterval{5};
-    std::atomic<bool> closed = false;
-    std::thread knocker([this, &closed] {
-      while (!closed) {
+    knocker_.Run([this] {
+      while (!closed_) {
         std::this_thread::sleep_for(kKnockInterval);
         Knock(address_);
       }
     });
     server_.close();
-    closed = true;
-    knocker.join();
+    closed_ = true;
   }
 
   [[nodiscard]] const std::string& address() const { return address_text_; }
@@ -131,7 +130,9 @@ class HttpServer::Impl {
   PageHandler readyz_;
   ListenAddress address_;
   std::string address_text_;
-  CivetServer server_;  // last: its destructor waits for handlers
+  std::atomic<bool> closed_ = false;
+  CivetServer server_;    // its destructor waits for handlers
+  ParkedThread knocker_;  // last: it uses the rest
 };
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,

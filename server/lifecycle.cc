@@ -10,11 +10,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <future>
 #include <memory>
 #include <string>
+#include <system_error>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "kernels/execution.h"
 #include "server/attention_server.h"
 #include "server/build_info.h"
@@ -55,22 +57,62 @@ void LogServing(const AttentionServer& server, JsonLog& log) {
              {"version", Version()}});
 }
 
+// The threads of the end, made at the beginning.
+struct DrainThreads {
+  explicit DrainThreads(JsonLog& log) : watchdog(log) {}
+
+  Watchdog watchdog;
+  ParkedThread shutdown;
+};
+
 // The first signal has come. Another one means that nothing is worth waiting for any more.
-void Drain(AttentionServer& server, const ServerOptions& options, JsonLog& log) {
+void Drain(AttentionServer& server, const ServerOptions& options, JsonLog& log,
+           DrainThreads& threads) {
   log.Write(LogLevel::kInfo, "draining", {{"grace_ms", int64_t{options.drain_grace.count()}}});
   server.TurnNotServing();
   (void)WaitForTerminationSignal(options.drain_grace);
 
   log.Write(LogLevel::kInfo, "shutting down",
             {{"timeout_ms", int64_t{options.drain_timeout.count()}}});
-  const Watchdog watchdog(options.drain_timeout + kWatchdogMargin, log);
-  const std::future<void> finished = std::async(std::launch::async, [&] { server.Shutdown(); });
-  while (finished.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+  threads.watchdog.Start(options.drain_timeout + kWatchdogMargin);
+  threads.shutdown.Run([&server] { server.Shutdown(); });
+  while (!threads.shutdown.WaitFor(std::chrono::milliseconds(0))) {
     if (WaitForTerminationSignal(kSignalPollInterval)) {
       log.Write(LogLevel::kInfo, "cancelling calls");
       server.CancelCalls();
     }
   }
+}
+
+// Tells the operator why there is no server; returns the exit code.
+int Refuse(absl::string_view why, int exit_code) {
+  std::fputs(absl::StrCat("attention_server: ", why, "\n").c_str(), stderr);
+  return exit_code;
+}
+
+// Throws std::system_error if a thread cannot be started.
+int Serve(const ParsedOptions& parsed, JsonLog& log) {
+  const PendingTermination termination;
+  DrainThreads threads(log);
+  const absl::StatusOr<std::unique_ptr<AttentionServer>> server =
+      AttentionServer::Start(parsed.options, log, &termination);
+  if (absl::IsCancelled(server.status())) {
+    log.Write(LogLevel::kInfo, "stopped before it served");
+    return 0;
+  }
+  if (!server.ok()) {
+    return Refuse(server.status().message(),
+                  absl::IsInvalidArgument(server.status()) ? kUsageExitCode : 1);
+  }
+  SendGrpcMessagesTo(log);
+  for (const std::string& variable : parsed.unknown_variables) {
+    log.Write(LogLevel::kWarning, "unknown environment variable", {{"variable", variable}});
+  }
+  LogServing(**server, log);
+  while (WaitForSignal() == OperatorSignal::kReload) (*server)->ReloadLayers(&termination);
+  Drain(**server, parsed.options, log, threads);
+  log.Write(LogLevel::kInfo, "stopped");
+  return 0;
 }
 
 }  // namespace
@@ -122,13 +164,14 @@ bool WaitForTerminationSignal(std::chrono::milliseconds timeout) {
   }
 }
 
-Watchdog::Watchdog(std::chrono::milliseconds timeout, JsonLog& log)
-    : thread_([this, timeout, &log] {
-        std::unique_lock<std::mutex> lock(mutex_);
-        if (dismissed_changed_.wait_for(lock, timeout, [this] { return dismissed_; })) return;
-        log.Write(LogLevel::kError, "shutdown did not finish in time; exiting");
-        _exit(1);
-      }) {}
+void Watchdog::Start(std::chrono::milliseconds timeout) {
+  thread_.Run([this, timeout] {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (dismissed_changed_.wait_for(lock, timeout, [this] { return dismissed_; })) return;
+    log_.Write(LogLevel::kError, "shutdown did not finish in time; exiting");
+    _exit(1);
+  });
+}
 
 Watchdog::~Watchdog() {
   {
@@ -136,34 +179,16 @@ Watchdog::~Watchdog() {
     dismissed_ = true;
   }
   dismissed_changed_.notify_all();
-  thread_.join();
 }
 
 int ServeUntilTerminated(const ParsedOptions& parsed) {
   // Never destroyed: gRPC's threads may write to it until the process is gone.
   static JsonLog& log = *new JsonLog(parsed.options.log_level);
-  const PendingTermination termination;
-  const absl::StatusOr<std::unique_ptr<AttentionServer>> server =
-      AttentionServer::Start(parsed.options, log, &termination);
-  if (absl::IsCancelled(server.status())) {
-    log.Write(LogLevel::kInfo, "stopped before it served");
-    return 0;
+  try {
+    return Serve(parsed, log);
+  } catch (const std::system_error& error) {
+    return Refuse(absl::StrCat("no room for the server's threads: ", error.code().message()), 1);
   }
-  if (!server.ok()) {
-    const std::string sentence =
-        "attention_server: " + std::string(server.status().message()) + "\n";
-    std::fputs(sentence.c_str(), stderr);
-    return absl::IsInvalidArgument(server.status()) ? kUsageExitCode : 1;
-  }
-  SendGrpcMessagesTo(log);
-  for (const std::string& variable : parsed.unknown_variables) {
-    log.Write(LogLevel::kWarning, "unknown environment variable", {{"variable", variable}});
-  }
-  LogServing(**server, log);
-  while (WaitForSignal() == OperatorSignal::kReload) (*server)->ReloadLayers(&termination);
-  Drain(**server, parsed.options, log);
-  log.Write(LogLevel::kInfo, "stopped");
-  return 0;
 }
 
 }  // namespace attention::server

@@ -7,9 +7,9 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <thread>
 
 #include "server/json_log.h"
+#include "server/parked_thread.h"
 #include "server/server_options.h"
 
 namespace attention::server {
@@ -38,18 +38,22 @@ enum class OperatorSignal : uint8_t { kTerminate, kReload };
 // Returns whether SIGTERM or SIGINT came within `timeout`.
 [[nodiscard]] bool WaitForTerminationSignal(std::chrono::milliseconds timeout);
 
-// Ends the process with code 1 unless it is destroyed within `timeout`: an orchestrator would kill
-// it anyway, later and without a word.
+// Ends the process with code 1 unless it is destroyed within `timeout` after Start: an orchestrator
+// would kill it anyway, later and without a word.
 class Watchdog {
  public:
-  Watchdog(std::chrono::milliseconds timeout, JsonLog& log);
+  explicit Watchdog(JsonLog& log) : log_(log) {}
   ~Watchdog();
 
+  // At most once.
+  void Start(std::chrono::milliseconds timeout);
+
  private:
+  JsonLog& log_;
   std::mutex mutex_;
   std::condition_variable dismissed_changed_;
   bool dismissed_ = false;
-  std::thread thread_;
+  ParkedThread thread_;  // last: it uses the rest
 };
 
 // Starts the server, serves until a termination signal, which may come while it starts, drains, and

@@ -1,6 +1,7 @@
 """Deadlines, cancellation, overload and drain, as callers and platforms see them."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -28,6 +29,14 @@ def wait_until(condition, seconds=20):
             return True
         time.sleep(0.01)
     return False
+
+
+def endless(stack):
+    """Requests of a stream that sends nothing until the stack is left."""
+    end = threading.Event()
+    stack.callback(end.set)
+    end.wait()
+    yield from ()
 
 
 class LifecycleTestCase(unittest.TestCase):
@@ -186,6 +195,29 @@ class OverloadTest(LifecycleTestCase):
             self.assertGreater(held(), 4 * rows * rows - 1)
             self.assertTrue(wait_until(lambda: held() == 0), "the answer is still held")
             call.cancel()
+
+
+class ThreadsTest(LifecycleTestCase):
+    def test_streams_of_reflection_take_few_threads(self):
+        with self.serve() as server:
+            threads = lambda: len(os.listdir(f"/proc/{server.pid}/task"))
+            server.stub.SelfAttention(SMALL, timeout=60)
+            before = threads()
+            with contextlib.ExitStack() as stack:
+                calls = []
+                for _ in range(3):
+                    channel = stack.enter_context(server.open_channel())
+                    method = channel.stream_stream(
+                        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+                    calls += [method(endless(stack)) for _ in range(80)]
+                refused = lambda: sum(
+                    call.done() and call.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+                    for call in calls)
+                self.assertTrue(wait_until(lambda: refused() > 200), refused())
+                self.assertLess(threads() - before, 20)
+                server.stub.SelfAttention(SMALL, timeout=60)
+                server.signal()
+                self.assertEqual(server.wait(60), 0)
 
 
 class DrainTest(LifecycleTestCase):
