@@ -75,7 +75,7 @@ void AttentionCall::Start() {
     return;
   }
   environment_.engine.Submit(
-      method_, TaskOf(decoded_), context_,
+      method_, TaskOf(decoded_), context_, request_permit_.bytes() + conversion_permit_.bytes(),
       [this](absl::StatusOr<AttentionAnswer> answer, const StageTimes& times) {
         times_ = times;
         Complete(std::move(answer));
@@ -100,7 +100,7 @@ absl::Status AttentionCall::AdmitAndDecode() {
   const_cast<grpc::ByteBuffer*>(exchange_.request)->Clear();
 
   absl::StatusOr<ByteBudget::Permit> conversion =
-      environment_.engine.Reserve(ConvertedBytes(*message_));
+      environment_.engine.ReserveConversion(ConvertedBytes(*message_), request_bytes_);
   if (!conversion.ok()) return conversion.status();
   conversion_permit_ = *std::move(conversion);
 

@@ -28,6 +28,7 @@ class ByteBudget {
       if (budget_ != nullptr) budget_->used_bytes_.fetch_sub(bytes_, std::memory_order_relaxed);
     }
     explicit operator bool() const { return budget_ != nullptr; }
+    [[nodiscard]] int64_t bytes() const { return bytes_; }  // 0 if empty
 
    private:
     friend class ByteBudget;

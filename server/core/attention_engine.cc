@@ -64,9 +64,10 @@ class AttentionEngine::Impl {
               [&metrics](int64_t depth) { metrics.QueueDepthChanged(depth); }) {}
 
   [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
-  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> Reserve(int64_t byte_count);
+  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> ReserveConversion(int64_t converted_bytes,
+                                                                     int64_t request_bytes);
   void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
-              Done done);
+              int64_t held_bytes, Done done);
 
   [[nodiscard]] WarmUpReport WarmUp(const WarmUpOptions& options,
                                     kernels::Precision default_precision) {
@@ -81,7 +82,8 @@ class AttentionEngine::Impl {
  private:
   [[nodiscard]] absl::Status Rejected(Rejection reason, const absl::Status& status);
   [[nodiscard]] absl::Status Stopped(const absl::Status& status);
-  [[nodiscard]] absl::Status TryAccept(Submission& submission);
+  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> Reserve(int64_t byte_count);
+  [[nodiscard]] absl::Status TryAccept(Submission& submission, int64_t held_bytes);
   void DropAbandoned();
   [[nodiscard]] std::optional<Refusal> TryEnter(Submission& submission);
   [[nodiscard]] absl::Status TryQueue(Submission& submission);
@@ -121,9 +123,16 @@ absl::Status AttentionEngine::Impl::Stopped(const absl::Status& status) {
 
 absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::AdmitRequest(int64_t request_bytes) {
   if (gate_.closed()) return Rejected(Rejection::kDraining, draining_);
-  const absl::Status status = CheckRequestBytes(request_bytes, options_.limits);
+  const absl::Status status = CheckRequestBytes(request_bytes, options_);
   if (!status.ok()) return Rejected(Rejection::kOverLimit, status);
   return Reserve(request_bytes);
+}
+
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::ReserveConversion(int64_t converted_bytes,
+                                                                            int64_t request_bytes) {
+  const absl::Status status = CheckConvertedBytes(converted_bytes, request_bytes, options_);
+  if (!status.ok()) return Rejected(Rejection::kOverLimit, status);
+  return Reserve(converted_bytes);
 }
 
 absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::Reserve(int64_t byte_count) {
@@ -146,13 +155,14 @@ void AttentionEngine::Impl::DropAbandoned() {
 }
 
 // Checks, reserves memory and takes a place in the queue. If OK, the job owns the submission.
-absl::Status AttentionEngine::Impl::TryAccept(Submission& submission) {
+absl::Status AttentionEngine::Impl::TryAccept(Submission& submission, int64_t held_bytes) {
   const AnyTask& task = submission.task;
   if (absl::Status status = submission.context->StopStatus(); !status.ok()) return Stopped(status);
   if (absl::Status status = Validate(task); !status.ok())
     return Rejected(Rejection::kInvalid, status);
   submission.flops = TaskFlops(task);
-  if (absl::Status status = CheckTask(task, submission.flops, options_); !status.ok()) {
+  const TaskCosts costs = {.flops = submission.flops, .held_bytes = held_bytes};
+  if (absl::Status status = CheckTask(task, costs, options_); !status.ok()) {
     return Rejected(Rejection::kOverLimit, status);
   }
   std::optional<Refusal> refusal = TryEnter(submission);
@@ -200,7 +210,8 @@ absl::Status AttentionEngine::Impl::TryQueue(Submission& submission) {
 }
 
 void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
-                                   std::shared_ptr<const RequestContext> context, Done done) {
+                                   std::shared_ptr<const RequestContext> context,
+                                   int64_t held_bytes, Done done) {
   if (!gate_.Enter()) {
     std::move(done)(Rejected(Rejection::kDraining, draining_), {});
     return;
@@ -210,7 +221,7 @@ void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
   try {
     submission = std::make_unique<Submission>(method, task, std::move(context));
     submission->done = std::move(done);
-    status = TryAccept(*submission);
+    status = TryAccept(*submission, held_bytes);
   } catch (const std::bad_alloc&) {
     status = out_of_memory_;
   }
@@ -355,13 +366,15 @@ absl::StatusOr<ByteBudget::Permit> AttentionEngine::AdmitRequest(int64_t request
   return impl_->AdmitRequest(request_bytes);
 }
 
-absl::StatusOr<ByteBudget::Permit> AttentionEngine::Reserve(int64_t byte_count) {
-  return impl_->Reserve(byte_count);
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::ReserveConversion(int64_t converted_bytes,
+                                                                      int64_t request_bytes) {
+  return impl_->ReserveConversion(converted_bytes, request_bytes);
 }
 
 void AttentionEngine::Submit(Method method, const AnyTask& task,
-                             std::shared_ptr<const RequestContext> context, Done done) {
-  impl_->Submit(method, task, std::move(context), std::move(done));
+                             std::shared_ptr<const RequestContext> context, int64_t held_bytes,
+                             Done done) {
+  impl_->Submit(method, task, std::move(context), held_bytes, std::move(done));
 }
 
 WarmUpReport AttentionEngine::WarmUp(const WarmUpOptions& options,

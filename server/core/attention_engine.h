@@ -53,26 +53,28 @@ class AttentionEngine {
   ~AttentionEngine();
 
   // The first gate: reserves the request's own bytes, before it is parsed. Returns kInvalidArgument
-  // for a request over max_request_bytes, kResourceExhausted while the budget is full, kUnavailable
-  // when draining.
+  // for a request over max_request_bytes or larger than the whole budget, kResourceExhausted while
+  // the budget is full, kUnavailable when draining.
   [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
 
-  // Bytes that the request needs beside its own, as numbers of another type; kResourceExhausted
-  // while the budget is full.
-  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> Reserve(int64_t byte_count);
+  // Bytes that the request needs beside its own, as numbers of another type; kInvalidArgument if
+  // both together are more than the whole budget, kResourceExhausted while that is full.
+  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> ReserveConversion(int64_t converted_bytes,
+                                                                     int64_t request_bytes);
 
-  // The second gate and the work. Checks deadline and cancellation (kDeadlineExceeded, kCancelled)
-  // and the static limits (kInvalidArgument), reserves scratch and answer and a place in the queue
-  // (kResourceExhausted), computes on a compute thread, checking deadline and cancellation at
-  // dequeue and between tiles, and calls `done` exactly once: from a compute thread, or before
-  // returning if the task is refused. Waiting tasks that nobody waits for any more hold nobody up:
-  // before another is refused for want of room their `done` is called, from its thread. Never
-  // throws; an allocation that fails is kResourceExhausted. A fault of ours is kInternal with the
-  // request id; its detail goes to the log. kUnavailable when draining. What `task` points to,
-  // `context` and whatever `done` owns live until `done` has been called. `done` must not throw and
-  // must not destroy the engine.
+  // The second gate and the work. `held_bytes` is what the request has of the budget so far. Checks
+  // deadline and cancellation (kDeadlineExceeded, kCancelled) and the static limits, among them
+  // that all its bytes together fit the budget (kInvalidArgument), reserves scratch and answer and
+  // a place in the queue (kResourceExhausted), computes on a compute thread, checking deadline and
+  // cancellation at dequeue and between tiles, and calls `done` exactly once: from a compute
+  // thread, or before returning if the task is refused. Waiting tasks that nobody waits for any
+  // more hold nobody up: before another is refused for want of room their `done` is called, from
+  // its thread. Never throws; an allocation that fails is kResourceExhausted. A fault of ours is
+  // kInternal with the request id; its detail goes to the log. kUnavailable when draining. What
+  // `task` points to, `context` and whatever `done` owns live until `done` has been called. `done`
+  // must not throw and must not destroy the engine.
   void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
-              Done done);
+              int64_t held_bytes, Done done);
 
   // See warm_up.h. Tasks that are submitted meanwhile wait until it is over.
   [[nodiscard]] WarmUpReport WarmUp(const WarmUpOptions& options,

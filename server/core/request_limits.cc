@@ -20,29 +20,43 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
 }
 
-}  // namespace
-
-absl::Status CheckRequestBytes(int64_t request_bytes, const RequestLimits& limits) {
-  if (request_bytes <= limits.max_request_bytes) return absl::OkStatus();
-  return OverLimit("request", request_bytes, "bytes", limits.max_request_bytes,
-                   "--max-request-bytes");
+absl::Status CheckMemory(absl::string_view what, int64_t bytes, const EngineOptions& options) {
+  if (bytes <= options.max_bytes_in_flight) return absl::OkStatus();
+  return OverLimit(what, bytes, "bytes", options.max_bytes_in_flight, "--max-bytes-in-flight");
 }
 
-absl::Status CheckTask(const AnyTask& task, double flops, const EngineOptions& options) {
+}  // namespace
+
+absl::Status CheckRequestBytes(int64_t request_bytes, const EngineOptions& options) {
+  const int64_t max_request_bytes = options.limits.max_request_bytes;
+  if (request_bytes > max_request_bytes) {
+    return OverLimit("request", request_bytes, "bytes", max_request_bytes, "--max-request-bytes");
+  }
+  return CheckMemory("request", request_bytes, options);
+}
+
+absl::Status CheckConvertedBytes(int64_t converted_bytes, int64_t request_bytes,
+                                 const EngineOptions& options) {
+  return CheckMemory("request and its numbers in another type",
+                     SaturatingSum(request_bytes, converted_bytes), options);
+}
+
+absl::Status CheckTask(const AnyTask& task, const TaskCosts& costs, const EngineOptions& options) {
   const RequestLimits& limits = options.limits;
   const int64_t sent_bytes = SentBytes(task);
   if (sent_bytes > limits.max_response_bytes) {
     return OverLimit("response", sent_bytes, "bytes", limits.max_response_bytes,
                      "--max-response-bytes");
   }
-  const int64_t memory_bytes =
+  const int64_t task_bytes =
       SaturatingSum(ResultBytes(task), ScratchBytes(task, options.thread_count));
-  if (memory_bytes > options.max_bytes_in_flight) {
-    return OverLimit("response and scratch memory", memory_bytes, "bytes",
-                     options.max_bytes_in_flight, "--max-bytes-in-flight");
+  if (absl::Status status = CheckMemory("request, response and scratch memory",
+                                        SaturatingSum(costs.held_bytes, task_bytes), options);
+      !status.ok()) {
+    return status;
   }
-  if (flops > limits.max_flops) {
-    return OverLimit("request", flops, "floating point operations", limits.max_flops,
+  if (costs.flops > limits.max_flops) {
+    return OverLimit("request", costs.flops, "floating point operations", limits.max_flops,
                      "--max-request-flops");
   }
   const double float64_flops = Float64Flops(task);

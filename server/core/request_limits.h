@@ -26,10 +26,18 @@ struct EngineOptions {
   int64_t max_bytes_in_flight = int64_t{2} << 30;  // requests, scratch and answers together
 };
 
-// kInvalidArgument if a request, or a valid task that takes so many operations, is beyond what
-// waiting could change.
-[[nodiscard]] absl::Status CheckRequestBytes(int64_t request_bytes, const RequestLimits& limits);
-[[nodiscard]] absl::Status CheckTask(const AnyTask& task, double flops,
+// What a valid task costs beside the memory that it needs from here on.
+struct TaskCosts {
+  double flops = 0;
+  int64_t held_bytes = 0;  // of max_bytes_in_flight, by its request
+};
+
+// kInvalidArgument if a request, its numbers in another type, or a task is beyond what waiting
+// could change.
+[[nodiscard]] absl::Status CheckRequestBytes(int64_t request_bytes, const EngineOptions& options);
+[[nodiscard]] absl::Status CheckConvertedBytes(int64_t converted_bytes, int64_t request_bytes,
+                                               const EngineOptions& options);
+[[nodiscard]] absl::Status CheckTask(const AnyTask& task, const TaskCosts& costs,
                                      const EngineOptions& options);
 
 }  // namespace attention::server

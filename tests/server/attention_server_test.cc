@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -183,13 +184,48 @@ TEST_F(AttentionServerTest, NamesItsOwnLimitWhereARequestIsTooLarge) {
   EXPECT_EQ(status.error_message(), "request: got 1001 bytes, want <= 1000 (--max-request-bytes)");
 }
 
-TEST_F(AttentionServerTest, SaysWhenToComeBackWhereMemoryIsTaken) {
+TEST_F(AttentionServerTest, RefusesForGoodWhatNoMemoryWouldDoFor) {
   ServerOptions options = OnFreePorts();
   options.engine.limits.max_request_bytes = 1000;
   options.engine.max_bytes_in_flight = 500;
   Start(options);
   grpc::ClientContext context;
   const grpc::Status status = Call("SelfAttention", std::string(600, '\0'), &context);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "request: got 600 bytes, want <= 500 (--max-bytes-in-flight)");
+  EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 0);
+}
+
+TEST_F(AttentionServerTest, SaysWhenToComeBackWhereMemoryIsTaken) {
+  // One answer, which nobody takes, has most of the memory.
+  ServerOptions options = OnFreePorts();
+  options.engine.max_bytes_in_flight = 20 << 20;
+  Start(options);
+  v1::SelfAttentionRequest request;
+  *request.mutable_embeddings() = Zeros({2000, 1});
+  request.mutable_options()->set_return_weights(true);  // 16 MB
+  const grpc::Slice slice(request.SerializeAsString());
+  grpc::ClientContext taker;
+  grpc::GenericStub stub(channel_);
+  grpc::CompletionQueue queue;
+  const auto call =
+      stub.PrepareCall(&taker, "/attention.v1.AttentionService/SelfAttention", &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  call->WriteLast(grpc::ByteBuffer(&slice, 1), {}, nullptr);
+  queue.Next(&tag, &ok);
+  while (Metrics().find("{code=\"ok\",method=\"SelfAttention\"} 1\n") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  grpc::ClientContext context;
+  const grpc::Status status = Call("SelfAttention", request.SerializeAsString(), &context);
+  taker.TryCancel();
+  grpc::Status taken;
+  call->Finish(&taken, nullptr);
+  queue.Next(&tag, &ok);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   const auto trailer = context.GetServerTrailingMetadata().find("grpc-retry-pushback-ms");
   ASSERT_NE(trailer, context.GetServerTrailingMetadata().end());

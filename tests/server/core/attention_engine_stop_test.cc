@@ -190,7 +190,7 @@ TEST_F(AttentionEngineStopTest, ReturnsTheBytesOfAStoppedTaskBeforeItSaysSo) {
   int64_t bytes_when_told = -1;
   {
     ThreadHolder holder(*engine_, clock_);
-    engine_->Submit(Method::kSelfAttention, &ready.task, context,
+    engine_->Submit(Method::kSelfAttention, &ready.task, context, 0,
                     [&](const Answer& answer, const StageTimes&) {
                       EXPECT_EQ(answer.status().code(), StatusCode::kCancelled);
                       bytes_when_told = engine_->bytes_in_flight();
@@ -300,7 +300,7 @@ TEST_F(AttentionEngineStopTest, IsIdleOnlyOnceWhatDoneOwnsIsGone) {
   for (int i = 0; i < 200; ++i) {
     const auto owned = std::make_shared<int>(i);
     const auto context = NewContext();
-    engine_->Submit(Method::kSelfAttention, &ready.task, context,
+    engine_->Submit(Method::kSelfAttention, &ready.task, context, 0,
                     [owned](const Answer&, const StageTimes&) {});
     ASSERT_TRUE(BecomesIdle());
     ASSERT_EQ(owned.use_count(), 1);
@@ -316,7 +316,7 @@ TEST_F(AttentionEngineStopTest, IsNotIdleWhileTheDoneOfARefusedTaskOwnsAnything)
     delete number;
     idle_when_destroyed = engine_->WaitUntilIdle(TimePoint::min());
   });
-  engine_->Submit(Method::kSelfAttention, &ready.task, NewContext(),
+  engine_->Submit(Method::kSelfAttention, &ready.task, NewContext(), 0,
                   [owned = std::move(owned)](const Answer& answer, const StageTimes&) {
                     EXPECT_EQ(answer.status().code(), StatusCode::kInvalidArgument);
                   });
@@ -332,7 +332,7 @@ TEST_F(AttentionEngineStopTest, AnswersEveryAcceptedTaskBeforeItIsDestroyed) {
     for (int i = 0; i < 20; ++i) {
       std::promise<Answer> promise;
       answers.push_back(promise.get_future());
-      engine_->Submit(Method::kSelfAttention, &ready.task, NewContext(),
+      engine_->Submit(Method::kSelfAttention, &ready.task, NewContext(), 0,
                       [promise = std::move(promise)](Answer answer, const StageTimes&) mutable {
                         // The permit must not outlive the engine.
                         if (answer.ok()) answer->permit = {};

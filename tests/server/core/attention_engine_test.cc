@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/server/core/engine_fixture.h"
+#include "tests/support/status_matchers.h"
 
 namespace attention::server {
 namespace {
@@ -123,7 +124,32 @@ TEST_F(AttentionEngineTest, RefusesForGoodWhatWouldNeverFitTheBudget) {
   const Answer answer = Submit(ready.task).get();
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(answer.status().message(),
-            "response and scratch memory: got 40 bytes, want <= 39 (--max-bytes-in-flight)");
+            "request, response and scratch memory: got 40 bytes, want <= 39 "
+            "(--max-bytes-in-flight)");
+}
+
+TEST_F(AttentionEngineTest, RefusesForGoodWhatDoesNotFitBesideItsOwnRequest) {
+  StartEngine({.max_bytes_in_flight = 50});
+  const ReadyTask<double> ready(5);
+  const auto request = engine_->AdmitRequest(11);
+  ASSERT_TRUE(request.ok()) << request.status();
+  held_bytes_ = request->bytes();
+  EXPECT_THAT(Submit(ready.task).get(),
+              test::StatusIs(absl::StatusCode::kInvalidArgument,
+                             "request, response and scratch memory: got 51 bytes, want <= 50 "
+                             "(--max-bytes-in-flight)"));
+  EXPECT_THAT(engine_->ReserveConversion(40, 11),
+              test::StatusIs(absl::StatusCode::kInvalidArgument,
+                             "request and its numbers in another type: got 51 bytes, want <= 50 "
+                             "(--max-bytes-in-flight)"));
+  EXPECT_THAT(engine_->AdmitRequest(51),
+              test::StatusIs(absl::StatusCode::kInvalidArgument,
+                             "request: got 51 bytes, want <= 50 (--max-bytes-in-flight)"));
+  EXPECT_THAT(metrics_.recorded().rejections,
+              ElementsAre(Rejection::kOverLimit, Rejection::kOverLimit, Rejection::kOverLimit));
+  EXPECT_EQ(engine_->AdmitRequest(50).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine_->ReserveConversion(39, 11)->bytes(), 39);
+  EXPECT_EQ(engine_->bytes_in_flight(), 11);
 }
 
 TEST_F(AttentionEngineTest, RefusesTooMuchArithmetic) {

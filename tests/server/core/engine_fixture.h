@@ -39,7 +39,7 @@ class EngineTest : public testing::Test {
                              std::shared_ptr<const server::RequestContext> context) {
     auto answered = std::make_unique<std::promise<Answer>>();
     std::future<Answer> answer = answered->get_future();
-    engine_->Submit(server::Method::kSelfAttention, &task, std::move(context),
+    engine_->Submit(server::Method::kSelfAttention, &task, std::move(context), held_bytes_,
                     [this, answered = std::move(answered)](
                         Answer got, const server::StageTimes& times) mutable {
                       {
@@ -65,6 +65,7 @@ class EngineTest : public testing::Test {
     return engine_->WaitUntilIdle(std::chrono::steady_clock::now() + std::chrono::seconds(60));
   }
 
+  int64_t held_bytes_ = 0;  // by the requests of the tasks that are submitted
   FakeClock clock_;
   RecordingMetrics metrics_;
   RecordingLog log_;
@@ -82,7 +83,7 @@ class ThreadHolder {
   ThreadHolder(server::AttentionEngine& engine, const server::Clock& clock) {
     engine.Submit(
         server::Method::kCrossAttention, &ready_.task,
-        std::make_shared<server::RequestContext>("holder", server::TimePoint::max(), clock),
+        std::make_shared<server::RequestContext>("holder", server::TimePoint::max(), clock), 0,
         [latches = latches_](Answer answer, const server::StageTimes&) {
           EXPECT_TRUE(answer.ok()) << answer.status();
           answer = absl::UnknownError("");  // its bytes go back at once

@@ -116,7 +116,7 @@ class OperatorEngineTest : public test::EngineTest {
  protected:
   test::Answer Ask(Method method, const AnyTask& task) {
     std::promise<test::Answer> answered;
-    engine_->Submit(method, task, NewContext(), [&](test::Answer answer, const StageTimes&) {
+    engine_->Submit(method, task, NewContext(), 0, [&](test::Answer answer, const StageTimes&) {
       answered.set_value(std::move(answer));
     });
     return answered.get_future().get();
