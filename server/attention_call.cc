@@ -51,8 +51,8 @@ AttentionCall::AttentionCall(const CallEnvironment& environment, Method method,
       exchange_(exchange),
       request_bytes_(static_cast<int64_t>(exchange.request->Length())),
       context_(NewContext(environment, *exchange.context)) {
-  environment_.live_call_count.fetch_add(1, std::memory_order_relaxed);
   exchange_.context->AddInitialMetadata(kRequestIdHeader, context_->request_id());
+  environment_.live_call_count.fetch_add(1, std::memory_order_relaxed);  // last: nothing throws now
 }
 
 void AttentionCall::OnDone() {
@@ -62,13 +62,13 @@ void AttentionCall::OnDone() {
   live_call_count.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void AttentionCall::Start() {
+void AttentionCall::Start() noexcept {
   environment_.metrics.RequestStarted(method_, request_bytes_);
   absl::Status status;
   try {
     status = AdmitAndDecode();
   } catch (const std::bad_alloc&) {
-    status = absl::ResourceExhaustedError("the server is out of memory");
+    status = environment_.engine.out_of_memory();
   }
   if (!status.ok()) {
     FinishWith(status);
@@ -126,7 +126,7 @@ void AttentionCall::Complete(absl::StatusOr<AttentionAnswer> answer) {
   try {
     Answer(*std::move(answer));
   } catch (const std::bad_alloc&) {
-    status = absl::ResourceExhaustedError("the server is out of memory");
+    status = environment_.engine.out_of_memory();
   }
   FinishWith(status);
 }
@@ -145,19 +145,41 @@ void AttentionCall::Answer(AttentionAnswer answer) {
   *exchange_.response = EncodeResponse(std::move(answer.result), decoded_, execution);
 }
 
-void AttentionCall::FinishWith(const absl::Status& status) {
-  if (absl::IsResourceExhausted(status)) {
-    exchange_.context->AddTrailingMetadata(
-        kRetryPushbackTrailer,
-        std::to_string(RetryPushbackMilliseconds(environment_.engine.queue_depth())));
+void AttentionCall::FinishWith(absl::Status status) noexcept {
+  DropRequest();
+  grpc::Status finish;
+  try {
+    finish = PrepareFinish(status);
+  } catch (const std::bad_alloc&) {
+    status = environment_.engine.out_of_memory();
+    finish = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "");
   }
   const double total_seconds = Seconds(environment_.clock.Now() - context_->arrival());
   const int64_t response_bytes =
       status.ok() ? static_cast<int64_t>(exchange_.response->Length()) : 0;
   environment_.metrics.RequestFinished(method_, status.code(), total_seconds, response_bytes);
   LogFinished(status, total_seconds);
+  Finish(finish);
+}
+
+// An answer may wait for its caller for long; nothing of the request need wait with it.
+void AttentionCall::DropRequest() {
+  decoded_ = {};
+  message_.reset();
+  conversion_permit_ = {};
+  request_permit_ = {};
+}
+
+// All of the end that needs memory.
+grpc::Status AttentionCall::PrepareFinish(const absl::Status& status) {
+  if (absl::IsResourceExhausted(status)) {
+    exchange_.context->AddTrailingMetadata(
+        kRetryPushbackTrailer,
+        std::to_string(RetryPushbackMilliseconds(environment_.engine.queue_depth())));
+  }
+  grpc::Status finish = ToGrpcStatus(status, context_->request_id());
   if (status.ok()) environment_.unread_answers.Add(*exchange_.context, context_->deadline());
-  Finish(ToGrpcStatus(status, context_->request_id()));
+  return finish;
 }
 
 void AttentionCall::LogFinished(const absl::Status& status, double total_seconds) {

@@ -55,10 +55,11 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
     grpc::ByteBuffer* response;
   };
 
+  // May throw std::bad_alloc.
   AttentionCall(const CallEnvironment& environment, Method method, const Exchange& exchange);
 
   // Answers at once, or hands the task to the engine, which will.
-  void Start();
+  void Start() noexcept;
 
   void OnCancel() override { context_->Cancel(); }
   void OnDone() override;
@@ -68,7 +69,9 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   [[nodiscard]] absl::Status Rejected(Rejection reason, absl::Status status);
   void Complete(absl::StatusOr<AttentionAnswer> answer);
   void Answer(AttentionAnswer answer);
-  void FinishWith(const absl::Status& status);  // the call may be gone when this returns
+  void FinishWith(absl::Status status) noexcept;  // the call may be gone when this returns
+  void DropRequest();
+  [[nodiscard]] grpc::Status PrepareFinish(const absl::Status& status);
   void LogFinished(const absl::Status& status, double total_seconds);
 
   const CallEnvironment& environment_;

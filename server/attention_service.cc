@@ -2,6 +2,8 @@
 
 #include <grpcpp/support/slice.h>
 
+#include <new>
+
 #include "absl/strings/str_cat.h"
 #include "server/call_identity.h"
 #include "server/codec/layer_codec.h"
@@ -65,7 +67,15 @@ AttentionServiceImpl::AttentionServiceImpl(const CallEnvironment& environment,
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::StartCall(Method method,
                                                           const AttentionCall::Exchange& exchange) {
-  auto* call = new AttentionCall(environment_, method, exchange);
+  AttentionCall* call = nullptr;
+  try {
+    call = new AttentionCall(environment_, method, exchange);
+  } catch (const std::bad_alloc&) {
+    // gRPC would answer UNIMPLEMENTED.
+    grpc::ServerUnaryReactor* const reactor = exchange.context->DefaultReactor();
+    reactor->Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, ""));
+    return reactor;
+  }
   call->Start();
   return call;
 }

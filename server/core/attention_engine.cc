@@ -14,6 +14,7 @@
 #include "server/core/layer_runner.h"
 #include "server/core/request_limits.h"
 #include "server/core/sharing_queue.h"
+#include "server/core/submission.h"
 #include "server/core/task_gate.h"
 
 namespace attention::server {
@@ -24,31 +25,6 @@ int64_t Nanoseconds(std::chrono::steady_clock::duration duration) {
 }
 
 double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
-
-// Why a task did not get in, for now.
-struct Refusal {
-  Rejection reason;
-  absl::Status status;
-};
-
-// A task on its way through the engine.
-struct Submission {
-  Submission(Method submitted_method, const AnyTask& submitted_task,
-             std::shared_ptr<const RequestContext> submitted_context)
-      : method(submitted_method), task(submitted_task), context(std::move(submitted_context)) {}
-
-  const Method method;
-  const AnyTask task;
-  const std::shared_ptr<const RequestContext> context;
-  AttentionEngine::Done done;
-  double flops = 0;
-  TimePoint submitted;
-  TimePoint started;
-  StageTimes times;
-  bool computing = false;
-  ByteBudget::Permit answer_permit;
-  ByteBudget::Permit scratch_permit;
-};
 
 }  // namespace
 
@@ -78,6 +54,7 @@ class AttentionEngine::Impl {
   [[nodiscard]] const ByteBudget& budget() const { return budget_; }
   [[nodiscard]] const ComputePool& pool() const { return pool_; }
   [[nodiscard]] TaskGate& gate() { return gate_; }
+  [[nodiscard]] const absl::Status& out_of_memory() const { return out_of_memory_; }
 
  private:
   [[nodiscard]] absl::Status Rejected(Rejection reason, const absl::Status& status);
@@ -388,6 +365,7 @@ bool AttentionEngine::WaitUntilIdle(TimePoint deadline) {
   return impl_->gate().WaitUntilEmpty(deadline);
 }
 
+const absl::Status& AttentionEngine::out_of_memory() const { return impl_->out_of_memory(); }
 const EngineOptions& AttentionEngine::options() const { return impl_->options(); }
 int64_t AttentionEngine::queue_depth() const { return impl_->pool().queue_depth(); }
 int64_t AttentionEngine::bytes_in_flight() const { return impl_->budget().used_bytes(); }

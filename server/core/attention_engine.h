@@ -89,6 +89,9 @@ class AttentionEngine {
   // and its captures are gone.
   [[nodiscard]] bool WaitUntilIdle(TimePoint deadline);
 
+  // What is said where an allocation failed; copying it takes no memory.
+  [[nodiscard]] const absl::Status& out_of_memory() const;
+
   [[nodiscard]] const EngineOptions& options() const;
   [[nodiscard]] int64_t queue_depth() const;
   [[nodiscard]] int64_t bytes_in_flight() const;  // of max_bytes_in_flight

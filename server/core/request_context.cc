@@ -2,6 +2,20 @@
 
 namespace attention::server {
 
+// Made before they are needed: copying a status takes no memory.
+struct RequestContext::StopStatuses {
+  const absl::Status cancelled = absl::CancelledError("the caller cancelled the request");
+  // A caller with a deadline of its own does not wait to be told.
+  const absl::Status deadline_passed = absl::DeadlineExceededError(
+      "the request's deadline, or the longest that the server allows (--max-deadline-seconds), has "
+      "passed");
+};
+
+const RequestContext::StopStatuses& RequestContext::MadeStatuses() {
+  static const StopStatuses& statuses = *new StopStatuses;
+  return statuses;
+}
+
 void RequestContext::Cancel() {
   if (!DeadlinePassed()) cancelled_.store(true, std::memory_order_relaxed);
 }
@@ -11,10 +25,8 @@ bool RequestContext::StopRequested() const {
 }
 
 absl::Status RequestContext::StopStatus() const {
-  if (cancelled_.load(std::memory_order_relaxed)) {
-    return absl::CancelledError("the caller cancelled the request");
-  }
-  if (DeadlinePassed()) return absl::DeadlineExceededError("the request's deadline has passed");
+  if (cancelled_.load(std::memory_order_relaxed)) return statuses_.cancelled;
+  if (DeadlinePassed()) return statuses_.deadline_passed;
   return absl::OkStatus();
 }
 

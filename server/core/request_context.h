@@ -32,7 +32,7 @@ class RequestContext final : public kernels::StopSignal {
   [[nodiscard]] bool StopRequested() const override;
 
   // OK; kCancelled after Cancel; kDeadlineExceeded once the deadline has passed. The earlier one
-  // counts.
+  // counts. Takes no memory.
   [[nodiscard]] absl::Status StopStatus() const;
 
   [[nodiscard]] const std::string& request_id() const { return request_id_; }
@@ -40,7 +40,11 @@ class RequestContext final : public kernels::StopSignal {
   [[nodiscard]] TimePoint arrival() const { return arrival_; }
 
  private:
+  struct StopStatuses;
+  [[nodiscard]] static const StopStatuses& MadeStatuses();
   [[nodiscard]] bool DeadlinePassed() const;
+
+  const StopStatuses& statuses_ = MadeStatuses();
 
   const std::string request_id_;
   const TimePoint deadline_;

@@ -38,6 +38,16 @@ ServerOptions OnFreePorts() {
   return options;
 }
 
+// A request with an answer that no window of a stream holds.
+constexpr int64_t kLargeAnswerRows = 2000;
+constexpr int64_t kLargeAnswerBytes = 4 * kLargeAnswerRows * (kLargeAnswerRows + 1);
+std::string LargeAnswerRequest() {
+  v1::SelfAttentionRequest request;
+  *request.mutable_embeddings() = Zeros({kLargeAnswerRows, 1});
+  request.mutable_options()->set_return_weights(true);
+  return request.SerializeAsString();
+}
+
 // A server on free ports and a client of it.
 class AttentionServerTest : public testing::Test {
  protected:
@@ -50,22 +60,26 @@ class AttentionServerTest : public testing::Test {
   }
 
   // Sends `bytes` as they are.
-  grpc::Status Call(const std::string& method, const std::string& bytes,
-                    grpc::ClientContext* context) {
+  grpc::Status CallPath(const std::string& path, const std::string& bytes,
+                        grpc::ClientContext* context, grpc::ByteBuffer* response) {
     const grpc::Slice slice(bytes);
     const grpc::ByteBuffer request(&slice, 1);
-    grpc::ByteBuffer response;
     grpc::GenericStub stub(channel_);
     grpc::CompletionQueue queue;
-    const auto call =
-        stub.PrepareUnaryCall(context, "/attention.v1.AttentionService/" + method, request, &queue);
+    const auto call = stub.PrepareUnaryCall(context, path, request, &queue);
     call->StartCall();
     grpc::Status status;
-    call->Finish(&response, &status, nullptr);
+    call->Finish(response, &status, nullptr);
     void* tag = nullptr;
     bool ok = false;
     queue.Next(&tag, &ok);
     return status;
+  }
+
+  grpc::Status Call(const std::string& method, const std::string& bytes,
+                    grpc::ClientContext* context) {
+    grpc::ByteBuffer response;
+    return CallPath("/attention.v1.AttentionService/" + method, bytes, context, &response);
   }
 
   grpc::Status Call(const std::string& method, const std::string& bytes) {
@@ -75,30 +89,53 @@ class AttentionServerTest : public testing::Test {
 
   std::string Health(const std::string& name) {
     grpc::ClientContext context;
-    const grpc::Slice slice(std::string("\x0a") + static_cast<char>(name.size()) + name);
-    const grpc::ByteBuffer request(&slice, 1);
     grpc::ByteBuffer response;
-    grpc::GenericStub stub(channel_);
-    grpc::CompletionQueue queue;
-    const auto call =
-        stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
-    call->StartCall();
-    grpc::Status status;
-    call->Finish(&response, &status, nullptr);
-    void* tag = nullptr;
-    bool ok = false;
-    queue.Next(&tag, &ok);
+    const grpc::Status status =
+        CallPath("/grpc.health.v1.Health/Check",
+                 std::string("\x0a") + static_cast<char>(name.size()) + name, &context, &response);
     if (!status.ok()) return status.error_message();
-    std::vector<grpc::Slice> slices;
-    EXPECT_TRUE(response.Dump(&slices).ok());
-    std::string bytes;
-    for (const grpc::Slice& each : slices) {
-      bytes.append(reinterpret_cast<const char*>(each.begin()), each.size());
-    }
+    grpc::Slice slice;
+    EXPECT_TRUE(response.DumpToSingleSlice(&slice).ok());
+    const std::string bytes(reinterpret_cast<const char*>(slice.begin()), slice.size());
     return bytes == "\x08\x01" ? "SERVING" : bytes == "\x08\x02" ? "NOT_SERVING" : bytes;
   }
 
   std::string Metrics() { return HttpGet(server_->http_address(), "/metrics"); }
+
+  // A call of SelfAttention whose answer is there and stays where it is.
+  class UntakenAnswer {
+   public:
+    explicit UntakenAnswer(AttentionServerTest& test) : stub_(test.channel_) {
+      const grpc::Slice slice(LargeAnswerRequest());
+      call_ = stub_.PrepareCall(&context_, "/attention.v1.AttentionService/SelfAttention", &queue_);
+      call_->StartCall(nullptr);
+      Wait();
+      call_->WriteLast(grpc::ByteBuffer(&slice, 1), {}, nullptr);
+      Wait();
+      const std::string answered = "{code=\"ok\",method=\"SelfAttention\"} 1\n";
+      while (test.Metrics().find(answered) == std::string::npos) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+    ~UntakenAnswer() {
+      context_.TryCancel();
+      grpc::Status status;
+      call_->Finish(&status, nullptr);
+      Wait();
+    }
+
+   private:
+    void Wait() {
+      void* tag = nullptr;
+      bool ok = false;
+      queue_.Next(&tag, &ok);
+    }
+
+    grpc::ClientContext context_;
+    grpc::GenericStub stub_;
+    grpc::CompletionQueue queue_;
+    std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  };
 
   JsonLog log_{LogLevel::kError};
   std::unique_ptr<AttentionServer> server_;
@@ -197,39 +234,23 @@ TEST_F(AttentionServerTest, RefusesForGoodWhatNoMemoryWouldDoFor) {
 }
 
 TEST_F(AttentionServerTest, SaysWhenToComeBackWhereMemoryIsTaken) {
-  // One answer, which nobody takes, has most of the memory.
   ServerOptions options = OnFreePorts();
   options.engine.max_bytes_in_flight = 20 << 20;
   Start(options);
-  v1::SelfAttentionRequest request;
-  *request.mutable_embeddings() = Zeros({2000, 1});
-  request.mutable_options()->set_return_weights(true);  // 16 MB
-  const grpc::Slice slice(request.SerializeAsString());
-  grpc::ClientContext taker;
-  grpc::GenericStub stub(channel_);
-  grpc::CompletionQueue queue;
-  const auto call =
-      stub.PrepareCall(&taker, "/attention.v1.AttentionService/SelfAttention", &queue);
-  void* tag = nullptr;
-  bool ok = false;
-  call->StartCall(nullptr);
-  queue.Next(&tag, &ok);
-  call->WriteLast(grpc::ByteBuffer(&slice, 1), {}, nullptr);
-  queue.Next(&tag, &ok);
-  while (Metrics().find("{code=\"ok\",method=\"SelfAttention\"} 1\n") == std::string::npos) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-
+  const UntakenAnswer most_of_it(*this);
   grpc::ClientContext context;
-  const grpc::Status status = Call("SelfAttention", request.SerializeAsString(), &context);
-  taker.TryCancel();
-  grpc::Status taken;
-  call->Finish(&taken, nullptr);
-  queue.Next(&tag, &ok);
+  const grpc::Status status = Call("SelfAttention", LargeAnswerRequest(), &context);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   const auto trailer = context.GetServerTrailingMetadata().find("grpc-retry-pushback-ms");
   ASSERT_NE(trailer, context.GetServerTrailingMetadata().end());
   EXPECT_GT(std::stoi(std::string(trailer->second.data(), trailer->second.size())), 0);
+}
+
+TEST_F(AttentionServerTest, KeepsNothingButTheAnswerUntilThatIsTaken) {
+  Start();
+  const UntakenAnswer untaken(*this);
+  EXPECT_THAT(Metrics(),
+              HasSubstr("attention_bytes_in_flight " + std::to_string(kLargeAnswerBytes) + "\n"));
 }
 
 TEST_F(AttentionServerTest, DescribesItself) {

@@ -30,6 +30,7 @@ TEST(RequestContextTest, StopsAtItsDeadline) {
   clock.Advance(milliseconds(10));
   EXPECT_TRUE(context.StopRequested());
   EXPECT_EQ(context.StopStatus().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_NE(context.StopStatus().message().find("--max-deadline-seconds"), std::string::npos);
 }
 
 TEST(RequestContextTest, NeverStopsForADeadlineThatIsNone) {
