@@ -15,8 +15,9 @@ constexpr size_t kMaxLayerNameLength = 128;
 // One map as the kernels take it. Refers to `map`.
 kernels::ProjectionMaps MapsOf(const LayerContents& contents, kernels::Precision precision,
                                int64_t input_width, const kernels::ProjectionMap& map) {
+  const bool has_precision = contents.type == kernels::DataType::kF32;
   return {.type = contents.type,
-          .precision = precision,
+          .precision = has_precision ? precision : kernels::Precision::kF32,
           .input_width = input_width,
           .maps = std::span(&map, 1)};
 }
@@ -69,29 +70,46 @@ int64_t Layer::PackedBytes(const LayerContents& contents, kernels::Precision pre
   return bytes;
 }
 
-const PackedMaps* Layer::Packed(kernels::Precision precision) const {
-  if (contents_.type != kernels::DataType::kF32) precision = kernels::Precision::kF32;
-  Slot& slot = slots_[static_cast<size_t>(precision)];
-  if (!slot.is_decided.load(std::memory_order_acquire)) {
+std::shared_ptr<const PackedMaps> Layer::Packed(kernels::Precision precision) const {
+  Slot& slot = SlotOf(precision);
+  const std::lock_guard lock(slot.mutex);
+  if (slot.maps == nullptr && !slot.is_closed && !slot.is_hopeless) Pack(precision, slot);
+  return slot.maps;
+}
+
+void Layer::PackOnly(kernels::Precision precision) const {
+  for (Slot& slot : slots_) {
+    if (&slot == &SlotOf(precision)) continue;
     const std::lock_guard lock(slot.mutex);
-    if (!slot.is_decided.load(std::memory_order_relaxed)) {
-      Pack(precision, slot);
-      slot.is_decided.store(true, std::memory_order_release);
-    }
+    slot.maps = nullptr;
+    slot.is_closed = true;
   }
-  return slot.maps.has_value() ? &*slot.maps : nullptr;
+}
+
+void Layer::PackAsAsked() const {
+  for (Slot& slot : slots_) {
+    const std::lock_guard lock(slot.mutex);
+    slot.is_closed = false;
+    slot.is_hopeless = false;
+  }
+}
+
+Layer::Slot& Layer::SlotOf(kernels::Precision precision) const {
+  if (contents_.type != kernels::DataType::kF32) precision = kernels::Precision::kF32;
+  return slots_[static_cast<size_t>(precision)];
 }
 
 void Layer::Pack(kernels::Precision precision, Slot& slot) const {
-  ByteBudget::Permit permit = budget_.TryAcquire(PackedBytes(contents_, precision));
-  if (!permit) return;
-  PackedMaps maps;
-  if (PackMap(contents_, precision, contents_.query, maps.query) &&
-      PackMap(contents_, precision, contents_.key, maps.key) &&
-      PackMap(contents_, precision, contents_.value, maps.value) &&
-      PackMap(contents_, precision, contents_.output, maps.output)) {
+  auto maps = std::make_shared<PackedMaps>();
+  maps->permit = budget_.TryAcquire(PackedBytes(contents_, precision));
+  if (!maps->permit) return;
+  if (PackMap(contents_, precision, contents_.query, maps->query) &&
+      PackMap(contents_, precision, contents_.key, maps->key) &&
+      PackMap(contents_, precision, contents_.value, maps->value) &&
+      PackMap(contents_, precision, contents_.output, maps->output)) {
     slot.maps = std::move(maps);
-    slot.permit = std::move(permit);
+  } else {
+    slot.is_hopeless = true;
   }
 }
 

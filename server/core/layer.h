@@ -4,7 +4,6 @@
 #define ATTENTION_SERVER_CORE_LAYER_H_
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -48,6 +47,7 @@ struct LayerContents {
 
 // A layer's maps, packed for products of one precision; null where the layer has none.
 struct PackedMaps {
+  ByteBudget::Permit permit;  // for the rest
   std::unique_ptr<const kernels::PackedProjection> query, key, value, output;
 };
 
@@ -62,9 +62,15 @@ class Layer {
   [[nodiscard]] const LayerContents& contents() const { return contents_; }
 
   // The maps for products of this precision, which the first caller packs while others wait for it.
-  // Null where memory is lacking: the maps of `contents` then serve, with the same bits. A
-  // precision means nothing to layers that are not F32, and all have the same maps packed.
-  [[nodiscard]] const PackedMaps* Packed(kernels::Precision precision) const;
+  // Null where memory is lacking, or after PackOnly: the maps of `contents` then serve, with the
+  // same bits. A precision means nothing to layers that are not F32, and all have the same maps
+  // packed.
+  [[nodiscard]] std::shared_ptr<const PackedMaps> Packed(kernels::Precision precision) const;
+
+  // Gives up what is packed for other precisions, as far as nobody uses it, and packs for none of
+  // them until PackAsAsked.
+  void PackOnly(kernels::Precision precision) const;
+  void PackAsAsked() const;
 
   // Bytes of weights, biases and appended rows.
   [[nodiscard]] static int64_t ContentBytes(const LayerContents& contents);
@@ -77,13 +83,14 @@ class Layer {
  private:
   // One precision's maps.
   struct Slot {
-    std::mutex mutex;  // of packing
-    std::atomic<bool> is_decided{false};
-    ByteBudget::Permit permit;  // for `maps`
-    std::optional<PackedMaps> maps;
+    std::mutex mutex;  // also held while packing
+    std::shared_ptr<const PackedMaps> maps;
+    bool is_closed = false;    // by PackOnly
+    bool is_hopeless = false;  // the budget had room, but the machine had not
   };
   static constexpr size_t kPrecisionCount = 5;
 
+  [[nodiscard]] Slot& SlotOf(kernels::Precision precision) const;
   void Pack(kernels::Precision precision, Slot& slot) const;
 
   const LayerContents contents_;

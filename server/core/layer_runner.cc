@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -229,13 +230,21 @@ int64_t SharedRows(const AttentionTask& task) {
   return std::max(GivenRows(task.query), GivenRows(task.key));
 }
 
+bool HasSharedProducts(const AttentionTask& task) {
+  try {
+    return task.layer->Packed(task.options.precision) != nullptr;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 bool CanShare(const AttentionTask& a, const AttentionTask& b) {
   return a.layer != nullptr && a.layer == b.layer && a.options.precision == b.options.precision;
 }
 
 void RunLayerTasks(std::span<LayerTask> tasks, kernels::Executor* executor) {
   const AttentionTask& first = *tasks.front().task;
-  const PackedMaps* maps = nullptr;
+  std::shared_ptr<const PackedMaps> maps;
   absl::Status status = Guarded([&] {
     maps = first.layer->Packed(first.options.precision);
     return maps != nullptr ? LayerBatch(tasks, *maps, executor).Run() : absl::OkStatus();

@@ -33,6 +33,10 @@ inline constexpr int64_t kMostSharingTasks = 32;
 // Whether tasks go through the same products. False for tasks without a layer.
 [[nodiscard]] bool CanShare(const AttentionTask& a, const AttentionTask& b);
 
+// Whether the layer of the task has packed maps, which the first caller packs: without them tasks
+// are computed one after the other. Never throws.
+[[nodiscard]] bool HasSharedProducts(const AttentionTask& task);
+
 // Fills in the results of at least one task, any two of which can share: as RunTask's, and never an
 // exception; kResourceExhausted without memory. Each task ends when its own signal asks, the
 // products once those of all do. Allocates no more than the tasks' ScratchBytes and ResultBytes

@@ -76,6 +76,7 @@ absl::Status CheckShape(const StoredTensor& tensor, absl::string_view name,
 
 absl::StatusOr<kernels::DataType> TypeOfLayer(std::optional<kernels::DataType> asked,
                                               const StoredTensors& tensors) {
+  if (tensors.empty()) return absl::InvalidArgumentError("got no tensors, want those of a layer");
   if (asked.has_value()) return *asked;
   const kernels::DataType type = tensors.begin()->second.type;
   for (const auto& [name, tensor] : tensors) {

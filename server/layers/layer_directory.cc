@@ -73,13 +73,39 @@ absl::StatusOr<LayerDescription> ReadDescription(const fs::path& path) {
   return ParseLayerDescription({static_cast<const char*>(file.data()), file.byte_count()});
 }
 
-absl::StatusOr<LayerContents> ReadWeights(const fs::path& path, const LayerDescription& description,
-                                          int64_t max_bytes) {
-  ATTENTION_ASSIGN_OR_RETURN(const Buffer file, ReadFile(path.string(), max_bytes));
+int64_t BytesLeft(const ByteBudget& budget) {
+  return budget.capacity_bytes() - budget.used_bytes();
+}
+
+absl::Status NoRoom(int64_t bytes, absl::string_view what, const ByteBudget& budget) {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "got ", bytes, " bytes", what, ", want <= ", BytesLeft(budget), ", which are left of the ",
+      budget.capacity_bytes(), " for layers (--max-layer-bytes)"));
+}
+
+struct CountedContents {
+  ByteBudget::Permit permit;  // for the rest
+  LayerContents contents;
+};
+
+// Takes no memory, for the file or for the layer, that is not left of the budget.
+absl::StatusOr<CountedContents> ReadWeights(const fs::path& path,
+                                            const LayerDescription& description,
+                                            ByteBudget& budget) {
+  const int64_t bytes_left = BytesLeft(budget);
+  std::error_code unknown;
+  const auto file_bytes = static_cast<int64_t>(fs::file_size(path, unknown));
+  if (!unknown && file_bytes > bytes_left) return NoRoom(file_bytes, "", budget);
+  ATTENTION_ASSIGN_OR_RETURN(const Buffer file, ReadFile(path.string(), bytes_left));
   ATTENTION_ASSIGN_OR_RETURN(
       const StoredTensors tensors,
       ParseSafetensors({static_cast<const std::byte*>(file.data()), file.byte_count()}));
-  return ReadLayerWeights(description, tensors);
+  ATTENTION_ASSIGN_OR_RETURN(const int64_t layer_bytes, LayerWeightBytes(description, tensors));
+  CountedContents counted;
+  counted.permit = budget.TryAcquire(layer_bytes);
+  if (!counted.permit) return NoRoom(layer_bytes, " as the layer has them", budget);
+  ATTENTION_ASSIGN_OR_RETURN(counted.contents, ReadLayerWeights(description, tensors));
+  return counted;
 }
 
 absl::StatusOr<std::shared_ptr<const Layer>> LoadLayer(const fs::path& folder, ByteBudget& budget,
@@ -88,14 +114,16 @@ absl::StatusOr<std::shared_ptr<const Layer>> LoadLayer(const fs::path& folder, B
   const auto description = ReadDescription(description_path);
   if (!description.ok()) return At(description_path, description.status());
   const fs::path weights_path = folder / "weights.safetensors";
-  auto contents = ReadWeights(weights_path, *description, budget.capacity_bytes());
-  if (!contents.ok()) return At(weights_path, contents.status());
-  contents->name = folder.filename().string();
-  std::shared_ptr<const Layer> layer = Layer::Make(*std::move(contents), budget);
-  if (layer == nullptr || layer->Packed(precision) == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(folder.string(), ": no room for it in the ", budget.capacity_bytes(),
-                     " bytes for layers (--max-layer-bytes), or in memory"));
+  auto read = ReadWeights(weights_path, *description, budget);
+  if (!read.ok()) return At(weights_path, read.status());
+  read->contents.name = folder.filename().string();
+  const auto layer =
+      std::make_shared<const Layer>(std::move(read->contents), budget, std::move(read->permit));
+  if (layer->Packed(precision) == nullptr) {
+    const int64_t packed_bytes = Layer::PackedBytes(layer->contents(), precision);
+    return At(folder, packed_bytes > BytesLeft(budget)
+                          ? NoRoom(packed_bytes, " packed", budget)
+                          : absl::ResourceExhaustedError("no memory for it packed"));
   }
   return layer;
 }

@@ -26,11 +26,17 @@ class LayerStore {
       : directory_(std::move(directory)), budget_(max_bytes) {}
 
   // Offers what the directory holds now to requests that come from now on. If that is not whole,
-  // what was offered stays. Errors as LoadLayers.
+  // what was offered stays, and is meanwhile packed for no other precision. Errors as LoadLayers.
   [[nodiscard]] absl::Status Load(const LayerLoading& loading) {
     if (directory_.empty()) return absl::OkStatus();
+    // What requests had packed beside must not keep the new layers out.
+    const std::shared_ptr<const LayerSet> old_layers = registry_.layers();
+    for (const auto& [name, layer] : *old_layers) layer->PackOnly(loading.precision);
     absl::StatusOr<LayerSet> layers = LoadLayers(directory_, budget_, loading);
-    if (!layers.ok()) return layers.status();
+    if (!layers.ok()) {
+      for (const auto& [name, layer] : *old_layers) layer->PackAsAsked();
+      return layers.status();
+    }
     registry_.Replace(std::make_shared<const LayerSet>(*std::move(layers)));
     return absl::OkStatus();
   }

@@ -258,9 +258,16 @@ absl::Status ReadFormat(const LayerDescription& description, LayerReader& reader
 
 }  // namespace
 
+absl::StatusOr<int64_t> LayerWeightBytes(const LayerDescription& description,
+                                         const StoredTensors& tensors) {
+  ATTENTION_ASSIGN_OR_RETURN(const kernels::DataType type, TypeOfLayer(description.type, tensors));
+  int64_t element_count = 0;  // of one file, whose elements are there
+  for (const auto& [name, tensor] : tensors) element_count += tensor.element_count();
+  return element_count * static_cast<int64_t>(kernels::ElementBytes(type));
+}
+
 absl::StatusOr<LayerContents> ReadLayerWeights(const LayerDescription& description,
                                                const StoredTensors& tensors) {
-  if (tensors.empty()) return absl::InvalidArgumentError("got no tensors, want those of a layer");
   LayerContents contents;
   contents.format = std::string(Name(description.format));
   contents.scale = description.scale;

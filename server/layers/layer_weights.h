@@ -3,12 +3,19 @@
 #ifndef ATTENTION_SERVER_LAYERS_LAYER_WEIGHTS_H_
 #define ATTENTION_SERVER_LAYERS_LAYER_WEIGHTS_H_
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
 #include "server/core/layer.h"
 #include "server/layers/layer_description.h"
 #include "server/layers/safetensors.h"
 
 namespace attention::server {
+
+// Bytes of the layer that the tensors hold: its LayerContents' storage. Errors as ReadLayerWeights,
+// which need not be called then.
+[[nodiscard]] absl::StatusOr<int64_t> LayerWeightBytes(const LayerDescription& description,
+                                                       const StoredTensors& tensors);
 
 // The layer that the tensors hold, copied, in the form that projections take: [in, out], heads side
 // by side. `name` stays empty. The tensors of each format, with h heads of the width w (v of

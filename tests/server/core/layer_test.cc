@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,7 +37,7 @@ TEST(LayerTest, PacksItsMapsOnceForEachPrecision) {
   ByteBudget budget(kMuch);
   const auto layer = Layer::Make(TinyLayer(), budget);
   const int64_t content_bytes = budget.used_bytes();
-  const PackedMaps* const packed = layer->Packed(kernels::Precision::kF32);
+  const auto packed = layer->Packed(kernels::Precision::kF32);
   ASSERT_NE(packed, nullptr);
   EXPECT_NE(packed->query, nullptr);
   EXPECT_NE(packed->output, nullptr);
@@ -53,7 +54,7 @@ TEST(LayerTest, LeavesOutMapsThatItHasNot) {
   LayerContents contents = TinyLayer();
   contents.key.reset();
   const auto layer = Layer::Make(std::move(contents), budget);
-  const PackedMaps* const packed = layer->Packed(kernels::Precision::kF32);
+  const auto packed = layer->Packed(kernels::Precision::kF32);
   ASSERT_NE(packed, nullptr);
   EXPECT_EQ(packed->key, nullptr);
   EXPECT_NE(packed->value, nullptr);
@@ -67,6 +68,33 @@ TEST(LayerTest, PacksNothingBeyondTheBudget) {
   EXPECT_EQ(budget.used_bytes(), Layer::ContentBytes(layer->contents()));
 }
 
+TEST(LayerTest, PacksOnceTheBudgetHasRoom) {
+  ByteBudget budget(kMuch);
+  const auto layer = Layer::Make(TinyLayer(), budget);
+  {
+    const auto most_of_it = budget.TryAcquire(kMuch - budget.used_bytes() - 1);
+    EXPECT_EQ(layer->Packed(kernels::Precision::kF32), nullptr);
+  }
+  EXPECT_NE(layer->Packed(kernels::Precision::kF32), nullptr);
+}
+
+TEST(LayerTest, GivesUpWhatIsPackedForOtherPrecisionsOnceNobodyUsesIt) {
+  ByteBudget budget(kMuch);
+  const auto layer = Layer::Make(TinyLayer(), budget);
+  const auto kept = layer->Packed(kernels::Precision::kF32);
+  const int64_t bytes = budget.used_bytes();
+  auto used = layer->Packed(kernels::Precision::kBF16X6);
+  ASSERT_NE(used, nullptr);
+  layer->PackOnly(kernels::Precision::kF32);
+  EXPECT_GT(budget.used_bytes(), bytes);
+  used.reset();
+  EXPECT_EQ(budget.used_bytes(), bytes);
+  EXPECT_EQ(layer->Packed(kernels::Precision::kF32), kept);
+  EXPECT_EQ(layer->Packed(kernels::Precision::kBF16X6), nullptr);
+  layer->PackAsAsked();
+  EXPECT_NE(layer->Packed(kernels::Precision::kBF16X6), nullptr);
+}
+
 TEST(LayerTest, PacksOnceWhateverThePrecisionWhereTypesHaveOneOfTheirOwn) {
   ByteBudget budget(kMuch);
   LayerContents contents = TinyLayer();
@@ -78,10 +106,10 @@ TEST(LayerTest, PacksOnceWhateverThePrecisionWhereTypesHaveOneOfTheirOwn) {
 TEST(LayerTest, GivesThreadsThatAskAtOnceTheSameMaps) {
   ByteBudget budget(kMuch);
   const auto layer = Layer::Make(TinyLayer(), budget);
-  std::vector<const PackedMaps*> got(4);
+  std::vector<std::shared_ptr<const PackedMaps>> got(4);
   {
     std::vector<std::jthread> threads;
-    for (const PackedMaps*& each : got) {
+    for (auto& each : got) {
       threads.emplace_back([&] { each = layer->Packed(kernels::Precision::kF32); });
     }
   }

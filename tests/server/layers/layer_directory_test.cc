@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/layers/layer_files.h"
@@ -122,8 +123,26 @@ TEST_F(LoadLayersTest, KeepsToItsBudgetAndReturnsWhatItTook) {
   EXPECT_EQ(budget_.used_bytes(), 0);
   ByteBudget small(1000);  // more than one file, less than a layer with its packed maps
   EXPECT_THAT(LoadLayers(folder_.path().string(), small, {}),
-              StatusIs(StatusCode::kResourceExhausted, HasSubstr("--max-layer-bytes")));
+              StatusIs(StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("b: got "), HasSubstr(" bytes packed, want <= "),
+                             HasSubstr("left of the 1000 for layers (--max-layer-bytes)"))));
   EXPECT_EQ(small.used_bytes(), 0);
+}
+
+TEST_F(LoadLayersTest, TakesNoMemoryThatIsNotLeftOfItsBudget) {
+  folder_.Write("a/weights.safetensors", test::SafetensorsOf({{"query.weight", {100, 2}}}));
+  folder_.Write("a/layer.json", R"({"format": "plain", "head_count": 1, "data_type": "F64"})");
+  const auto file_bytes =
+      static_cast<int64_t>(std::filesystem::file_size(folder_.path() / "a/weights.safetensors"));
+  const auto refused = [this](int64_t bytes_left, const std::string& detail) {
+    ByteBudget budget(1 << 20);
+    const auto taken = budget.TryAcquire((1 << 20) - bytes_left);
+    EXPECT_THAT(LoadLayers(folder_.path().string(), budget, {}),
+                StatusIs(StatusCode::kResourceExhausted,
+                         AllOf(HasSubstr("/weights.safetensors: "), HasSubstr(detail))));
+  };
+  refused(file_bytes - 1, absl::StrCat("got ", file_bytes, " bytes, want <= ", file_bytes - 1));
+  refused(file_bytes, "got 1600 bytes as the layer has them");
 }
 
 TEST_F(LoadLayersTest, EndsBetweenLayersWhenAsked) {

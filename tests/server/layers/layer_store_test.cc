@@ -51,6 +51,27 @@ TEST(LayerStoreTest, KeepsTheOldLayersWhereTheNewAreNotWhole) {
   EXPECT_EQ(store.used_bytes(), used);
 }
 
+TEST(LayerStoreTest, LoadsWhateverRequestsHadPackedBefore) {
+  const test::TemporaryFolder folder;
+  WriteLayer(folder, "a");
+  LayerStore other(folder.path().string(), kMuch);
+  ASSERT_THAT(other.Load({}), IsOk());
+  const int64_t one_layer = other.used_bytes();
+  const int64_t packed_bytes = Layer::PackedBytes(other.registry().layers()->at("a")->contents(),
+                                                  kernels::Precision::kBF16X6);
+  LayerStore store(folder.path().string(), 2 * one_layer + packed_bytes - 1);
+  ASSERT_THAT(store.Load({}), IsOk());
+  const auto pack = [&store] {
+    return store.registry().layers()->at("a")->Packed(kernels::Precision::kBF16X6);
+  };
+  EXPECT_NE(pack(), nullptr);
+  ASSERT_THAT(store.Load({}), IsOk());
+  EXPECT_EQ(store.used_bytes(), one_layer);
+  folder.Write("b/layer.json", "{}");
+  EXPECT_FALSE(store.Load({}).ok());
+  EXPECT_NE(pack(), nullptr) << "the layers that stay are packed as before";
+}
+
 TEST(LayerStoreTest, KeepsALayerAsLongAsARequestUsesIt) {
   const test::TemporaryFolder folder;
   WriteLayer(folder, "a");
