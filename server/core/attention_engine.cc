@@ -231,16 +231,19 @@ void AttentionEngine::Impl::RunJob(std::unique_ptr<Submission> submission,
   Conclude(std::move(submission), std::move(result));
 }
 
-// `first`, which has begun, with those that wait and can share its layer's products. Needs no
-// memory for that.
+// `first`, which has begun, with those that wait and can share its layer's products, if it has any.
+// Needs no memory for that.
 void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
                                        kernels::Executor& executor) {
   std::array<std::unique_ptr<Submission>, kMostSharingTasks> group;
   size_t group_size = 0;
   const AttentionTask& first_task = *SharingTaskOf(first->task);
   group[group_size++] = std::move(first);
-  sharing_.TakeLike(first_task,
-                    [&](Submission& submission) { group[group_size++].reset(&submission); });
+  if (HasSharedProducts(first_task)) {
+    sharing_.TakeLike(first_task,
+                      [&](Submission& submission) { group[group_size++].reset(&submission); });
+  }
+  if (group_size > 1) DropAbandoned();  // the others' places in the queue are free
   std::array<LayerTask, kMostSharingTasks> tasks;
   size_t task_count = 0;
   for (std::unique_ptr<Submission>& submission : std::span(group).first(group_size)) {

@@ -7,6 +7,7 @@
 #include <deque>
 #include <future>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "server/core/task_runner.h"
@@ -68,6 +69,37 @@ TEST_F(AttentionEngineSharingTest, ComputesATaskAloneWhereNoOtherWaits) {
   StartEngine();
   ExpectAsAlone(SubmitRows(3).get(), tasks_[0].task);
   EXPECT_THAT(metrics_.recorded().projected_together, ElementsAre(1));
+}
+
+TEST_F(AttentionEngineSharingTest, CountsNoTaskAsWaitingThatIsComputed) {
+  StartEngine();
+  std::vector<std::future<Answer>> answers;
+  {
+    ThreadHolder holder(*engine_, clock_);
+    for (int i = 0; i < 4; ++i) answers.push_back(SubmitRows(2));
+  }
+  for (auto& answer : answers) EXPECT_TRUE(answer.get().ok());
+  EXPECT_TRUE(BecomesIdle());
+  EXPECT_THAT(metrics_.recorded().queue_depths, ElementsAre(1, 2, 3, 4, 3, 0));
+}
+
+TEST_F(AttentionEngineSharingTest, LetsNobodyWaitForOthersWhereTheLayerIsNotPacked) {
+  const test::LayerRecipe recipe = {
+      .head_count = 2, .key_value_head_count = 2, .head_width = 8, .embedding_width = 24};
+  LayerContents contents = test::RandomLayer("layer", recipe);
+  ByteBudget budget(Layer::ContentBytes(contents));
+  layer_ = Layer::Make(std::move(contents), budget);
+  StartEngine();
+  std::vector<std::future<Answer>> answers;
+  {
+    ThreadHolder holder(*engine_, clock_);
+    for (const int64_t row_count : {4, 1, 8}) answers.push_back(SubmitRows(row_count));
+  }
+  for (size_t i = 0; i < answers.size(); ++i) ExpectAsAlone(answers[i].get(), tasks_[i].task);
+  EXPECT_TRUE(BecomesIdle());
+  EXPECT_THAT(metrics_.recorded().projected_together, ElementsAre(1, 1, 1));
+  tasks_.clear();
+  layer_ = nullptr;  // before its budget
 }
 
 TEST_F(AttentionEngineSharingTest, LetsLargeTasksTakeNoOthers) {
