@@ -112,10 +112,10 @@ class AttentionServer::Impl {
     if (absl::Status status = LoadLayers(stop); !status.ok()) {
       return WithFlag("--layers-directory", status);
     }
+    WarmUp();
     absl::StatusOr<GrpcTransport> transport = StartGrpc(options_, service_);
     if (!transport.ok()) return WithFlag("--grpc-address", transport.status());
     transport_ = *std::move(transport);
-    WarmUp();
     SetHealth(*transport_.server, true);
     ready_ = true;
     return absl::OkStatus();
@@ -178,7 +178,7 @@ class AttentionServer::Impl {
     return status;
   }
 
-  // Calls that come meanwhile wait for it.
+  // Before there can be calls: it waits for every compute thread, and they would wait for it.
   void WarmUp() {
     const WarmUpReport report = engine_.WarmUp(options_.warm_up, options_.default_precision);
     if (report.planned_task_count > 0) {

@@ -16,8 +16,8 @@ namespace attention::server {
 // Thread safety: one thread starts, drains and destroys it; CancelCalls may come from another.
 class AttentionServer {
  public:
-  // Listens, has warmed up and serves when this returns; nobody who asks for its health is told so
-  // earlier, but that it lives is told from the beginning. At most one in a process may name an
+  // Has warmed up, listens and serves when this returns. Over HTTP it says from the beginning that
+  // it lives, and that it is not ready; over gRPC it listens once it has warmed up. At most one in a process may name an
   // implementation. The error is one sentence for the operator; kCancelled if `stop`, which is
   // asked between layers, said so. Throws std::system_error if a thread cannot be started. `log`
   // must outlive the server.
