@@ -101,12 +101,16 @@ class AttentionServer::Impl {
         [this] { return LayerUse{layers_.layer_count(), layers_.used_bytes()}; });
   }
 
-  ~Impl() { Shutdown(std::chrono::milliseconds(0)); }
+  ~Impl() {
+    Shutdown(std::chrono::milliseconds(0));
+    http_.reset();  // its probes use the transport
+  }
 
   absl::Status Start(const kernels::StopSignal* stop) {
     absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Start(
-        options_.http_address,
-        {.metrics = [this] { return metrics_.Text(); }, .ready = [this] { return ready_.load(); }});
+        options_.http_address, {.metrics = [this] { return metrics_.Text(); },
+                                .alive = [this] { return IsAlive(); },
+                                .ready = [this] { return IsAlive() && ready_.load(); }});
     if (!http.ok()) return WithFlag("--http-address", http.status());
     http_ = *std::move(http);
     if (absl::Status status = LoadLayers(stop); !status.ok()) {
@@ -161,6 +165,13 @@ class AttentionServer::Impl {
   [[nodiscard]] int compute_thread_count() const { return engine_options_.thread_count; }
 
  private:
+  // Of a server that nobody new can reach, those who are connected hear that, too.
+  bool IsAlive() {
+    if (GrpcListens()) return true;
+    if (ready_.exchange(false)) SetHealth(*transport_.server, false);
+    return false;
+  }
+
   absl::Status LoadLayers(const kernels::StopSignal* stop) {
     if (layers_.directory().empty()) return absl::OkStatus();
     const TimePoint start = clock_.Now();

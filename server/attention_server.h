@@ -17,10 +17,10 @@ namespace attention::server {
 class AttentionServer {
  public:
   // Has warmed up, listens and serves when this returns. Over HTTP it says from the beginning that
-  // it lives, and that it is not ready; over gRPC it listens once it has warmed up. At most one in a process may name an
-  // implementation. The error is one sentence for the operator; kCancelled if `stop`, which is
-  // asked between layers, said so. Throws std::system_error if a thread cannot be started. `log`
-  // must outlive the server.
+  // it lives, and that it is not ready; over gRPC it listens once it has warmed up. At most one in
+  // a process may name an implementation. The error is one sentence for the operator; kCancelled if
+  // `stop`, which is asked between layers, said so. Throws std::system_error if a thread cannot be
+  // started. `log` must outlive the server.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<AttentionServer>> Start(
       const ServerOptions& options, JsonLog& log, const kernels::StopSignal* stop = nullptr);
 

@@ -102,13 +102,15 @@ void SetConnectionTimes(const ServerOptions& options, grpc::ServerBuilder& build
 }
 
 std::atomic<JsonLog*> message_log = nullptr;
+std::atomic<bool> listens = true;
 
-void WriteGrpcMessage(gpr_log_func_args* arguments) {
-  JsonLog* const log = message_log.load(std::memory_order_acquire);
-  if (log == nullptr) return;
+void TakeGrpcMessage(gpr_log_func_args* arguments) {
   // What gRPC calls an error is as a rule what a peer did to its own connection; but after one of
   // these there are no new connections.
   const bool deaf = std::string_view(arguments->message).starts_with("Failed accept");
+  if (deaf) listens.store(false, std::memory_order_relaxed);
+  JsonLog* const log = message_log.load(std::memory_order_acquire);
+  if (log == nullptr) return;
   log->Write(deaf ? LogLevel::kError : LogLevel::kDebug, "grpc", {{"detail", arguments->message}});
 }
 
@@ -120,7 +122,7 @@ void SetHealth(grpc::Server& server, bool serving) {
   for (const char* name : {v1::AttentionService::service_full_name(), kReadiness, ""}) {
     health.SetServingStatus(name, serving);
   }
-  health.SetServingStatus(kLiveness, true);
+  health.SetServingStatus(kLiveness, GrpcListens());
 }
 
 absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Service& service) {
@@ -128,7 +130,7 @@ absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Serv
   google::protobuf::SetLogHandler(nullptr);
   const absl::StatusOr<ListenAddress> address = ParseListenAddress(options.grpc_address);
   if (!address.ok()) return address.status();
-  gpr_set_log_function(WriteGrpcMessage);
+  gpr_set_log_function(TakeGrpcMessage);
   grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -151,11 +153,15 @@ absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Serv
     return absl::UnavailableError(absl::StrCat("cannot listen on ", options.grpc_address,
                                                ": it is in use or not of this machine"));
   }
+  // Whatever GRPC_VERBOSITY says, GrpcListens needs them.
+  if (gpr_should_log(GPR_LOG_SEVERITY_ERROR) == 0) gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
   transport.address = ToString({address->host, port});
   SetHealth(*transport.server, false);
   return transport;
 }
 
 void SendGrpcMessagesTo(JsonLog& log) { message_log.store(&log, std::memory_order_release); }
+
+bool GrpcListens() { return listens.load(std::memory_order_relaxed); }
 
 }  // namespace attention::server

@@ -15,8 +15,8 @@
 
 namespace attention::server {
 
-// The names that grpc.health.v1 answers for. "liveness" stays SERVING while draining; the others do
-// not.
+// The names that grpc.health.v1 answers for. "liveness" is SERVING, also while draining, as long as
+// GrpcListens; the others are what `serving` says.
 void SetHealth(grpc::Server& server, bool serving);
 
 struct GrpcTransport {
@@ -33,6 +33,11 @@ struct GrpcTransport {
 // From now on gRPC's own messages become lines of `log`, which must live as long as the process;
 // before, they are dropped. For what a peer did they are of level debug.
 void SendGrpcMessagesTo(JsonLog& log);
+
+// False, for good, once gRPC takes no more new connections, in any server of this process:
+// gRPC 1.51 gives a listener up where accepting fails, as without free file descriptors, and tells
+// it by a message alone. Thread safety: may be called from any thread.
+[[nodiscard]] bool GrpcListens();
 
 }  // namespace attention::server
 

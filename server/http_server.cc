@@ -63,6 +63,15 @@ class PageHandler final : public CivetHandler {
   const std::function<Page()> make_;
 };
 
+constexpr char kProbeType[] = "text/plain; charset=utf-8";
+
+// `otherwise` must be a literal.
+std::function<Page()> Probe(std::function<bool()> holds, const char* otherwise) {
+  return [holds = std::move(holds), otherwise] {
+    return holds() ? Page{.text = "ok\n"} : Page{503, "Service Unavailable", otherwise};
+  };
+}
+
 // A connection that is closed at once.
 void Knock(const ListenAddress& address) {
   char error[64] = {};
@@ -89,12 +98,8 @@ class HttpServer::Impl {
       : callbacks_(Callbacks()),
         metrics_("/metrics", "text/plain; version=0.0.4; charset=utf-8",
                  [make = std::move(pages.metrics)] { return Page{.text = make()}; }),
-        livez_("/livez", "text/plain; charset=utf-8", [] { return Page{.text = "ok\n"}; }),
-        readyz_("/readyz", "text/plain; charset=utf-8",
-                [ready = std::move(pages.ready)] {
-                  return ready() ? Page{.text = "ok\n"}
-                                 : Page{503, "Service Unavailable", "not ready\n"};
-                }),
+        livez_("/livez", kProbeType, Probe(std::move(pages.alive), "not alive\n")),
+        readyz_("/readyz", kProbeType, Probe(std::move(pages.ready), "not ready\n")),
         server_(std::vector<std::string>{"listening_ports", ToString(address), "num_threads",
                                          kThreadCount, "connection_queue", kQueueLength,
                                          "request_timeout_ms", kPatienceMilliseconds,

@@ -14,12 +14,12 @@ namespace attention::server {
 // Called from the server's threads, several at a time.
 struct HttpPages {
   std::function<std::string()> metrics;  // the text of /metrics
-  std::function<bool()> ready;           // whether /readyz is 200 or 503
+  std::function<bool()> alive;           // whether /livez is 200 or 503
+  std::function<bool()> ready;           // whether /readyz is
 };
 
-// Serves GET and HEAD of the three paths; everything else is 404 or 405. /livez is 200 for as long
-// as it answers at all. Slow clients are cut off after some
-// two seconds.
+// Serves GET and HEAD of the three paths; everything else is 404 or 405. Slow clients are cut off
+// after some two seconds.
 class HttpServer {
  public:
   // `address` is ADDRESS:PORT with a numeric address; port 0 means any free one. Returns

@@ -94,6 +94,7 @@ int Refuse(absl::string_view why, int exit_code) {
 int Serve(const ParsedOptions& parsed, JsonLog& log) {
   const PendingTermination termination;
   DrainThreads threads(log);
+  SendGrpcMessagesTo(log);
   const absl::StatusOr<std::unique_ptr<AttentionServer>> server =
       AttentionServer::Start(parsed.options, log, &termination);
   if (absl::IsCancelled(server.status())) {
@@ -104,7 +105,6 @@ int Serve(const ParsedOptions& parsed, JsonLog& log) {
     return Refuse(server.status().message(),
                   absl::IsInvalidArgument(server.status()) ? kUsageExitCode : 1);
   }
-  SendGrpcMessagesTo(log);
   for (const std::string& variable : parsed.unknown_variables) {
     log.Write(LogLevel::kWarning, "unknown environment variable", {{"variable", variable}});
   }

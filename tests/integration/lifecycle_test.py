@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import resource
 import signal
+import socket
 import threading
 import time
 import unittest
@@ -215,6 +217,31 @@ class ThreadsTest(LifecycleTestCase):
                     for call in calls)
                 self.assertTrue(wait_until(lambda: refused() > 200), refused())
                 self.assertLess(threads() - before, 20)
+                server.stub.SelfAttention(SMALL, timeout=60)
+                server.signal()
+                self.assertEqual(server.wait(60), 0)
+
+
+class ConnectionsTest(LifecycleTestCase):
+    def test_a_server_that_takes_no_connections_any_more_is_not_alive(self):
+        for environment in ({}, {"GRPC_VERBOSITY": "NONE"}):
+            with self.subTest(environment), ServerProcess(environment=environment) as server:
+                health = health_pb2_grpc.HealthStub(server.channel)
+                check = lambda name: health.Check(
+                    health_pb2.HealthCheckRequest(service=name), timeout=10).status
+                self.assertEqual(check("liveness"), SERVING)
+                open_files = len(os.listdir(f"/proc/{server.pid}/fd"))
+                resource.prlimit(server.pid, resource.RLIMIT_NOFILE, 2 * (open_files + 20,))
+                host, port = server.grpc_address.rsplit(":", 1)
+                with contextlib.ExitStack() as stack:
+                    for _ in range(60):
+                        stack.enter_context(socket.create_connection((host, int(port))))
+                    # Without free descriptors HTTP takes no connections for now, either.
+                    time.sleep(0.5)
+                self.assertTrue(wait_until(lambda: server.get("/livez")[0] == 503))
+                self.assertEqual(server.get("/readyz")[0], 503)
+                for name in ("", "liveness", "readiness", "attention.v1.AttentionService"):
+                    self.assertEqual(check(name), NOT_SERVING)
                 server.stub.SelfAttention(SMALL, timeout=60)
                 server.signal()
                 self.assertEqual(server.wait(60), 0)

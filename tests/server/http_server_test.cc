@@ -26,6 +26,7 @@ class HttpServerTest : public testing::Test {
  protected:
   void SetUp() override {
     auto server = HttpServer::Start("127.0.0.1:0", {.metrics = [] { return "a_total 1\n"; },
+                                                    .alive = [this] { return alive_.load(); },
                                                     .ready = [this] { return ready_.load(); }});
     ASSERT_THAT(server, test::IsOk());
     server_ = *std::move(server);
@@ -35,6 +36,7 @@ class HttpServerTest : public testing::Test {
     return HttpGet(server_->address(), path, method);
   }
 
+  std::atomic<bool> alive_ = true;
   std::atomic<bool> ready_ = true;
   std::unique_ptr<HttpServer> server_;
 };
@@ -50,12 +52,14 @@ TEST_F(HttpServerTest, ServesMetricsAsText) {
   EXPECT_THAT(answer, EndsWith("\r\n\r\na_total 1\n"));
 }
 
-TEST_F(HttpServerTest, IsReadyWhenToldSoAndAliveAlways) {
+TEST_F(HttpServerTest, IsAliveAndReadyWhenToldSo) {
   EXPECT_THAT(Get("/readyz"), StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200 "));
   ready_ = false;
   EXPECT_THAT(Get("/readyz"), StartsWith("HTTP/1.1 503 "));
   EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200 "));
+  alive_ = false;
+  EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 503 "));
 }
 
 TEST_F(HttpServerTest, AnswersHeadWithoutAText) {
