@@ -16,7 +16,6 @@
 namespace attention::server {
 namespace {
 
-constexpr char kRequestIdHeader[] = "x-request-id";
 constexpr char kTraceparentHeader[] = "traceparent";
 
 double Seconds(TimePoint::duration duration) {

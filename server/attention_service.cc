@@ -3,6 +3,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <new>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/call_identity.h"
@@ -21,8 +22,10 @@ grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message) {
 // Answers at once, as methods do that cost nothing.
 grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
                                     const absl::Status& status) {
+  const std::string request_id = NewRequestId();
+  context->AddInitialMetadata(kRequestIdHeader, request_id);
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status, NewRequestId()));
+  reactor->Finish(ToGrpcStatus(status, request_id));
   return reactor;
 }
 
@@ -49,14 +52,10 @@ absl::Status AnswerGetLayer(const grpc::ByteBuffer& request, const LayerSet& lay
   return absl::OkStatus();
 }
 
-absl::Status AnswerListLayers(const grpc::ByteBuffer& request, const LayerSet& layers,
-                              grpc::ByteBuffer& response) {
-  v1::ListLayersRequest message;
-  if (absl::Status status = ParseShort(request, message); !status.ok()) return status;
+grpc::ByteBuffer DescribeLayers(const LayerSet& layers) {
   v1::ListLayersResponse answer;
   for (const auto& [name, layer] : layers) *answer.add_layers() = DescribeLayer(*layer);
-  response = ToByteBuffer(answer);
-  return absl::OkStatus();
+  return ToByteBuffer(answer);
 }
 
 }  // namespace
@@ -125,7 +124,21 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::MergeAttentionStates(
 grpc::ServerUnaryReactor* AttentionServiceImpl::ListLayers(grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer* request,
                                                            grpc::ByteBuffer* response) {
-  return FinishNow(context, AnswerListLayers(*request, *environment_.layers.layers(), *response));
+  v1::ListLayersRequest message;
+  const absl::Status status = ParseShort(*request, message);
+  if (status.ok()) *response = layer_list();
+  return FinishNow(context, status);
+}
+
+// Made once for each set and shared by all answers, however many wait to be taken.
+grpc::ByteBuffer AttentionServiceImpl::layer_list() {
+  const std::shared_ptr<const LayerSet> layers = environment_.layers.layers();
+  const std::lock_guard lock(layer_list_mutex_);
+  if (listed_layers_.lock() != layers) {
+    layer_list_ = DescribeLayers(*layers);
+    listed_layers_ = layers;
+  }
+  return layer_list_;
 }
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::GetLayer(grpc::CallbackServerContext* context,

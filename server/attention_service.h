@@ -3,7 +3,8 @@
 #ifndef ATTENTION_SERVER_ATTENTION_SERVICE_H_
 #define ATTENTION_SERVER_ATTENTION_SERVICE_H_
 
-#include <string>
+#include <memory>
+#include <mutex>
 
 #include "attention/v1/attention_service.grpc.pb.h"
 #include "server/attention_call.h"
@@ -62,9 +63,14 @@ class AttentionServiceImpl final : public RawAttentionService {
 
  private:
   grpc::ServerUnaryReactor* StartCall(Method method, const AttentionCall::Exchange& exchange);
+  [[nodiscard]] grpc::ByteBuffer layer_list();
 
   const CallEnvironment environment_;
   const grpc::ByteBuffer info_;
+
+  std::mutex layer_list_mutex_;
+  grpc::ByteBuffer layer_list_;  // guarded by the mutex, as the next
+  std::weak_ptr<const LayerSet> listed_layers_;
 };
 
 }  // namespace attention::server

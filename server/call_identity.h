@@ -11,6 +11,9 @@
 
 namespace attention::server {
 
+// Metadata with the request id, in every answer.
+inline constexpr char kRequestIdHeader[] = "x-request-id";
+
 // 16 hexadecimal digits, unique in this process and hard to guess from another's.
 [[nodiscard]] std::string NewRequestId();
 

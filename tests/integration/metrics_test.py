@@ -62,6 +62,17 @@ class MetricsTest(unittest.TestCase):
         self.assertEqual(self.growth("attention_requests_total"), len(METHODS))
         self.assertEqual(self.growth("attention_queue_wait_seconds_count"), len(METHODS))
 
+    def test_every_answer_names_its_request(self):
+        stub = self.server.stub
+        for method, request in (
+                *valid_requests().items(), ("SelfAttention", service.SelfAttentionRequest()),
+                ("GetServerInfo", service.GetServerInfoRequest()),
+                ("ListLayers", service.ListLayersRequest()),
+                ("GetLayer", service.GetLayerRequest(name="absent"))):
+            with self.subTest(method):
+                call = getattr(stub, method).future(request, timeout=60)
+                self.assertRegex(dict(call.initial_metadata())["x-request-id"], "^[0-9a-f]{16}$")
+
     def test_sizes_work_and_lengths_are_those_of_the_call(self):
         request = service.CrossAttentionRequest(
             query_embeddings=to_tensor([[1.0] * 8] * 3),
