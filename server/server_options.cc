@@ -24,12 +24,12 @@ namespace {
 // Protobuf's own limit, less room for what surrounds the elements.
 constexpr int64_t kMaxMessageBytes = (int64_t{2} << 30) - (int64_t{2} << 20);
 constexpr int64_t kMaxMemoryBytes = int64_t{1} << 50;
-constexpr int64_t kMinGrpcMemoryBytes = int64_t{1} << 20;
+constexpr int64_t kMinGrpcMemoryBytes = int64_t{1} << 20;  // beside one request
 constexpr int64_t kMaxSeconds = 86'400;
 constexpr int64_t kMaxMilliseconds = 3'600'000;
 constexpr int64_t kMaxWarmUpMilliseconds = 60'000;  // a termination signal waits for it
 constexpr int64_t kMaxThreads = 1'024;
-constexpr int64_t kMaxQueueCapacity = 1'000'000;
+constexpr int64_t kMaxQueueCapacity = 10'000;  // each refusal looks at all who wait
 
 constexpr char kDescription[] =
     "Serves attention.v1.AttentionService over gRPC, and metrics and health over HTTP.\n"
@@ -255,7 +255,8 @@ void AddConnections(ServerOptions& options, FlagTable& flags) {
 void AddOperation(ServerOptions& options, FlagTable& flags) {
   flags.Group("Operation");
   flags.Add("--log-level", "LEVEL",
-            "debug (one line for each request), info (for each that failed), warning or error.",
+            "debug (a line for each request), info (for those that failed; of these no more than a "
+            "few a second), warning or error.",
             std::string(Name(options.log_level)), Level(options.log_level));
   AddMilliseconds("--drain-grace-ms",
                   "Time between turning NOT_SERVING and refusing calls; a second signal skips it.",
@@ -315,6 +316,13 @@ ParsedOptions ParseServerOptions(const std::vector<std::string>& arguments,
   if (options.engine.limits.max_request_bytes > options.engine.max_bytes_in_flight) {
     return ExitWith(kUsageExitCode,
                     OneSentence("--max-request-bytes must not exceed --max-bytes-in-flight"));
+  }
+  if (options.grpc_memory_bytes != 0 &&
+      options.grpc_memory_bytes - kMinGrpcMemoryBytes < options.engine.limits.max_request_bytes) {
+    return ExitWith(
+        kUsageExitCode,
+        OneSentence(absl::StrCat("--grpc-memory-bytes must exceed --max-request-bytes by at least ",
+                                 ByteCountText(kMinGrpcMemoryBytes))));
   }
   result.unknown_variables = flags.UnknownVariables(environment);
   return result;
