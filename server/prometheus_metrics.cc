@@ -125,9 +125,10 @@ struct PrometheusMetrics::Series {
   Histogram& queue_wait =
       AddHistogram(registry, "attention_queue_wait_seconds",
                    "Time that requests waited for a compute thread.", SecondsBuckets());
-  std::array<Histogram*, kMethodCount> compute =
-      AddHistogramPerMethod(registry, "attention_compute_seconds",
-                            "Time on compute threads, also of requests that were stopped there.");
+  std::array<Histogram*, kMethodCount> compute = AddHistogramPerMethod(
+      registry, "attention_compute_seconds",
+      "Time on compute threads, also of requests that were stopped there; for requests of "
+      "a layer that were computed together, for each the time of all.");
   std::array<Histogram*, kMethodCount> total =
       AddHistogramPerMethod(registry, "attention_request_seconds",
                             "Time from the last byte received to the answer being complete.");

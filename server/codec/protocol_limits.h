@@ -1,5 +1,5 @@
 // The static limits that proto/attention/v1 promises. Those that are flags of the server are in
-// server/core/attention_engine.h.
+// server/core/request_limits.h.
 
 #ifndef ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_
 #define ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_

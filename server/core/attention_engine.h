@@ -84,9 +84,9 @@ class AttentionEngine {
   // again.
   void BeginDrain();
 
-  // Waits until no accepted task is unfinished, whether or not draining; false if that is not so by
-  // `deadline`, which is of the machine's monotonic clock. A finished task's `done` has returned
-  // and its captures are gone.
+  // For tests: waits until no accepted task is unfinished, whether or not draining; false if that
+  // is not so by `deadline`, which is of the machine's monotonic clock. A finished task's `done`
+  // has returned and its captures are gone.
   [[nodiscard]] bool WaitUntilIdle(TimePoint deadline);
 
   // What is said where an allocation failed; copying it takes no memory.

@@ -56,7 +56,8 @@ class ServiceMetrics {
   virtual void RequestStopped(absl::StatusCode code) = 0;  // kCancelled or kDeadlineExceeded
   virtual void QueueDepthChanged(int64_t depth) = 0;
   virtual void QueueWaited(double seconds) = 0;
-  virtual void ComputeTimeSpent(Method method, double seconds) = 0;  // answered or not
+  // Answered or not; for tasks that were computed together, for each the time of all.
+  virtual void ComputeTimeSpent(Method method, double seconds) = 0;
   virtual void Computed(const Computation& computation) = 0;
   virtual void SequenceLengths(int64_t query_count, int64_t key_count) = 0;
   virtual void ProjectedTogether(int64_t request_count) = 0;  // by the maps of one layer
