@@ -48,6 +48,11 @@ absl::Status ApplyFixedOptions(const Layer& layer, const v1::AttentionOptions& o
   }
   if (!contents.sinks.empty()) {
     if (options.has_sinks()) return Fixed("options.sinks", layer);
+    if (task.options.normalization != kernels::Normalization::kSoftmaxOverKeys) {
+      return NotOffered(
+          absl::StrCat("the sinks of the layer '", contents.name, "'"),
+          absl::StrCat("options.normalization ", v1::Normalization_Name(options.normalization())));
+    }
     task.problem.sinks = contents.sinks;
   }
   return absl::OkStatus();

@@ -25,8 +25,8 @@ MaskTarget ScoresOf(const OptionsDecoding& decoding) {
           {"the batch", "the query heads", "the queries", "the keys"}};
 }
 
-// Aligns a mask at the right. Its last extent may be less than the keys if `short_keys` is not
-// null, and is then written there.
+// Aligns a mask, of a type that masks may have, at the right. Its last extent may be less than the
+// keys if `short_keys` is not null, and is then written there.
 absl::StatusOr<kernels::TensorView> AlignMask(const WireTensor& mask, absl::string_view path,
                                               const MaskTarget& target, int64_t* short_keys) {
   kernels::TensorView view;
@@ -46,11 +46,8 @@ absl::StatusOr<kernels::TensorView> AlignMask(const WireTensor& mask, absl::stri
     view.strides[target_axis] = extent == 1 && !is_short ? 0 : dense_stride;
     dense_stride *= extent;
   }
-  if (const auto type = KernelType(mask.type); type.has_value()) {
-    view.type = *type;
-    return view;
-  }
-  return FieldError(absl::StrCat(path, ".data_type"), TypeName(mask.type), "a type of masks");
+  view.type = *KernelType(mask.type);
+  return view;
 }
 
 // Hides keys at and after `count`. The kernels do not read masks there.
@@ -156,6 +153,11 @@ absl::Status DecodeMasks(const OptionsDecoding& decoding) {
     ATTENTION_RETURN_IF_ERROR(DecodeMultiplicativeMask(decoding));
   }
   if (options.has_block_mask()) ATTENTION_RETURN_IF_ERROR(DecodeBlockMask(decoding));
+  if (options.short_masks() && !options.has_boolean_mask() && !options.has_additive_mask() &&
+      !options.has_multiplicative_mask()) {
+    return FieldError("options.short_masks", "true",
+                      "a boolean_mask, additive_mask or multiplicative_mask with it");
+  }
   return absl::OkStatus();
 }
 

@@ -124,6 +124,12 @@ TEST_F(LayerCodecTest, PutsInWhatTheLayerFixes) {
       DecodeRequest(request, defaults_),
       StatusIs(StatusCode::kInvalidArgument,
                "options.scale: got a value, want none, since the layer 'grouped' fixes it"));
+  request.mutable_options()->clear_scale();
+  request.mutable_options()->set_normalization(v1::NORMALIZATION_NONE);
+  EXPECT_THAT(DecodeRequest(request, defaults_),
+              StatusIs(StatusCode::kUnimplemented,
+                       "the sinks of the layer 'grouped': not offered with options.normalization "
+                       "NORMALIZATION_NONE"));
 }
 
 TEST_F(LayerCodecTest, AppendsTheLayersKeyAndValue) {

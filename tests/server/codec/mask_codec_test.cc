@@ -143,7 +143,6 @@ TEST(DecodeMasksTest, LeavesTheKeysAloneWhereShortMasksReachThemAll) {
   const auto task = DecodeOptionsOf(Short(WithAdditive(Zeros({3, 5}))));
   ASSERT_THAT(task, IsOk());
   EXPECT_TRUE(task->problem.key_lengths.empty());
-  EXPECT_THAT(DecodeOptionsOf(Short({})), IsOk());
 }
 
 TEST(DecodeMasksTest, AlignsPositionsWithTheKeyLengthsThatWereSent) {
@@ -179,6 +178,9 @@ TEST(DecodeMasksTest, RefusesWhatContradictsTheContract) {
        "options.boolean_mask.shape[0]: got 0, want 1 or 5 as the keys"},
       {WithBoolean(Raw<uint8_t>({5}, {1, 1, 7, 1, 1}, v1::DATA_TYPE_BOOL)),
        "options.boolean_mask.raw: got another byte at element 2, want 0 or 1"},
+      {Short({}),
+       "options.short_masks: got true, want a boolean_mask, additive_mask or multiplicative_mask "
+       "with it"},
       {Short(WithBoolean(Zeros({6}, v1::DATA_TYPE_BOOL))),
        "options.boolean_mask.shape[0]: got 6, want 1 or 5 as the keys"},
       {Short(WithBoolean(Zeros({2, 5}, v1::DATA_TYPE_BOOL))),
