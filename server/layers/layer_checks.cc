@@ -21,22 +21,6 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
       "]");
 }
 
-absl::string_view TypeName(kernels::DataType type) {
-  switch (type) {
-    case kernels::DataType::kF32:
-      return "F32";
-    case kernels::DataType::kF16:
-      return "F16";
-    case kernels::DataType::kBF16:
-      return "BF16";
-    case kernels::DataType::kF64:
-      return "F64";
-    case kernels::DataType::kBool:
-      return "BOOL";
-  }
-  return "";
-}
-
 absl::Status CheckWidths(absl::string_view name, const LinearMap& map) {
   if (map.input_width <= kMaxWidth && map.output_width <= kMaxWidth) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(name, ": got the widths ", map.input_width,
@@ -64,14 +48,14 @@ absl::StatusOr<std::optional<int64_t>> HeadWidth(absl::string_view name,
 
 }  // namespace
 
-absl::Status CheckShape(const StoredTensor& tensor, absl::string_view name,
-                        const std::vector<int64_t>& want) {
+absl::Status CheckShape(const StoredTensor& tensor, const std::vector<int64_t>& want) {
   const bool fits = tensor.shape.size() == want.size() &&
                     std::equal(want.begin(), want.end(), tensor.shape.begin(),
                                [](int64_t a, int64_t b) { return a == kAnyExtent || a == b; });
   if (fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "tensor '", name, "': got the shape ", ShapeText(tensor.shape), ", want ", ShapeText(want)));
+  return absl::InvalidArgumentError(absl::StrCat("tensor '", tensor.name, "': got the shape ",
+                                                 ShapeText(tensor.shape), ", want ",
+                                                 ShapeText(want)));
 }
 
 absl::StatusOr<kernels::DataType> TypeOfLayer(std::optional<kernels::DataType> asked,
@@ -82,8 +66,9 @@ absl::StatusOr<kernels::DataType> TypeOfLayer(std::optional<kernels::DataType> a
   for (const auto& [name, tensor] : tensors) {
     if (tensor.type == type) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("tensor '", name, "': got ", TypeName(tensor.type), ", want ", TypeName(type),
-                     " as in '", tensors.begin()->first, "' or a data_type in layer.json"));
+        absl::StrCat("tensor '", name, "': got ", std::string(kernels::Name(tensor.type)),
+                     ", want ", std::string(kernels::Name(type)), " as in '",
+                     tensors.begin()->first, "' or a data_type in layer.json"));
   }
   return type;
 }
@@ -111,7 +96,12 @@ absl::Status CheckLayer(const LayerContents& contents) {
   }
   if (!contents.output.has_value()) return absl::OkStatus();
   ATTENTION_RETURN_IF_ERROR(CheckWidths("output", *contents.output));
-  if (value.has_value() && contents.output->input_width != contents.head_count * *value) {
+  if (!value.has_value()) {
+    // Values are as wide as the output's map has them.
+    const LinearMap values = {.input_width = 1, .output_width = contents.output->input_width};
+    return HeadWidth("output", values, contents.head_count).status();
+  }
+  if (contents.output->input_width != contents.head_count * *value) {
     return absl::InvalidArgumentError(
         absl::StrCat("output: got the width ", contents.output->input_width, ", want ",
                      contents.head_count * *value, " = heads * value width"));

@@ -9,7 +9,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "kernels/tensor_view.h"
 #include "server/core/layer.h"
 #include "server/layers/safetensors.h"
@@ -19,10 +18,9 @@ namespace attention::server {
 inline constexpr int64_t kAnyExtent = -1;
 
 // That the tensor has these extents.
-[[nodiscard]] absl::Status CheckShape(const StoredTensor& tensor, absl::string_view name,
-                                      const std::vector<int64_t>& want);
+[[nodiscard]] absl::Status CheckShape(const StoredTensor& tensor, const std::vector<int64_t>& want);
 
-// `asked` or, absent, the type that all tensors have in common; there is at least one.
+// `asked` or, absent, the type that all tensors have in common. There must be one.
 [[nodiscard]] absl::StatusOr<kernels::DataType> TypeOfLayer(std::optional<kernels::DataType> asked,
                                                             const StoredTensors& tensors);
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/protocol_limits.h"
+#include "server/layers/safetensors.h"
 #include "server/layers/strict_json.h"
 
 namespace attention::server {
@@ -38,18 +39,9 @@ absl::Status ReadCount(absl::string_view field, const Json& value, std::optional
 }
 
 absl::Status ReadType(const Json& value, std::optional<kernels::DataType>& type) {
-  if (value == "F32") {
-    type = kernels::DataType::kF32;
-  } else if (value == "F16") {
-    type = kernels::DataType::kF16;
-  } else if (value == "BF16") {
-    type = kernels::DataType::kBF16;
-  } else if (value == "F64") {
-    type = kernels::DataType::kF64;
-  } else {
-    return Wants("data_type", "\"F32\", \"F16\", \"BF16\" or \"F64\"");
-  }
-  return absl::OkStatus();
+  type = StoredType(TextOf(value));
+  return type.has_value() ? absl::OkStatus()
+                          : Wants("data_type", "\"F32\", \"F16\", \"BF16\" or \"F64\"");
 }
 
 absl::Status ReadScale(const Json& value, std::optional<double>& scale) {
@@ -115,6 +107,12 @@ absl::Status CheckTogether(const Json& value, const LayerDescription& layer) {
   if (layer.format != LayerFormat::kKeras && !layer.head_count.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "head_count: got nothing, want a number with the format \"", Name(layer.format), "\""));
+  }
+  if (layer.head_count.has_value() && layer.key_value_head_count.has_value() &&
+      *layer.head_count % *layer.key_value_head_count != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("key_value_head_count: got ", *layer.key_value_head_count,
+                     ", want a divisor of the ", *layer.head_count, " of head_count"));
   }
   return absl::OkStatus();
 }

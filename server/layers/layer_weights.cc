@@ -91,10 +91,10 @@ constexpr std::array<absl::string_view, 3> kSeparateWeights = {"q_proj_weight", 
                                                                "v_proj_weight"};
 
 // A row vector of a file, of the given extents.
-absl::StatusOr<StoredMatrix> ReadRow(const StoredTensor& tensor, absl::string_view name,
+absl::StatusOr<StoredMatrix> ReadRow(const StoredTensor& tensor,
                                      const std::vector<int64_t>& shape) {
-  ATTENTION_RETURN_IF_ERROR(CheckShape(tensor, name, shape));
-  return StoredMatrix{.name = name,
+  ATTENTION_RETURN_IF_ERROR(CheckShape(tensor, shape));
+  return StoredMatrix{.name = tensor.name,
                       .type = tensor.type,
                       .row_count = 1,
                       .column_count = tensor.element_count(),
@@ -104,27 +104,27 @@ absl::StatusOr<StoredMatrix> ReadRow(const StoredTensor& tensor, absl::string_vi
 absl::Status ReadPyTorchHeads(LayerReader& reader, LayerContents& contents, int64_t& width) {
   const StoredTensor* const packed = reader.Find("in_proj_weight");
   if (packed != nullptr) {
-    ATTENTION_RETURN_IF_ERROR(CheckShape(*packed, "in_proj_weight", {kAnyExtent, kAnyExtent}));
+    ATTENTION_RETURN_IF_ERROR(CheckShape(*packed, {kAnyExtent, kAnyExtent}));
     width = packed->shape[1];
-    ATTENTION_RETURN_IF_ERROR(CheckShape(*packed, "in_proj_weight", {3 * width, width}));
+    ATTENTION_RETURN_IF_ERROR(CheckShape(*packed, {3 * width, width}));
   } else {
     ATTENTION_ASSIGN_OR_RETURN(const StoredTensor* const query, reader.Get(kSeparateWeights[0]));
-    ATTENTION_RETURN_IF_ERROR(CheckShape(*query, kSeparateWeights[0], {kAnyExtent, kAnyExtent}));
+    ATTENTION_RETURN_IF_ERROR(CheckShape(*query, {kAnyExtent, kAnyExtent}));
     width = query->shape[0];
   }
   std::optional<StoredMatrix> biases;
   if (const StoredTensor* const bias = reader.Find("in_proj_bias"); bias != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(biases, ReadRow(*bias, "in_proj_bias", {3 * width}));
+    ATTENTION_ASSIGN_OR_RETURN(biases, ReadRow(*bias, {3 * width}));
   }
   for (int64_t i = 0; i < 3; ++i) {
     StoredMatrix weight;
     if (packed != nullptr) {
-      weight = MatrixOf(*packed, "in_proj_weight").Rows(i * width, width);
+      weight = MatrixOf(*packed).Rows(i * width, width);
     } else {
       const absl::string_view name = kSeparateWeights[static_cast<size_t>(i)];
       ATTENTION_ASSIGN_OR_RETURN(const StoredTensor* const tensor, reader.Get(name));
-      ATTENTION_RETURN_IF_ERROR(CheckShape(*tensor, name, {width, kAnyExtent}));
-      weight = MatrixOf(*tensor, name);
+      ATTENTION_RETURN_IF_ERROR(CheckShape(*tensor, {width, kAnyExtent}));
+      weight = MatrixOf(*tensor);
     }
     weight.transposed = true;
     std::optional<StoredMatrix> bias;
@@ -141,12 +141,12 @@ absl::Status ReadPyTorch(const LayerDescription& description, LayerReader& reade
   contents.head_count = contents.key_value_head_count = *description.head_count;
   ATTENTION_RETURN_IF_ERROR(ReadPyTorchHeads(reader, contents, width));
   ATTENTION_ASSIGN_OR_RETURN(const StoredTensor* const output, reader.Get("out_proj.weight"));
-  ATTENTION_RETURN_IF_ERROR(CheckShape(*output, "out_proj.weight", {kAnyExtent, width}));
-  StoredMatrix weight = MatrixOf(*output, "out_proj.weight");
+  ATTENTION_RETURN_IF_ERROR(CheckShape(*output, {kAnyExtent, width}));
+  StoredMatrix weight = MatrixOf(*output);
   weight.transposed = true;
   std::optional<StoredMatrix> bias;
   if (const StoredTensor* const tensor = reader.Find("out_proj.bias"); tensor != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, "out_proj.bias", {output->shape[0]}));
+    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, {output->shape[0]}));
   }
   ATTENTION_ASSIGN_OR_RETURN(contents.output,
                              reader.Map(weight, bias.has_value() ? &*bias : nullptr));
@@ -157,9 +157,8 @@ absl::Status ReadPyTorch(const LayerDescription& description, LayerReader& reade
     return absl::InvalidArgumentError("got one of bias_k and bias_v, want both or neither");
   }
   if (key != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(const StoredMatrix key_row, ReadRow(*key, "bias_k", {1, 1, width}));
-    ATTENTION_ASSIGN_OR_RETURN(const StoredMatrix value_row,
-                               ReadRow(*value, "bias_v", {1, 1, width}));
+    ATTENTION_ASSIGN_OR_RETURN(const StoredMatrix key_row, ReadRow(*key, {1, 1, width}));
+    ATTENTION_ASSIGN_OR_RETURN(const StoredMatrix value_row, ReadRow(*value, {1, 1, width}));
     ATTENTION_ASSIGN_OR_RETURN(contents.appended_key, reader.Row(key_row));
     ATTENTION_ASSIGN_OR_RETURN(contents.appended_value, reader.Row(value_row));
   }
@@ -174,14 +173,14 @@ absl::StatusOr<LinearMap> ReadKerasHeads(absl::string_view name, std::optional<i
   const std::string kernel_name = absl::StrCat(name, "/kernel");
   ATTENTION_ASSIGN_OR_RETURN(const StoredTensor* const kernel, reader.Get(kernel_name));
   ATTENTION_RETURN_IF_ERROR(
-      CheckShape(*kernel, kernel_name, {kAnyExtent, head_count.value_or(kAnyExtent), kAnyExtent}));
+      CheckShape(*kernel, {kAnyExtent, head_count.value_or(kAnyExtent), kAnyExtent}));
   head_count = kernel->shape[1];
-  const StoredMatrix weight = MatrixOf(*kernel, kernel_name);
+  const StoredMatrix weight = MatrixOf(*kernel);
   const std::string bias_name = absl::StrCat(name, "/bias");
   const StoredTensor* const tensor = reader.Find(bias_name);
   if (tensor == nullptr) return reader.Map(weight, nullptr);
   ATTENTION_ASSIGN_OR_RETURN(const StoredMatrix bias,
-                             ReadRow(*tensor, bias_name, {kernel->shape[1], kernel->shape[2]}));
+                             ReadRow(*tensor, {kernel->shape[1], kernel->shape[2]}));
   return reader.Map(weight, &bias);
 }
 
@@ -198,13 +197,13 @@ absl::Status ReadKeras(const LayerDescription& description, LayerReader& reader,
   constexpr absl::string_view kKernel = "attention_output/kernel";
   constexpr absl::string_view kBias = "attention_output/bias";
   ATTENTION_ASSIGN_OR_RETURN(const StoredTensor* const kernel, reader.Get(kKernel));
-  ATTENTION_RETURN_IF_ERROR(CheckShape(*kernel, kKernel, {*head_count, kAnyExtent, kAnyExtent}));
-  StoredMatrix weight = MatrixOf(*kernel, kKernel);
+  ATTENTION_RETURN_IF_ERROR(CheckShape(*kernel, {*head_count, kAnyExtent, kAnyExtent}));
+  StoredMatrix weight = MatrixOf(*kernel);
   weight.row_count = kernel->shape[0] * kernel->shape[1];
   weight.column_count = kernel->shape[2];
   std::optional<StoredMatrix> bias;
   if (const StoredTensor* const tensor = reader.Find(kBias); tensor != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, kBias, {kernel->shape[2]}));
+    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, {kernel->shape[2]}));
   }
   ATTENTION_ASSIGN_OR_RETURN(contents.output,
                              reader.Map(weight, bias.has_value() ? &*bias : nullptr));
@@ -217,14 +216,13 @@ absl::Status ReadPlainMap(absl::string_view name, bool transposed, LayerReader& 
   const std::string weight_name = absl::StrCat(name, ".weight");
   const StoredTensor* const weight = reader.Find(weight_name);
   if (weight == nullptr) return absl::OkStatus();  // a bias of its own is then left over
-  ATTENTION_RETURN_IF_ERROR(CheckShape(*weight, weight_name, {kAnyExtent, kAnyExtent}));
-  StoredMatrix matrix = MatrixOf(*weight, weight_name);
+  ATTENTION_RETURN_IF_ERROR(CheckShape(*weight, {kAnyExtent, kAnyExtent}));
+  StoredMatrix matrix = MatrixOf(*weight);
   matrix.transposed = transposed;
   std::optional<StoredMatrix> bias;
   const std::string bias_name = absl::StrCat(name, ".bias");
   if (const StoredTensor* const tensor = reader.Find(bias_name); tensor != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(bias,
-                               ReadRow(*tensor, bias_name, {weight->shape[transposed ? 0 : 1]}));
+    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, {weight->shape[transposed ? 0 : 1]}));
   }
   ATTENTION_ASSIGN_OR_RETURN(map, reader.Map(matrix, bias.has_value() ? &*bias : nullptr));
   return absl::OkStatus();

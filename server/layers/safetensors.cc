@@ -40,14 +40,6 @@ bool IsTensorName(const std::string& name) {
          });
 }
 
-std::optional<kernels::DataType> TypeOf(const Json& name) {
-  if (name == "F32") return kernels::DataType::kF32;
-  if (name == "F16") return kernels::DataType::kF16;
-  if (name == "BF16") return kernels::DataType::kBF16;
-  if (name == "F64") return kernels::DataType::kF64;
-  return std::nullopt;
-}
-
 struct Parts {
   absl::string_view header;  // without the spaces behind it
   std::span<const std::byte> elements;
@@ -118,7 +110,7 @@ absl::StatusOr<StoredTensor> ReadTensor(const std::string& name, const Json& ent
   if (entry.size() != 3) {
     return Invalid(what, absl::StrCat(entry.size(), " fields"), "dtype, shape and data_offsets");
   }
-  const std::optional<kernels::DataType> type = TypeOf(entry["dtype"]);
+  const std::optional<kernels::DataType> type = StoredType(TextOf(entry["dtype"]));
   if (!type.has_value()) {
     return Invalid(absl::StrCat(what, ": dtype"), "another", "F32, F16, BF16 or F64");
   }
@@ -141,6 +133,7 @@ absl::StatusOr<StoredTensor> ReadTensor(const std::string& name, const Json& ent
                    absl::StrCat(*want_bytes, " for its dtype and shape"));
   }
   return StoredTensor{
+      .name = name,
       .type = *type,
       .shape = *std::move(shape),
       .bytes = elements.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin))};
@@ -167,6 +160,14 @@ absl::Status CheckTiling(const StoredTensors& tensors, std::span<const std::byte
 }
 
 }  // namespace
+
+std::optional<kernels::DataType> StoredType(std::string_view name) {
+  for (const auto type : {kernels::DataType::kF32, kernels::DataType::kF16,
+                          kernels::DataType::kBF16, kernels::DataType::kF64}) {
+    if (name == kernels::Name(type)) return type;
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<StoredTensors> ParseSafetensors(std::span<const std::byte> file) {
   const absl::StatusOr<Parts> parts = PartsOf(file);

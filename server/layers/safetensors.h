@@ -14,8 +14,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,6 +27,7 @@ namespace attention::server {
 
 // Row-major, little-endian, at any address.
 struct StoredTensor {
+  std::string name = {};  // in the file
   kernels::DataType type = kernels::DataType::kF32;
   std::vector<int64_t> shape = {};
   std::span<const std::byte> bytes = {};
@@ -36,6 +39,9 @@ struct StoredTensor {
 
 // By name.
 using StoredTensors = std::map<std::string, StoredTensor, std::less<>>;
+
+// The type that a file calls F32, F16, BF16 or F64; none for another name.
+[[nodiscard]] std::optional<kernels::DataType> StoredType(std::string_view name);
 
 // The tensors of a whole file, which point into it. Errors: kInvalidArgument, as part of a sentence
 // that begins with the file's name. Refused is all that the format forbids:

@@ -82,6 +82,11 @@ absl::StatusOr<Json> ParseStrictJson(absl::string_view text, const JsonLimits& l
   return value;
 }
 
+std::string_view TextOf(const nlohmann::json& value) {
+  return value.is_string() ? std::string_view(value.get_ref<const std::string&>())
+                           : std::string_view();
+}
+
 bool IsWholeNumber(const Json& value) {
   return value.is_number_unsigned() &&
          value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -21,6 +22,9 @@ struct JsonLimits {
 // the end, and what is over a limit, before it is kept. Errors: kInvalidArgument.
 [[nodiscard]] absl::StatusOr<nlohmann::json> ParseStrictJson(absl::string_view text,
                                                              const JsonLimits& limits = {});
+
+// The text, or an empty one if the value is no text.
+[[nodiscard]] std::string_view TextOf(const nlohmann::json& value);
 
 // A number that is written as a whole one and is not negative, up to 2^63 - 1: "3", but not "3.0",
 // "3e0" or "-0".

@@ -71,9 +71,9 @@ StoredMatrix StoredMatrix::Columns(int64_t first, int64_t count) const {
   return columns;
 }
 
-StoredMatrix MatrixOf(const StoredTensor& tensor, absl::string_view name) {
+StoredMatrix MatrixOf(const StoredTensor& tensor) {
   const int64_t row_count = tensor.shape.empty() ? 1 : tensor.shape.front();
-  return {.name = name,
+  return {.name = tensor.name,
           .type = tensor.type,
           .row_count = row_count,
           .column_count = tensor.element_count() / row_count,

@@ -30,8 +30,8 @@ struct StoredMatrix {
   [[nodiscard]] StoredMatrix Columns(int64_t first, int64_t count) const;
 };
 
-// The first extent as rows, all others side by side. `name` must outlive the result.
-[[nodiscard]] StoredMatrix MatrixOf(const StoredTensor& tensor, absl::string_view name);
+// The first extent as rows, all others side by side. `tensor` must outlive the result.
+[[nodiscard]] StoredMatrix MatrixOf(const StoredTensor& tensor);
 
 class TensorCopier {
  public:

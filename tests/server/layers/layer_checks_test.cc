@@ -18,14 +18,14 @@ using test::StatusIs;
 using testing::HasSubstr;
 
 TEST(CheckShapeTest, ComparesRankAndExtentsThatMatter) {
-  const StoredTensor tensor = {.shape = {2, 3}};
-  EXPECT_THAT(CheckShape(tensor, "a", {2, 3}), IsOk());
-  EXPECT_THAT(CheckShape(tensor, "a", {kAnyExtent, 3}), IsOk());
+  const StoredTensor tensor = {.name = "a", .shape = {2, 3}};
+  EXPECT_THAT(CheckShape(tensor, {2, 3}), IsOk());
+  EXPECT_THAT(CheckShape(tensor, {kAnyExtent, 3}), IsOk());
   EXPECT_THAT(
-      CheckShape(tensor, "a", {kAnyExtent, 2}),
+      CheckShape(tensor, {kAnyExtent, 2}),
       StatusIs(StatusCode::kInvalidArgument, "tensor 'a': got the shape [2, 3], want [any, 2]"));
-  EXPECT_FALSE(CheckShape(tensor, "a", {2, 3, 1}).ok());
-  EXPECT_FALSE(CheckShape(tensor, "a", {2}).ok());
+  EXPECT_FALSE(CheckShape(tensor, {2, 3, 1}).ok());
+  EXPECT_FALSE(CheckShape(tensor, {2}).ok());
 }
 
 TEST(TypeOfLayerTest, IsWhatAllTensorsHaveUnlessAnotherIsAskedFor) {
@@ -63,6 +63,16 @@ TEST(CheckLayerTest, RefusesMapsThatDoNot) {
       {"got 2048 and 2 heads, want <= 1024", [](auto& layer) { layer.head_count = 2048; }},
       {"got 3 key-value heads, want a divisor of the 4 heads",
        [](auto& layer) { layer.key_value_head_count = 3; }},
+      {"output: got the width 18, want a multiple of 4 heads",
+       [](auto& layer) {
+         layer.value.reset();
+         layer.output->input_width = 18;
+       }},
+      {"output: got heads of width 1025, want <= 1024",
+       [](auto& layer) {
+         layer.value.reset();
+         layer.output->input_width = 4100;
+       }},
       {"query: got the width 13, want a multiple of 4 heads",
        [](auto& layer) { layer.query->output_width = 13; }},
       {"key: got heads of width 4, want 3 as those of the queries",

@@ -80,6 +80,8 @@ TEST(ParseLayerDescriptionTest, RefusesWhatIsNoDescription) {
       {R"({"format": "plain", "head_count": "2"})", "head_count: got something else"},
       {R"({"format": "plain", "head_count": 1, "key_value_head_count": 0})",
        "key_value_head_count: got something else"},
+      {R"({"format": "plain", "head_count": 2, "key_value_head_count": 3})",
+       "key_value_head_count: got 3, want a divisor of the 2 of head_count"},
       {R"({"format": "pytorch", "head_count": 2, "key_value_head_count": 2})",
        "key_value_head_count: got a value, want none with the format \"pytorch\""},
       {R"({"format": "keras", "data_type": "I64"})", "data_type: got something else"},

@@ -85,7 +85,9 @@ TEST(StoredMatrixTest, CutsRowsAndColumns) {
 
 TEST(MatrixOfTest, PutsAllButTheFirstExtentSideBySide) {
   const std::string bytes = test::Numbers(12);
-  const StoredMatrix matrix = MatrixOf({.shape = {2, 3, 2}, .bytes = BytesOf(bytes)}, "a");
+  const StoredTensor tensor = {.name = "a", .shape = {2, 3, 2}, .bytes = BytesOf(bytes)};
+  const StoredMatrix matrix = MatrixOf(tensor);
+  EXPECT_EQ(matrix.name, "a");
   EXPECT_EQ(matrix.row_count, 2);
   EXPECT_EQ(matrix.column_count, 6);
 }
