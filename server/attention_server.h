@@ -41,7 +41,9 @@ class AttentionServer {
   void TurnNotServing();
 
   // Refuses new calls with UNAVAILABLE and returns when the accepted ones are finished, which are
-  // cancelled after drain_timeout. A computation that is cancelled ends at its next tile.
+  // cancelled after drain_timeout. A computation that is cancelled ends at its next tile. A call
+  // whose request is still arriving is answered CANCELLED, by gRPC: between TurnNotServing and this
+  // there should be time for what is on its way.
   void Shutdown();
 
   // Ends a Shutdown that waits, by cancelling what it waits for.

@@ -258,9 +258,11 @@ void AddOperation(ServerOptions& options, FlagTable& flags) {
             "debug (a line for each request), info (for those that failed; of these no more than a "
             "few a second), warning or error.",
             std::string(Name(options.log_level)), Level(options.log_level));
-  AddMilliseconds("--drain-grace-ms",
-                  "Time between turning NOT_SERVING and refusing calls; a second signal skips it.",
-                  options.drain_grace, flags);
+  AddMilliseconds(
+      "--drain-grace-ms",
+      "Time between turning NOT_SERVING and refusing calls, and cancelling those whose requests "
+      "are still arriving; a second signal skips it.",
+      options.drain_grace, flags);
   AddMilliseconds("--drain-timeout-ms",
                   "Time that accepted calls then have to finish; another signal cancels them.",
                   options.drain_timeout, flags);
