@@ -55,6 +55,7 @@ AttentionCall::AttentionCall(const CallEnvironment& environment, Method method,
 }
 
 void AttentionCall::OnDone() {
+  if (!cut_off_.ok()) RecordCutOff();
   environment_.unread_answers.Remove(*exchange_.context);
   std::atomic<int64_t>& live_call_count = environment_.live_call_count;
   delete this;
@@ -65,6 +66,11 @@ void AttentionCall::Start() noexcept {
   environment_.metrics.RequestStarted(method_, request_bytes_);
   absl::Status status;
   try {
+    cut_off_ = CheckWhole(*exchange_.request);
+    if (!cut_off_.ok()) {
+      Finish(ToGrpcStatus(cut_off_, context_->request_id()));
+      return;
+    }
     status = AdmitAndDecode();
   } catch (const std::bad_alloc&) {
     status = environment_.engine.out_of_memory();
@@ -81,15 +87,24 @@ void AttentionCall::Start() noexcept {
       });
 }
 
+// Whether the caller has gone, or gRPC had no memory for the rest, is known at the end alone; else
+// the caller ended its request too early and waited for the answer.
+void AttentionCall::RecordCutOff() noexcept {
+  const absl::Status stop = context_->StopStatus();
+  if (stop.ok()) {
+    environment_.metrics.RequestRejected(Rejection::kMalformed);
+  } else {
+    environment_.metrics.RequestStopped(stop.code());
+  }
+  RecordFinished(stop.ok() ? cut_off_ : stop);
+}
+
 absl::Status AttentionCall::AdmitAndDecode() {
   absl::StatusOr<ByteBudget::Permit> permit = environment_.engine.AdmitRequest(request_bytes_);
   if (!permit.ok()) return permit.status();
   request_permit_ = *std::move(permit);
 
   message_ = NewRequestMessage(method_);
-  if (absl::Status status = CheckWhole(*exchange_.request); !status.ok()) {
-    return Rejected(Rejection::kMalformed, std::move(status));
-  }
   if (absl::Status status = ParseWireMessage(*exchange_.request, *message_); !status.ok()) {
     const bool unknown = absl::IsUnimplemented(status);
     return Rejected(unknown ? Rejection::kUnknownField : Rejection::kMalformed, std::move(status));
@@ -153,12 +168,16 @@ void AttentionCall::FinishWith(absl::Status status) noexcept {
     status = environment_.engine.out_of_memory();
     finish = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "");
   }
+  RecordFinished(status);
+  Finish(finish);
+}
+
+void AttentionCall::RecordFinished(const absl::Status& status) {
   const double total_seconds = Seconds(environment_.clock.Now() - context_->arrival());
   const int64_t response_bytes =
       status.ok() ? static_cast<int64_t>(exchange_.response->Length()) : 0;
   environment_.metrics.RequestFinished(method_, status.code(), total_seconds, response_bytes);
   LogFinished(status, total_seconds);
-  Finish(finish);
 }
 
 // An answer may wait for its caller for long; nothing of the request need wait with it.
@@ -173,8 +192,7 @@ void AttentionCall::DropRequest() {
 grpc::Status AttentionCall::PrepareFinish(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
     exchange_.context->AddTrailingMetadata(
-        kRetryPushbackTrailer,
-        std::to_string(RetryPushbackMilliseconds(environment_.engine.queue_depth())));
+        kRetryPushbackTrailer, std::to_string(environment_.engine.RetryPushbackMilliseconds()));
   }
   grpc::Status finish = ToGrpcStatus(status, context_->request_id());
   if (status.ok()) environment_.unread_answers.Add(*exchange_.context, context_->deadline());

@@ -65,6 +65,7 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   void OnDone() override;
 
  private:
+  void RecordCutOff() noexcept;
   [[nodiscard]] absl::Status AdmitAndDecode();
   [[nodiscard]] absl::Status Rejected(Rejection reason, absl::Status status);
   void Complete(absl::StatusOr<AttentionAnswer> answer);
@@ -72,6 +73,7 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   void FinishWith(absl::Status status) noexcept;  // the call may be gone when this returns
   void DropRequest();
   [[nodiscard]] grpc::Status PrepareFinish(const absl::Status& status);
+  void RecordFinished(const absl::Status& status);
   void LogFinished(const absl::Status& status, double total_seconds);
 
   const CallEnvironment& environment_;
@@ -85,6 +87,7 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   std::unique_ptr<google::protobuf::Message> message_;
   DecodedCall decoded_;
   StageTimes times_;
+  absl::Status cut_off_;  // not OK where no whole message came
 };
 
 }  // namespace attention::server

@@ -13,6 +13,7 @@
 #include "server/core/guarded.h"
 #include "server/core/layer_runner.h"
 #include "server/core/request_limits.h"
+#include "server/core/retry_pushback.h"
 #include "server/core/sharing_queue.h"
 #include "server/core/submission.h"
 #include "server/core/task_gate.h"
@@ -54,6 +55,7 @@ class AttentionEngine::Impl {
   [[nodiscard]] const ByteBudget& budget() const { return budget_; }
   [[nodiscard]] const ComputePool& pool() const { return pool_; }
   [[nodiscard]] TaskGate& gate() { return gate_; }
+  [[nodiscard]] RetryPushback& pushback() { return pushback_; }
   [[nodiscard]] const absl::Status& out_of_memory() const { return out_of_memory_; }
 
  private:
@@ -68,6 +70,9 @@ class AttentionEngine::Impl {
   void RunSharing(std::unique_ptr<Submission> first, kernels::Executor& executor);
   [[nodiscard]] absl::Status Begin(Submission& submission);
   void Conclude(std::unique_ptr<Submission> submission, absl::StatusOr<AttentionResult> result);
+  [[nodiscard]] double SecondsSince(TimePoint start) const {
+    return Seconds(Nanoseconds(clock_.Now() - start));
+  }
   [[nodiscard]] AttentionAnswer AnswerOf(Submission& submission, AttentionResult result);
   [[nodiscard]] absl::Status ForCaller(const absl::Status& status, const RequestContext& context);
 
@@ -84,6 +89,7 @@ class AttentionEngine::Impl {
 
   ByteBudget budget_;
   TaskGate gate_;
+  RetryPushback pushback_{options_.thread_count};
   SharingQueue<Submission> sharing_;
   ComputePool pool_;  // last: its destructor waits for jobs, which use the rest
 };
@@ -228,6 +234,7 @@ void AttentionEngine::Impl::RunJob(std::unique_ptr<Submission> submission,
   absl::StatusOr<AttentionResult> result = Guarded([&] {
     return RunTask(submission->task, {.executor = &executor, .stop = submission->context.get()});
   });
+  pushback_.Computed(SecondsSince(submission->started));
   Conclude(std::move(submission), std::move(result));
 }
 
@@ -257,7 +264,9 @@ void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
     task.stop = submission->context.get();
   }
   metrics_.ProjectedTogether(static_cast<int64_t>(task_count));
+  const TimePoint started = clock_.Now();
   RunLayerTasks(std::span(tasks).first(task_count), &executor);
+  if (task_count > 0) pushback_.Computed(SecondsSince(started) / static_cast<double>(task_count));
   auto done = tasks.begin();
   for (std::unique_ptr<Submission>& submission : std::span(group).first(group_size)) {
     if (submission != nullptr) Conclude(std::move(submission), std::move((done++)->result));
@@ -371,13 +380,9 @@ bool AttentionEngine::WaitUntilIdle(TimePoint deadline) {
 const absl::Status& AttentionEngine::out_of_memory() const { return impl_->out_of_memory(); }
 const EngineOptions& AttentionEngine::options() const { return impl_->options(); }
 int64_t AttentionEngine::queue_depth() const { return impl_->pool().queue_depth(); }
-int64_t AttentionEngine::bytes_in_flight() const { return impl_->budget().used_bytes(); }
-
-int64_t RetryPushbackMilliseconds(int64_t queue_depth) {
-  constexpr int64_t kStepMilliseconds = 20;
-  constexpr int64_t kMostMilliseconds = 5000;
-  const int64_t steps = std::clamp<int64_t>(queue_depth, 0, kMostMilliseconds / kStepMilliseconds);
-  return std::min(kMostMilliseconds, kStepMilliseconds * (1 + steps));
+int64_t AttentionEngine::RetryPushbackMilliseconds() {
+  return impl_->pushback().Milliseconds(queue_depth());
 }
+int64_t AttentionEngine::bytes_in_flight() const { return impl_->budget().used_bytes(); }
 
 }  // namespace attention::server

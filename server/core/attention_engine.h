@@ -94,16 +94,16 @@ class AttentionEngine {
 
   [[nodiscard]] const EngineOptions& options() const;
   [[nodiscard]] int64_t queue_depth() const;
+
+  // When a caller who is refused now may try again, see retry_pushback.h.
+  [[nodiscard]] int64_t RetryPushbackMilliseconds();
+
   [[nodiscard]] int64_t bytes_in_flight() const;  // of max_bytes_in_flight
 
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// When a refused caller may try again: grows with the queue, between 20 ms and 5 s. For
-// `grpc-retry-pushback-ms`.
-[[nodiscard]] int64_t RetryPushbackMilliseconds(int64_t queue_depth);
 
 }  // namespace attention::server
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 import unittest
 
 import grpc
@@ -9,6 +10,7 @@ import grpc
 import malformed_bytes
 import malformed_values
 from attention.v1 import attention_service_pb2 as service
+from raw_http2 import RawCall
 from request_changes import valid_requests
 from server_process import ServerProcess
 from tensors import to_tensor
@@ -109,6 +111,24 @@ class MetricsTest(unittest.TestCase):
                 self.assertEqual(
                     self.growth("attention_requests_total", code=code), counted + 1)
         self.assertEqual(self.growth("attention_flops_total"), 0)
+
+    def test_who_goes_while_sending_has_gone_and_sent_nothing_malformed(self):
+        request = valid_requests()["SelfAttention"].SerializeToString()
+        for end, code in ((RawCall.close, "cancelled"), (RawCall.cancel, "cancelled"),
+                          (RawCall.end_request, "invalid_argument")):
+            with self.subTest(end.__name__):
+                counted = self.growth("attention_requests_total", code=code)
+                call = RawCall(self.server.grpc_address, "SelfAttention")
+                self.addCleanup(call.close)
+                call.send_part(request, len(request) // 2)
+                end(call)
+                deadline = time.monotonic() + 20
+                while self.growth("attention_requests_total", code=code) == counted:
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+        self.assertEqual(self.growth("attention_requests_total"), 3)
+        self.assertEqual(self.growth("attention_stopped_total", code="cancelled"), 2)
+        self.assertEqual(self.growth("attention_rejected_total"), 1)
 
     def test_gauges_return_to_rest(self):
         for method, request in valid_requests().items():

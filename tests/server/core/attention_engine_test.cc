@@ -268,14 +268,5 @@ TEST_F(AttentionEngineTest, AnswersManyThreadsAtOnceAndBalancesItsBooks) {
   EXPECT_EQ(engine_->bytes_in_flight(), 0);
 }
 
-TEST(RetryPushbackTest, GrowsWithTheQueueWithinBounds) {
-  EXPECT_EQ(RetryPushbackMilliseconds(0), 20);
-  EXPECT_EQ(RetryPushbackMilliseconds(1), 40);
-  EXPECT_EQ(RetryPushbackMilliseconds(64), 1300);
-  EXPECT_EQ(RetryPushbackMilliseconds(1'000'000), 5000);
-  EXPECT_EQ(RetryPushbackMilliseconds(INT64_MAX), 5000);
-  EXPECT_EQ(RetryPushbackMilliseconds(-1), 20);
-}
-
 }  // namespace
 }  // namespace attention::server
