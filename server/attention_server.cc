@@ -116,10 +116,12 @@ class AttentionServer::Impl {
     if (absl::Status status = LoadLayers(stop); !status.ok()) {
       return WithFlag("--layers-directory", status);
     }
-    WarmUp();
+    // Before there can be calls: it waits for every compute thread, and they would wait for it.
+    const WarmUpReport warm_up = engine_.WarmUp(options_.warm_up, options_.default_precision);
     absl::StatusOr<GrpcTransport> transport = StartGrpc(options_, service_);
     if (!transport.ok()) return WithFlag("--grpc-address", transport.status());
     transport_ = *std::move(transport);
+    LogWarmUp(warm_up);
     SetHealth(*transport_.server, true);
     ready_ = true;
     return absl::OkStatus();
@@ -189,9 +191,7 @@ class AttentionServer::Impl {
     return status;
   }
 
-  // Before there can be calls: it waits for every compute thread, and they would wait for it.
-  void WarmUp() {
-    const WarmUpReport report = engine_.WarmUp(options_.warm_up, options_.default_precision);
+  void LogWarmUp(const WarmUpReport& report) {
     if (report.planned_task_count > 0) {
       log_.Write(LogLevel::kInfo, "warmed up",
                  {{"tasks", report.computed_task_count},
