@@ -2,13 +2,14 @@
 
 import pathlib
 import re
+import subprocess
 import unittest
 
 import numpy
 
 from attention.v1 import attention_service_pb2 as service
 from attention.v1 import options_pb2
-from server_process import ServerProcess
+from server_process import SERVER_BINARY, ServerProcess
 from tensors import F32, to_array, to_tensor
 
 README = pathlib.Path(__file__).resolve().parents[2] / "proto" / "README.md"
@@ -17,10 +18,17 @@ README = pathlib.Path(__file__).resolve().parents[2] / "proto" / "README.md"
 def limits_of_flags():
     """{flag: number} of the table rows that name a flag."""
     rows = re.findall(r"^\|.*\| ([\d^]+) ([\w ]+)\| `(--[\w-]+)` \|$", README.read_text(), re.M)
-    units = {"MiB": 2**20, "floating point operations": 1}
+    units = {"MiB": 2**20, "GiB": 2**30, "s": 1, "floating point operations": 1}
     return {
         flag: float(number.replace("10^", "1e")) * units[unit.strip()]
         for number, unit, flag in rows}
+
+
+def default_in_help(flag):
+    """The default that the server's own help has for a flag, in seconds or bytes."""
+    told = subprocess.run([SERVER_BINARY, "--help"], capture_output=True, text=True, check=True)
+    number, unit = re.search(rf"{flag} \w+ \[(\d+)(GiB)?\]", told.stdout).groups()
+    return float(number) * (2**30 if unit else 1)
 
 
 def blocks():
@@ -63,6 +71,8 @@ class WireExampleTest(unittest.TestCase):
         self.assertEqual(limits_of_flags(), {
             "--max-request-bytes": info.max_request_bytes,
             "--max-response-bytes": info.max_response_bytes,
+            "--max-bytes-in-flight": default_in_help("--max-bytes-in-flight"),
+            "--max-deadline-seconds": default_in_help("--max-deadline-seconds"),
             "--max-request-flops": info.max_request_flops,
             "--max-request-float64-flops": info.max_request_float64_flops,
         })
