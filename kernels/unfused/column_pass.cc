@@ -51,7 +51,9 @@ ColumnPassReport VisitColumns(const UnfusedTask& task, int64_t batch, int64_t he
 
 void Include(double score, ColumnStatistics& column) {
   if (score > column.maximum) {
-    column.sum = column.sum * std::exp(column.maximum - score) + 1.0;
+    // 1, but NaN of an infinite score, whatever follows.
+    const double own_weight = std::exp(score - score);
+    column.sum = column.sum * std::exp(column.maximum - score) + own_weight;
     column.maximum = score;
   } else if (score != -std::numeric_limits<double>::infinity()) {
     column.sum +=

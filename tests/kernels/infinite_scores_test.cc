@@ -80,6 +80,28 @@ TEST(InfiniteScoresTest, AreThoseOfQueriesThatDoNotSeeAKey) {
   });
 }
 
+// As many as there are: an infinite score and the sum that it is a part of have no quotient.
+TEST(InfiniteScoresTest, UpwardsSpoilTheWeightsOfTheirKeyOverQueries) {
+  for (const int64_t infinite_count : {1, 2}) {
+    ProblemRecipe recipe;
+    recipe.query_count = 3;
+    recipe.key_count = 2;
+    recipe.key_width = 1;
+    recipe.weights = true;
+    recipe.options.normalization = Normalization::kSoftmaxOverQueries;
+    TestProblem problem(recipe);
+    problem.key.Set(0, 0, 0, 0, 1);
+    problem.key.Set(0, 0, 1, 0, -1);  // whose infinite scores weigh nothing
+    for (int64_t i = 0; i < recipe.query_count; ++i)
+      problem.query.Set(0, 0, i, 0, i > 0 && i <= infinite_count ? kInfinity : 1);
+    const TestOutputs outputs = MustAttend(problem);
+    for (int64_t i = 0; i < recipe.query_count; ++i) {
+      EXPECT_TRUE(std::isnan(outputs.weights.At(0, 0, i, 0))) << infinite_count << " " << i;
+      EXPECT_FALSE(std::isnan(outputs.weights.At(0, 0, i, 1))) << infinite_count << " " << i;
+    }
+  }
+}
+
 TEST(InfiniteScoresTest, AreTheSameToTheOracle) {
   for (const FullyMasked policy : {FullyMasked::kZeros, FullyMasked::kUniform}) {
     for (const int64_t step : {1, 3}) {
