@@ -23,6 +23,7 @@ float RowOutputs::Finish(const ScoreRow& row, const SoftmaxState& state, float* 
   const bool zeros = head_factor == 0 || sums_nothing;
   if (zeros) {
     std::fill_n(running_output, width, 0.0f);
+    factor = 0;  // NaN until now, where the row's weights are
   } else if (state.saw_nothing() && call_.options.fully_masked == FullyMasked::kNan) {
     std::fill_n(running_output, width, std::numeric_limits<float>::quiet_NaN());
     factor = 1;

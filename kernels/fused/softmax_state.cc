@@ -33,7 +33,8 @@ SoftmaxState::SoftmaxState(const FusedCall& call, int64_t head, float reference,
   total_ += std::exp(above);
   normalizer_ = static_cast<float>(1.0 / total_);
   constexpr double kFarAbove = 700;  // e^709 is the largest power
-  if (above <= kFarAbove) return;
+  // Beside a NaN the reference is -infinity at times, which no sink is far above.
+  if (above <= kFarAbove || std::isnan(total_)) return;
   offset_ = sink;
   total_ = 1;
 }

@@ -48,7 +48,8 @@ double RowEntropy(const double* weights, int64_t key_count) {
 double RowMaximum(const double* weights, int64_t key_count) {
   double maximum = 0.0;
   for (int64_t j = 0; j < key_count; ++j) {
-    if (!(weights[j] <= maximum)) maximum = weights[j];  // a NaN comes here and stays
+    if (std::isnan(weights[j])) return weights[j];
+    maximum = std::max(maximum, weights[j]);
   }
   return maximum;
 }

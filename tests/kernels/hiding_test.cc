@@ -329,6 +329,60 @@ TEST_P(HidingTest, NaNReachesThoseWhoAttendAndNobodyElse) {
   EXPECT_GT(others, 100);
 }
 
+bool SeesAKey(const AttentionProblem& problem, int64_t batch, int64_t head, int64_t query) {
+  const int64_t key_value_head = head * problem.key.extents[1] / problem.query.extents[1];
+  for (int64_t j = 0; j < problem.key.extents[2]; ++j) {
+    if (Sees(problem, head, query, {batch, key_value_head, j})) return true;
+  }
+  return false;
+}
+
+// A NaN query spoils its own row, sinks or not, but nothing is left of a head of factor 0.
+TEST_P(HidingTest, NaNQueriesSpoilTheirRowsButNoHeadOfFactorZero) {
+  if (ForcedToFused() && GetParam() == Numbers::kF64)
+    GTEST_SKIP() << "computed by unfused-float64, whatever fused implementation is forced";
+  constexpr int64_t kBatch = 1;
+  constexpr int64_t kQuery = 1;
+  constexpr int64_t kHeadOfFactorZero = 2;
+  int attending = 0;
+  ForEachHiding([&](ProblemRecipe recipe) {
+    recipe.head_factors = true;
+    for (const bool sinks : {false, true}) {
+      recipe.sinks = sinks;
+      TestProblem problem(recipe);
+      problem.head_factors = {0.5, 1, 0, 2};
+      const TestOutputs want = MustAttend(problem);
+      TestProblem poisoned = problem;
+      for (int64_t head = 0; head < 4; ++head) {
+        for (int64_t i = 0; i < recipe.key_width; ++i)
+          poisoned.query.Set(kBatch, head, kQuery, i, kNaN);
+      }
+      const TestOutputs got = MustAttend(poisoned);
+      for (int64_t head = 0; head < 4; ++head) {
+        SCOPED_TRACE(std::string(sinks ? "sinks, head " : "head ") + std::to_string(head));
+        EXPECT_TRUE(SameRows(got, want, kBatch, head, kQuery + 1));
+        if (!SeesAKey(problem.View(), kBatch, head, kQuery)) {
+          EXPECT_TRUE(SameRows(got, want, kBatch, head, kQuery));
+          continue;
+        }
+        ++attending;
+        for (const TestTensor* statistic :
+             {&got.log_sum_exp, &got.entropy, &got.maximum_weight, &got.top_weights}) {
+          EXPECT_TRUE(std::isnan(statistic->At(kBatch, head, kQuery, 0)));
+        }
+        const double output = got.output.At(kBatch, head, kQuery, 0);
+        if (head != kHeadOfFactorZero) {
+          EXPECT_TRUE(std::isnan(output));
+          continue;
+        }
+        EXPECT_EQ(output, 0);
+        EXPECT_TRUE(SameRow(got.weights, want.weights, kBatch, head, kQuery));
+      }
+    }
+  });
+  EXPECT_GT(attending, 100);
+}
+
 std::string NameOf(const testing::TestParamInfo<Numbers>& numbers) {
   constexpr const char* kNames[] = {"F32", "SplitF32", "F16", "BF16", "F64"};
   return kNames[static_cast<int>(numbers.param)];
