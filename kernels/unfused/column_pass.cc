@@ -49,7 +49,7 @@ ColumnPassReport VisitColumns(const UnfusedTask& task, int64_t batch, int64_t he
   return {.thread_count = thread_count, .complete = finished_item_count == item_count};
 }
 
-void Include(double score, ColumnStatistics& column) {
+void Include(double score, SoftmaxSum& column) {
   if (score > column.maximum) {
     // 1, but NaN of an infinite score, whatever follows.
     const double own_weight = std::exp(score - score);
@@ -63,8 +63,8 @@ void Include(double score, ColumnStatistics& column) {
 
 }  // namespace
 
-ColumnPassReport ComputeColumnStatistics(const UnfusedTask& task, int64_t batch, int64_t head,
-                                         std::vector<ColumnStatistics>& columns) {
+ColumnPassReport ComputeColumnSums(const UnfusedTask& task, int64_t batch, int64_t head,
+                                   std::vector<SoftmaxSum>& columns) {
   columns.assign(static_cast<size_t>(task.problem.key.extents[2]), {});
   return VisitColumns(task, batch, head, [&](size_t /*query*/, size_t key, double score) {
     Include(score, columns[key]);
@@ -72,7 +72,7 @@ ColumnPassReport ComputeColumnStatistics(const UnfusedTask& task, int64_t batch,
 }
 
 ColumnPassReport ComputeKeyMass(const UnfusedTask& task, int64_t batch, int64_t head,
-                                const std::vector<RowNormalizer>& rows, std::vector<double>& mass) {
+                                const std::vector<SoftmaxSum>& rows, std::vector<double>& mass) {
   mass.assign(static_cast<size_t>(task.problem.key.extents[2]), 0.0);
   return VisitColumns(task, batch, head, [&](size_t query, size_t key, double score) {
     mass[key] += rows[query].Weight(score);

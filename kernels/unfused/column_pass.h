@@ -12,9 +12,6 @@
 
 namespace attention::kernels {
 
-// Of the visible scores of one key.
-using ColumnStatistics = RowNormalizer;
-
 struct ColumnPassReport {
   int thread_count = 1;   // that took part
   bool complete = false;  // false if a stop was requested; what was computed is then unusable
@@ -23,15 +20,14 @@ struct ColumnPassReport {
 // Both run on the task's executor, an item for each range of keys, in one pass over the queries,
 // whose order never depends on the threads.
 
-// What softmax over queries needs to know about each of `columns`, [keys], before any weight can be
-// computed. The sums are rescaled whenever a maximum grows.
-[[nodiscard]] ColumnPassReport ComputeColumnStatistics(const UnfusedTask& task, int64_t batch,
-                                                       int64_t head,
-                                                       std::vector<ColumnStatistics>& columns);
+// What softmax over queries normalizes the scores of each key with, `columns`, [keys]. The sums are
+// rescaled whenever a maximum grows.
+[[nodiscard]] ColumnPassReport ComputeColumnSums(const UnfusedTask& task, int64_t batch,
+                                                 int64_t head, std::vector<SoftmaxSum>& columns);
 
 // Sums the weights of each key, [keys], over all queries, whose `rows`, [queries], are known.
 [[nodiscard]] ColumnPassReport ComputeKeyMass(const UnfusedTask& task, int64_t batch, int64_t head,
-                                              const std::vector<RowNormalizer>& rows,
+                                              const std::vector<SoftmaxSum>& rows,
                                               std::vector<double>& mass);
 
 }  // namespace attention::kernels

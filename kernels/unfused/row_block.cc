@@ -51,8 +51,8 @@ void StoreTopWeights(const TopWeights& top, const Block& block, int64_t query,
 }
 
 void StoreStatistics(const AttentionOutputs& outputs, const Block& block, int64_t query,
-                     const RowNormalizer& normalizer, const double* weights) {
-  StoreStatistic(outputs.log_sum_exp, block, query, normalizer.LogSumExp());
+                     const SoftmaxSum& softmax, const double* weights) {
+  StoreStatistic(outputs.log_sum_exp, block, query, softmax.LogSumExp());
   if (outputs.entropy.present())
     StoreStatistic(outputs.entropy, block, query, RowEntropy(weights, block.key_count));
   StoreStatistic(outputs.maximum_weight, block, query, RowMaximum(weights, block.key_count));
@@ -69,7 +69,7 @@ void ApplyFullyMasked(FullyMasked policy, int64_t key_count, uint8_t* visible, d
   std::fill_n(row, key_count, weight);
 }
 
-void NormalizeByColumns(const uint8_t* visible, const ColumnStatistics* columns, int64_t key_count,
+void NormalizeByColumns(const uint8_t* visible, const SoftmaxSum* columns, int64_t key_count,
                         double* row) {
   for (int64_t j = 0; j < key_count; ++j) {
     if (visible[j] != 0) row[j] = columns[j].Weight(row[j]);
@@ -86,11 +86,10 @@ void NormalizeOverKeys(const UnfusedTask& task, const Block& block, const HeadSt
   const double sink = task.problem.sinks.empty()
                           ? -std::numeric_limits<double>::infinity()
                           : task.problem.sinks[static_cast<size_t>(block.head)];
-  const RowNormalizer normalizer = SoftmaxRow(visible, block.key_count, sink, row);
-  if (state.rows != nullptr) state.rows[query] = normalizer;
-  if (task.outputs.AsksForStatistics())
-    StoreStatistics(task.outputs, block, query, normalizer, row);
-  if (normalizer.SeesNothing())
+  const SoftmaxSum softmax = SoftmaxRow(visible, block.key_count, sink, row);
+  if (state.rows != nullptr) state.rows[query] = softmax;
+  if (task.outputs.AsksForStatistics()) StoreStatistics(task.outputs, block, query, softmax, row);
+  if (softmax.SeesNothing())
     ApplyFullyMasked(task.options.fully_masked, block.key_count, visible, row);
 }
 

@@ -12,8 +12,8 @@ namespace attention::kernels {
 
 // What rows of one head leave behind or need to know, where anything does.
 struct HeadState {
-  const ColumnStatistics* columns = nullptr;  // [keys]: read by softmax over queries
-  RowNormalizer* rows = nullptr;  // [queries] or null: written by softmax over keys, each row's own
+  const SoftmaxSum* columns = nullptr;  // [keys]: read by softmax over queries
+  SoftmaxSum* rows = nullptr;  // [queries] or null: written by softmax over keys, each row's own
 };
 
 // Computes and writes all that is asked for of the block's rows, but for the key mass; the block

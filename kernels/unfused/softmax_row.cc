@@ -17,24 +17,24 @@ double Rounded(DataType type, double value) {
 
 }  // namespace
 
-RowNormalizer SoftmaxRow(const uint8_t* visible, int64_t key_count, double sink, double* row) {
-  RowNormalizer normalizer = {.maximum = sink, .sum = 0.0};
+SoftmaxSum SoftmaxRow(const uint8_t* visible, int64_t key_count, double sink, double* row) {
+  SoftmaxSum softmax = {.maximum = sink, .sum = 0.0};
   for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] != 0) normalizer.maximum = std::max(normalizer.maximum, row[j]);
+    if (visible[j] != 0) softmax.maximum = std::max(softmax.maximum, row[j]);
   }
   if (sink != -kInfinity) {
     // An infinite sink is its own maximum, and their difference no number.
-    normalizer.sum = sink == normalizer.maximum ? 1.0 : std::exp(sink - normalizer.maximum);
+    softmax.sum = sink == softmax.maximum ? 1.0 : std::exp(sink - softmax.maximum);
   }
   for (int64_t j = 0; j < key_count; ++j) {
     if (visible[j] == 0 || row[j] == -kInfinity) continue;
-    row[j] = std::exp(row[j] - normalizer.maximum);
-    normalizer.sum += row[j];
+    row[j] = std::exp(row[j] - softmax.maximum);
+    softmax.sum += row[j];
   }
   for (int64_t j = 0; j < key_count; ++j) {
-    if (visible[j] != 0) row[j] = row[j] == -kInfinity ? 0.0 : row[j] / normalizer.sum;
+    if (visible[j] != 0) row[j] = row[j] == -kInfinity ? 0.0 : row[j] / softmax.sum;
   }
-  return normalizer;
+  return softmax;
 }
 
 double RowEntropy(const double* weights, int64_t key_count) {

@@ -13,9 +13,10 @@
 
 namespace attention::kernels {
 
-// weight[j] = exp(score[j] - maximum) / sum, the sink's share included in the sum; 0 for a score of
-// -infinity, whatever the others are.
-struct RowNormalizer {
+// What the visible scores of a row, or of one key over all queries, are normalized with:
+//   weight = exp(score - maximum) / sum
+// with a sink's share included in the sum; 0 for a score of -infinity, whatever the others are.
+struct SoftmaxSum {
   double maximum = -std::numeric_limits<double>::infinity();
   double sum = 0.0;
 
@@ -32,8 +33,8 @@ struct RowNormalizer {
 
 // Turns the visible scores of a row into weights, in place. Hidden ones hold 0 and keep it. `sink`
 // is -infinity where there is none.
-[[nodiscard]] RowNormalizer SoftmaxRow(const uint8_t* visible, int64_t key_count, double sink,
-                                       double* row);
+[[nodiscard]] SoftmaxSum SoftmaxRow(const uint8_t* visible, int64_t key_count, double sink,
+                                    double* row);
 
 // -sum of w ln w.
 [[nodiscard]] double RowEntropy(const double* weights, int64_t key_count);

@@ -57,15 +57,15 @@ void StoreKeyMass(const MutableTensorView& key_mass, int64_t head,
 // Head by head, so that only one head's columns or rows are remembered at a time.
 Progress ComputeHeadByHead(const UnfusedTask& task) {
   const Extents& query = task.problem.query.extents;
-  std::vector<ColumnStatistics> columns;
-  std::vector<RowNormalizer> rows(static_cast<size_t>(query[2]));
+  std::vector<SoftmaxSum> columns;
+  std::vector<SoftmaxSum> rows(static_cast<size_t>(query[2]));
   std::vector<double> mass;
   Progress progress = {.thread_count = 1, .complete = true};
   for (int64_t head = 0; head < query[0] * query[1] && progress.complete; ++head) {
     const int64_t batch = head / query[1];
     const int64_t head_of_batch = head % query[1];
     if (task.options.normalization == Normalization::kSoftmaxOverQueries) {
-      Include(ComputeColumnStatistics(task, batch, head_of_batch, columns), progress);
+      Include(ComputeColumnSums(task, batch, head_of_batch, columns), progress);
       if (!progress.complete) break;
     }
     const Progress head_rows =
