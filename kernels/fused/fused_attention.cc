@@ -72,6 +72,18 @@ class FusedImplementation final : public Implementation {
     }
   };
 
+  // The mass of the keys is rounded once a tile, so it has the tiles that an entry of the batch has
+  // alone on some number of threads, whatever is beside it and however many threads there are.
+  static TilePlan PlanFor(const FusedCall& call, const Products& products) {
+    constexpr int kThreadsOfKeyMass = 16;
+    if (!call.key_mass.wanted()) {
+      return PlanTiles(call.problem, products, ThreadCount(call.execution));
+    }
+    AttentionProblem alone = call.problem;
+    alone.query.extents[0] = 1;
+    return PlanTiles(alone, products, kThreadsOfKeyMass);
+  }
+
   absl::StatusOr<AttentionReport> Run(const FusedCall& call) const {
     const AttentionProblem& problem = call.problem;
     AttentionReport report = {.implementation = name_, .precision = "f32", .thread_count = 1};
@@ -80,13 +92,7 @@ class FusedImplementation final : public Implementation {
       return report;
     }
     const Products& products = ChooseProducts(problem.query.type, call.options.precision);
-    // The mass of the keys is rounded once a tile, so it has the tiles of some number of threads,
-    // however many there are.
-    constexpr int kThreadsOfKeyMass = 16;
-    const int thread_count =
-        call.key_mass.wanted() ? kThreadsOfKeyMass : ThreadCount(call.execution);
-    const absl::StatusOr<ScheduleOutcome> outcome =
-        ComputeHeads(call, PlanTiles(problem, products, thread_count));
+    const absl::StatusOr<ScheduleOutcome> outcome = ComputeHeads(call, PlanFor(call, products));
     if (!outcome.ok()) return outcome.status();
     report.thread_count = outcome->thread_count;
     const int64_t row_count = ElementCount(problem.query.extents) / problem.query.extents[3];

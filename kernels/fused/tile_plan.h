@@ -16,8 +16,8 @@ inline constexpr int64_t kRowStep = 64;
 
 // Depends on the problem's extents and type, on whether causality or a window hides, on the
 // products and the processor alone, so that the bits of a result do not depend on what else the
-// machine is doing. Only the height of tiles depends on the number of threads, too: no bit depends
-// on it, but those of the mass of keys, which is rounded once a tile.
+// machine is doing. Only the height of tiles depends on the number of threads and on the batch,
+// too: no bit depends on it, but those of the mass of keys, which is rounded once a tile.
 //
 // A tile's scores of one block are computed, weighed and multiplied with values before those of the
 // next block. The two products go by strips of the block, and take only the rows that see something

@@ -148,8 +148,22 @@ TEST(ReproducibilityTest, TheNumberOfThreadsChangesNoBit) {
   }
 }
 
+// So many queries that an entry alone would have lower tiles than it has beside others.
+ProblemRecipe TallRecipe(const Numbers& numbers) {
+  ProblemRecipe recipe = PlainRecipe(numbers);
+  recipe.query_head_count = recipe.key_value_head_count = 5;
+  recipe.query_count = 1500;
+  recipe.key_count = 63;
+  recipe.key_width = recipe.value_width = 16;
+  recipe.alibi = true;
+  recipe.statistics.key_mass = true;
+  return recipe;
+}
+
 TEST(ReproducibilityTest, AnEntryAloneHasTheBitsThatItHasInABatch) {
-  for (const ProblemRecipe& recipe : Recipes()) {
+  std::vector<ProblemRecipe> recipes = Recipes();
+  for (const Numbers& numbers : kNumbers) recipes.push_back(TallRecipe(numbers));
+  for (const ProblemRecipe& recipe : recipes) {
     const TestProblem together(recipe);
     const TestOutputs want = MustAttend(together);
     for (int64_t batch = 0; batch < recipe.batch; ++batch) {
