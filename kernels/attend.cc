@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/fused/decode.h"
+#include "kernels/fused/head_schedule.h"
 #include "kernels/fused/relative_bias_table.h"
 #include "kernels/implementation.h"
 #include "kernels/rotary_operands.h"
@@ -46,11 +48,6 @@ double TableBytes(const AttentionProblem& problem, const AttentionOutputs& outpu
   if (!problem.query_segments.empty()) {
     bytes += rows * queries * sizeof(KeyRange) + keys * 3 * sizeof(int64_t);
   }
-  // A few queries keep their scores until the softmax is final.
-  constexpr double kMostFewQueries = 8;
-  if (outputs.AsksForStatistics() && queries <= kMostFewQueries) {
-    bytes += rows * heads * queries * keys * sizeof(float);
-  }
   if (outputs.key_mass.present()) bytes += rows * heads * keys * sizeof(int64_t);
   return bytes;
 }
@@ -88,10 +85,11 @@ double EstimateFlops(const AttentionProblem& problem) {
 }
 
 double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptions& options,
-                           const AttentionOutputs& outputs) {
+                           const AttentionOutputs& outputs, int thread_count) {
   const double other_bytes =
       RotatedBytes(problem) + TableBytes(problem, outputs) + ParameterBytes(problem);
   if (problem.query.type == DataType::kF64) return other_bytes;  // the rest is read in place
+  if (IsDecode(problem, options, outputs)) return other_bytes + DecodeBytes(problem, outputs);
   // Of a number: three parts of two bytes, or f32 where the processor has no BF16 products.
   const bool splits = problem.query.type == DataType::kF32 && options.precision != Precision::kF32;
   const double number_bytes = splits ? 6 : 4;
@@ -105,9 +103,7 @@ double EstimatePackedBytes(const AttentionProblem& problem, const AttentionOptio
   const double widths =
       kSpread * (static_cast<double>(problem.key.extents[3]) + (splits ? 31 : 1)) +
       static_cast<double>(problem.value.extents[3]) + 15;
-  return other_bytes + static_cast<double>(problem.key.extents[0]) *
-                           static_cast<double>(problem.key.extents[1]) * padded_keys * widths *
-                           number_bytes;
+  return other_bytes + MostPackedHeads(problem, thread_count) * padded_keys * widths * number_bytes;
 }
 
 bool RunsInFloat64(const AttentionProblem& problem, const AttentionOptions& options) {

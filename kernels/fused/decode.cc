@@ -48,7 +48,15 @@ constexpr int64_t kVectorElements = 16;
 // A thread keeps at most this much for its next call.
 constexpr size_t kKeptElements = size_t{4} << 20;
 
-// Results of the chunks before they are merged.
+int64_t ChunkCount(const AttentionProblem& problem) {
+  return std::max<int64_t>(DivideUp(problem.key.extents[2], kChunkKeys), 1);
+}
+
+int64_t OutputStride(const AttentionProblem& problem) {
+  return RoundUp(problem.value.extents[3], kVectorElements);
+}
+
+// Results of the chunks before they are merged. DecodeBytes counts them.
 struct Partials {
   AlignedArray<float> maxima;   // [groups, chunks, rows]
   AlignedArray<float> sums;     // [groups, chunks, rows]
@@ -65,8 +73,8 @@ class DecodeCall {
         problem_(call.problem),
         group_size_(problem_.query.extents[1] / problem_.key.extents[1]),
         row_count_(group_size_ * problem_.query.extents[2]),
-        chunk_count_(std::max<int64_t>(DivideUp(problem_.key.extents[2], kChunkKeys), 1)),
-        output_stride_(RoundUp(problem_.value.extents[3], kVectorElements)),
+        chunk_count_(ChunkCount(problem_)),
+        output_stride_(OutputStride(problem_)),
         keeps_scores_(RowStatistics::NeedWeights(call.outputs)),
         partials_(partials) {
     const auto partial_rows = static_cast<size_t>(group_count() * chunk_count_ * row_count_);
@@ -339,6 +347,18 @@ bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
   const int64_t group_size = problem.query.extents[1] / problem.key.extents[1];
   return query_count <= kMaxQueries && query_count * group_size <= MostRows(problem) &&
          options.scores == ScoresOutput::kNone && !outputs.weights.present();
+}
+
+double DecodeBytes(const AttentionProblem& problem, const AttentionOutputs& outputs) {
+  const Extents& query = problem.query.extents;
+  const double rows =
+      static_cast<double>(query[0]) * static_cast<double>(query[1]) * static_cast<double>(query[2]);
+  const auto partial_numbers = static_cast<double>(OutputStride(problem) + 2);  // maximum and sum
+  double numbers = rows * static_cast<double>(ChunkCount(problem)) * partial_numbers;
+  if (RowStatistics::NeedWeights(outputs)) {
+    numbers += rows * static_cast<double>(problem.key.extents[2]);
+  }
+  return numbers * sizeof(float);
 }
 
 int ComputeDecode(const FusedCall& call) {

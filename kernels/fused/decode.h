@@ -17,6 +17,10 @@ namespace attention::kernels {
 [[nodiscard]] bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
                             const AttentionOutputs& outputs);
 
+// Bytes of partial results, and of scores that statistics need, that ComputeDecode holds. A double,
+// since it must not overflow.
+[[nodiscard]] double DecodeBytes(const AttentionProblem& problem, const AttentionOutputs& outputs);
+
 // Computes it; returns the number of threads that took part. The chunks depend on the key count
 // and on what is visible alone. Throws std::bad_alloc. Stops between chunks.
 [[nodiscard]] int ComputeDecode(const FusedCall& call);

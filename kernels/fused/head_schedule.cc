@@ -27,6 +27,13 @@ constexpr double kMaxHeadFlops = 4e9;
 // larger ones memory is the bottleneck, and packing again is as fast.
 constexpr int64_t kMaxBytesForSecondPass = int64_t{10} << 20;
 
+// Whether each head, of at most so many floating point operations, is one thread's.
+bool HeadsAreItems(double head_count, double head_flops, int thread_count) {
+  if (thread_count == 1) return true;
+  return head_count >= static_cast<double>(kHeadsPerThread * thread_count) &&
+         head_flops <= kMaxHeadFlops;
+}
+
 class HeadSchedule {
  public:
   HeadSchedule(const FusedCall& call, const TilePlan& plan)
@@ -37,7 +44,10 @@ class HeadSchedule {
 
   int Run() {
     OrderBatch();
-    return HeadsAreItems() ? RunHeads() : RunTiles();
+    const auto head_count = static_cast<double>(GroupCount());
+    const double head_flops = EstimateFlops(call_.problem) / head_count;
+    return HeadsAreItems(head_count, head_flops, ThreadCount(call_.execution)) ? RunHeads()
+                                                                               : RunTiles();
   }
 
   [[nodiscard]] absl::Status error() const { return error_.Get(); }
@@ -83,13 +93,6 @@ class HeadSchedule {
 
   [[nodiscard]] Head HeadAt(int64_t index) const {
     return {memory_->batch_order[static_cast<size_t>(index / head_count_)], index % head_count_};
-  }
-
-  [[nodiscard]] bool HeadsAreItems() const {
-    const int thread_count = ThreadCount(call_.execution);
-    if (thread_count == 1) return true;
-    const double flops = EstimateFlops(call_.problem) / static_cast<double>(GroupCount());
-    return GroupCount() >= kHeadsPerThread * thread_count && flops <= kMaxHeadFlops;
   }
 
   // Keys that some query of a batch entry reads: all of them for raw scores, else the visible ones.
@@ -175,6 +178,20 @@ class HeadSchedule {
 };
 
 }  // namespace
+
+double MostPackedHeads(const AttentionProblem& problem, int thread_count) {
+  const Extents& query = problem.query.extents;
+  const Extents& key = problem.key.extents;
+  const double head_count = static_cast<double>(key[0]) * static_cast<double>(key[1]);
+  const double group_size = static_cast<double>(query[1]) / static_cast<double>(key[1]);
+  // What nothing hides: at most as many heads are items as with what masks leave.
+  const double head_flops =
+      2 * group_size * static_cast<double>(query[2]) * static_cast<double>(key[2]) *
+      (static_cast<double>(key[3]) + static_cast<double>(problem.value.extents[3]));
+  return HeadsAreItems(head_count, head_flops, thread_count)
+             ? std::min(head_count, static_cast<double>(thread_count))
+             : head_count;
+}
 
 absl::StatusOr<ScheduleOutcome> ComputeHeads(const FusedCall& call, const TilePlan& plan) {
   HeadSchedule schedule(call, plan);

@@ -24,6 +24,10 @@ struct ScheduleOutcome {
 [[nodiscard]] absl::StatusOr<ScheduleOutcome> ComputeHeads(const FusedCall& call,
                                                            const TilePlan& plan);
 
+// How many heads have packed keys and values at a time, at most, on so many threads. Extents alone
+// matter. A double, since it must not overflow.
+[[nodiscard]] double MostPackedHeads(const AttentionProblem& problem, int thread_count);
+
 inline constexpr int64_t kKeptPackedBytes = int64_t{64} << 20;
 
 }  // namespace attention::kernels

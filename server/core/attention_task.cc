@@ -199,18 +199,24 @@ int64_t SharingBytes(const AttentionTask& task) {
   return bytes;
 }
 
-// What the kernels hold at a time: of a ragged batch, for as many sequences as there are threads.
+// What the kernels hold at a time: of a ragged batch, for one sequence on all threads, or for as
+// many sequences as there are threads.
 double PackedBytes(const AttentionTask& task, int thread_count) {
+  const kernels::AttentionOutputs outputs = WantedOutputs(task);
+  const auto bytes_of = [&](int64_t index, int threads) {
+    return kernels::EstimatePackedBytes(ProblemOf(task, index), task.options, outputs, threads);
+  };
+  double most = 0;
   std::vector<double> bytes;
   bytes.reserve(static_cast<size_t>(ProblemCount(task)));
-  const kernels::AttentionOutputs outputs = WantedOutputs(task);
   for (int64_t index = 0; index < ProblemCount(task); ++index) {
-    bytes.push_back(kernels::EstimatePackedBytes(ProblemOf(task, index), task.options, outputs));
+    most = std::max(most, bytes_of(index, thread_count));
+    bytes.push_back(bytes_of(index, 1));
   }
   const auto side_by_side =
       bytes.begin() + std::min<ptrdiff_t>(thread_count, static_cast<ptrdiff_t>(bytes.size()));
   std::partial_sort(bytes.begin(), side_by_side, bytes.end(), std::greater<>());
-  return std::accumulate(bytes.begin(), side_by_side, 0.0);
+  return std::max(most, std::accumulate(bytes.begin(), side_by_side, 0.0));
 }
 
 // What a ragged batch needs beside the memory of its problems.

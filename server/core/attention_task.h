@@ -150,8 +150,8 @@ struct AttentionResult {
 // and values, joined keys and values that are not part of the answer, attended heads before their
 // projection, the kernels' packed copies of keys and values and, of a ragged batch, its statistics
 // before they are arranged. Working sets of a few MiB for each thread, which weights are packed in,
-// are not a request's. Only sequences of a ragged batch are computed side by side, and need more on
-// more threads.
+// are not a request's. What is packed side by side, heads or sequences of a ragged batch, needs
+// more on more threads.
 [[nodiscard]] int64_t ScratchBytes(const AttentionTask& task, int thread_count = 1);
 
 // Floating point operations of projections, scores and attention: at most, where only the

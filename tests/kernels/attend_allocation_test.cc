@@ -1,6 +1,9 @@
 // In the steady state nothing is allocated, on any thread; and where there is no memory, a call
 // says so.
 
+#include <malloc.h>
+
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -121,6 +124,9 @@ class AttendAllocationTest : public testing::Test {
  protected:
   void SetUp() override {
     if (!CountsAllocations()) GTEST_SKIP() << "sanitizers have an allocator of their own";
+    // AllocatedBytes sees large allocations of other threads only outside their arenas.
+    constexpr int kLargeBytes = 1 << 17;
+    ASSERT_EQ(mallopt(M_MMAP_THRESHOLD, kLargeBytes), 1);
   }
 };
 
@@ -218,6 +224,73 @@ TEST_F(AttendSteadyAllocationTest, SumsOfTheMassOfKeysAreNotKept) {
   recipe.key_count = (int64_t{1} << 18) + 1;  // what they are added to is given back, too
   recipe.statistics.key_mass = true;
   EXPECT_LT(KeptBytes({recipe}, 1), kMostWorkingBytes);
+}
+
+// Asked between tiles, while all that they need is there.
+class PeakOfMemory final : public kernels::StopSignal {
+ public:
+  bool StopRequested() const override {
+    const int64_t bytes = AllocatedBytes();
+    int64_t peak = peak_.load();
+    while (bytes > peak && !peak_.compare_exchange_weak(peak, bytes)) {
+    }
+    return false;
+  }
+  [[nodiscard]] int64_t bytes() const { return peak_; }
+
+ private:
+  mutable std::atomic<int64_t> peak_ = 0;
+};
+
+// Bytes that a new thread and its helpers allocate at most at a time.
+int64_t PeakBytes(const TestProblem& problem, int thread_count) {
+  TestOutputs outputs(problem.recipe);
+  const PeakOfMemory peak;
+  int64_t before = 0;
+  std::thread([&] {
+    ThreadExecutor executor(thread_count);
+    before = AllocatedBytes();
+    EXPECT_THAT(kernels::Attend(problem.View(), problem.recipe.options, outputs.View(),
+                                {.executor = &executor, .stop = &peak}),
+                IsOk());
+  }).join();
+  return peak.bytes() - before;
+}
+
+// Heads that are packed one a thread, heads that are packed first, and partial results.
+TEST_F(AttendSteadyAllocationTest, ACallNeedsNoMoreThanTheEstimate) {
+  ProblemRecipe many_heads;
+  many_heads.batch = 12;
+  many_heads.query_count = 257;  // several tiles, so that all blocks are kept
+  many_heads.key_count = 12'000;
+  many_heads.key_width = many_heads.value_width = 128;
+  ProblemRecipe few_heads = many_heads;
+  few_heads.batch = 2;
+  ProblemRecipe few_queries;
+  few_queries.batch = 4096;
+  few_queries.query_head_count = few_queries.key_value_head_count = 8;
+  few_queries.query_count = 1;
+  few_queries.key_count = 1;
+  few_queries.value_width = 256;
+  ProblemRecipe with_statistics = few_queries;
+  with_statistics.batch = 2;
+  with_statistics.query_count = 8;
+  with_statistics.key_count = 50'000;
+  with_statistics.value_width = 8;
+  with_statistics.statistics.entropy = true;
+  for (const ProblemRecipe& recipe : {many_heads, few_heads, few_queries, with_statistics}) {
+    const TestProblem problem(recipe);
+    (void)MustAttend(problem);  // kernels are made
+    for (const int thread_count : {1, 2, 3}) {
+      const auto estimate = static_cast<int64_t>(kernels::EstimatePackedBytes(
+          problem.View(), recipe.options, TestOutputs(recipe).View(), thread_count));
+      const int64_t peak = PeakBytes(problem, thread_count);
+      EXPECT_LT(peak, estimate + thread_count * kMostWorkingBytes) << recipe;
+      if (thread_count > 1) continue;  // helpers may come too late to need any
+      EXPECT_GT(peak, kMostWorkingBytes) << recipe;
+      EXPECT_LT(estimate, 3 * peak / 2) << recipe;
+    }
+  }
 }
 
 TEST_F(AttendAllocationTest, ACallWithoutMemorySaysSo) {

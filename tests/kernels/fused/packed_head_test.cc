@@ -2,6 +2,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/attend.h"
+#include "kernels/fused/head_schedule.h"
 #include "kernels/fused/tile_plan.h"
 #include "kernels/products.h"
 
@@ -35,9 +36,11 @@ TEST(PackedHeadTest, TakesNoMoreMemoryThanTheEstimate) {
         const TilePlan plan = PlanTiles(problem, *kind.products, /*thread_count=*/1);
         PackedHead head;
         head.Begin(problem, plan, 0, 0, keys, {});
-        EXPECT_LE(static_cast<double>(3 * 2 * head.room_bytes()),
-                  EstimatePackedBytes(problem, options))
-            << keys << " keys of width " << width << " in " << kind.products->name;
+        for (const int thread_count : {1, 2, 16}) {
+          EXPECT_LE(MostPackedHeads(problem, thread_count) * static_cast<double>(head.room_bytes()),
+                    EstimatePackedBytes(problem, options, {}, thread_count))
+              << keys << " keys of width " << width << " in " << kind.products->name;
+        }
       }
     }
   }

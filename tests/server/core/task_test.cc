@@ -33,7 +33,7 @@ TEST(TaskTest, TellsTheLengthsOfABatchOnceAndOfEachSequenceOfARaggedOne) {
   EXPECT_THAT(LengthsOf(&rotary), IsEmpty());
 }
 
-TEST(TaskTest, NeedsMoreMemoryOnMoreThreadsOnlyForSequencesSideBySide) {
+TEST(TaskTest, NeedsMoreMemoryOnMoreThreadsForSequencesSideBySide) {
   test::ReadyTask<float> ready(2);
   EXPECT_EQ(ScratchBytes(AnyTask(&ready.task), 2), ScratchBytes(AnyTask(&ready.task), 1));
   ready.task.ragged = RaggedRows{{0, 1, 2}, {0, 1, 2}};
