@@ -28,8 +28,6 @@ struct ScheduleOutcome {
 // matter. A double, since it must not overflow.
 [[nodiscard]] double MostPackedHeads(const AttentionProblem& problem, int thread_count);
 
-inline constexpr int64_t kKeptPackedBytes = int64_t{64} << 20;
-
 }  // namespace attention::kernels
 
 #endif  // ATTENTION_KERNELS_FUSED_HEAD_SCHEDULE_H_

@@ -9,7 +9,6 @@ namespace attention::kernels {
 namespace {
 
 constexpr int64_t kRowsAtOnce = 16;
-constexpr int64_t kMaxParts = 3;
 
 // Rows in the element type of the matrix kernels, in memory of the thread's own.
 template <class T>
@@ -163,7 +162,7 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
   const bool in_place = same_type && width == plan_->inner_width;
   const int part_count = plan_->products->part_count;
   std::byte* scratch =
-      in_place ? nullptr : ScratchRows<std::byte>(kMaxParts * kRowsAtOnce * row_bytes);
+      in_place ? nullptr : ScratchRows<std::byte>(part_count * kRowsAtOnce * row_bytes);
   for (int64_t row = 0; row < rows.padded_count; row += kRowsAtOnce) {
     const int64_t count = std::clamp<int64_t>(rows.count - row, 0, kRowsAtOnce);
     WordRows source = {.data = nullptr, .stride_bytes = row_bytes, .row_count = count};
@@ -215,7 +214,7 @@ void PackedHead::PackSplitValues(const Rows& rows, const Block& block,
   const TensorView& view = problem_->value;
   const int64_t width = view.extents[3];
   const int part_count = plan_->products->part_count;
-  uint16_t* scratch = ScratchRows<uint16_t>(2 * kMaxParts * width);
+  uint16_t* scratch = ScratchRows<uint16_t>(2 * part_count * width);
   auto* target = reinterpret_cast<uint16_t*>(destination);
   const auto& left_out = block.unsplittable_keys;
   // The parts of one row, or null for a row of zeros.
@@ -232,7 +231,7 @@ void PackedHead::PackSplitValues(const Rows& rows, const Block& block,
   for (int64_t group = 0; group < rows.padded_count; group += kPairedColumns) {
     for (int64_t i = 0; i < kPairDistance; ++i, target += 2 * plan_->value_stride) {
       const uint16_t* even = split(group + i, scratch);
-      const uint16_t* odd = split(group + kPairDistance + i, scratch + kMaxParts * width);
+      const uint16_t* odd = split(group + kPairDistance + i, scratch + part_count * width);
       for (int index = 0; index < part_count; ++index) {
         const auto of_part = [&](const uint16_t* parts) {
           return parts == nullptr ? nullptr : parts + index * width;

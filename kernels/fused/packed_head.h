@@ -14,6 +14,9 @@
 
 namespace attention::kernels {
 
+// What a thread keeps of packed operands for its next use, at most.
+inline constexpr int64_t kKeptPackedBytes = int64_t{64} << 20;
+
 // One key-value head of one batch entry. Blocks are packed at their first use, while they are in
 // the cache, and serve all tiles of all query heads of the group.
 //
@@ -54,8 +57,6 @@ class PackedHead {
   // Keys of a block that no split can hold, in a key or in its value; in ascending order.
   [[nodiscard]] const std::vector<int64_t>& UnsplittableKeys(int64_t block) const;
 
-  [[nodiscard]] int64_t key_part_bytes() const { return key_part_bytes_; }
-  [[nodiscard]] int64_t value_part_bytes() const { return value_part_bytes_; }
   [[nodiscard]] int64_t batch() const { return batch_; }
   [[nodiscard]] int64_t head() const { return head_; }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fused/row_outputs.h"
 #include "kernels/fused/tile_results.h"
@@ -223,6 +224,10 @@ class QueryTile {
   int64_t weight_part_elements_ = 0;
 };
 
+// What a thread keeps for its next tile, at most, beside scores: heads of 1024 columns need less
+// than half of it.
+constexpr size_t kKeptScratchBytes = size_t{8} << 20;
+
 TileScratch& ScratchOfThisThread() {
   thread_local TileScratch scratch;
   return scratch;
@@ -232,6 +237,7 @@ TileScratch& ScratchOfThisThread() {
 // itself: such rows are rare.
 absl::Status ComputeCarefully(const QueryTileTask& task, const uint8_t* marks) {
   thread_local PackedHead head;
+  const absl::Cleanup release = [] { head.ReleaseAbove(kKeptPackedBytes); };
   const TilePlan plan = PlanTiles(task.call.problem, kF32Products, /*thread_count=*/1);
   head.Begin(task.call.problem, plan, task.head.batch(), task.head.head(),
              task.call.problem.key.extents[2], {.keeps_blocks = false, .clean_values = true});
@@ -245,7 +251,9 @@ absl::Status ComputeCarefully(const QueryTileTask& task, const uint8_t* marks) {
 }  // namespace
 
 absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task) {
-  QueryTile tile(task, ScratchOfThisThread());
+  TileScratch& scratch = ScratchOfThisThread();
+  const absl::Cleanup release = [&] { scratch.ReleaseAbove(kKeptScratchBytes); };
+  QueryTile tile(task, scratch);
   if (absl::Status status = tile.Compute(); !status.ok()) return status;
   if (StopRequested(task.call.execution)) return 0;
   if (tile.MayBeSpoilt()) {

@@ -27,8 +27,8 @@ struct QueryTileTask {
 // are computed once more, in f32. Returns how many those were; early, if a stop is requested.
 // kInternal if the matrix library failed. Thread safety: different tiles from any threads if their
 // blocks are packed, each within a MatrixKernelScope and, if
-// products are split, a TileRegisterScope. Working memory is kept by the thread for its
-// next tile. Throws std::bad_alloc.
+// products are split, a TileRegisterScope. Working memory, unless heads are very wide, is
+// kept by the thread for its next tile. Throws std::bad_alloc.
 [[nodiscard]] absl::StatusOr<int64_t> ComputeQueryTile(const QueryTileTask& task);
 
 }  // namespace attention::kernels

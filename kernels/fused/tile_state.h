@@ -56,6 +56,12 @@ struct TileScratch {
   MaskRows masks;
   TileTransform transform;
   RowStatistics statistics;
+
+  // Gives memory back if what grows with the widths of heads is more than `byte_count`.
+  void ReleaseAbove(size_t byte_count) {
+    const size_t bytes = queries.size() + outputs.size() * sizeof(float);
+    if (bytes > byte_count) *this = TileScratch();
+  }
 };
 
 // Columns [begin, end) of a span of keys.
