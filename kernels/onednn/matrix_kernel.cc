@@ -33,6 +33,11 @@ void* Scratchpad(size_t bytes) {
   return reinterpret_cast<void*>((address + kAlignmentBytes - 1) & ~(kAlignmentBytes - 1));
 }
 
+absl::Status Failed(dnnl_status_t status) {
+  return absl::InternalError(
+      absl::StrCat("oneDNN could not run a matrix kernel: status ", static_cast<int>(status)));
+}
+
 class BrgemmKernel final : public MatrixKernel {
  public:
   // Throws dnnl::error.
@@ -55,18 +60,17 @@ class BrgemmKernel final : public MatrixKernel {
   }
 
   absl::Status Run(const void* a, const void* b, float* c) const override {
-    // Setting the context costs some 300 ns even if nothing changes, and most kernels share one
-    // palette.
+    // The C++ functions would throw. Setting the context costs some 300 ns even if nothing changes,
+    // and most kernels share one palette.
     if (!palette_.empty() && palette_ != current_palette) {
-      brgemm_.set_hw_context();
+      const dnnl_status_t status = dnnl_brgemm_set_hw_context(brgemm_.get());
+      if (status != dnnl_success) return Failed(status);
       current_palette = palette_;
     }
     const std::pair<memory::dim, memory::dim> offsets = {0, 0};
     const dnnl_status_t status =
         dnnl_brgemm_execute(brgemm_.get(), a, b, &offsets.first, c, Scratchpad(scratchpad_bytes_));
-    if (status == dnnl_success) return absl::OkStatus();
-    return absl::InternalError(
-        absl::StrCat("oneDNN could not run a matrix kernel: status ", static_cast<int>(status)));
+    return status == dnnl_success ? absl::OkStatus() : Failed(status);
   }
 
  private:
@@ -126,7 +130,8 @@ absl::StatusOr<std::shared_ptr<const MatrixKernel>> FindMatrixKernel(
 MatrixKernelScope::MatrixKernelScope() { current_palette = TilePalette{}; }
 
 MatrixKernelScope::~MatrixKernelScope() {
-  if (!current_palette.empty()) dnnl::ukernel::brgemm::release_hw_context();
+  // A destructor has nobody to tell, and the next scope sets its own.
+  if (!current_palette.empty()) (void)dnnl_brgemm_release_hw_context();
   current_palette = TilePalette{};
 }
 
