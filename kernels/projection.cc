@@ -162,19 +162,21 @@ absl::StatusOr<ProjectionReport> Project(const ProjectionMaps& maps, const Proje
   absl::Status status = CheckMaps(maps);
   if (status.ok()) status = CheckRows(maps.input_width, maps.maps, rows);
   if (!status.ok()) return status;
-  const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
-  if (plan.type == DataType::kF64) {
-    return ProjectFloat64(maps.input_width, maps.maps, rows, execution);
-  }
-  return ProjectPanels(plan, maps.maps, FreshPanels(plan, maps.maps), rows, execution);
+  return WithinMemory("a projection", [&]() -> absl::StatusOr<ProjectionReport> {
+    const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
+    if (plan.type == DataType::kF64) {
+      return ProjectFloat64(maps.input_width, maps.maps, rows, execution);
+    }
+    return ProjectPanels(plan, maps.maps, FreshPanels(plan, maps.maps), rows, execution);
+  });
 }
 
 absl::StatusOr<std::unique_ptr<const PackedProjection>> PackedProjection::Pack(
     const ProjectionMaps& maps, const Execution& execution) {
   if (absl::Status status = CheckMaps(maps); !status.ok()) return status;
-  const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
   using Packed = std::unique_ptr<const PackedProjection>;
   return WithinMemory("packed weights", [&]() -> absl::StatusOr<Packed> {
+    const ProjectionPlan plan = MakeProjectionPlan(maps.type, maps.precision, maps.input_width);
     Packed packed;
     if (plan.type == DataType::kF64) {
       packed = std::make_unique<const Float64Projection>(maps);

@@ -2,6 +2,7 @@
 // operands of each product of a batch in memory of its own; and one for which there is no memory
 // says so.
 
+#include <chrono>
 #include <thread>
 
 #include "gtest/gtest.h"
@@ -82,6 +83,28 @@ TEST_P(ProjectionAllocationTest, OneWithoutMemorySaysSo) {
     enough = project_within(granted);
   }
   EXPECT_TRUE(enough);
+}
+
+// What decides between f32 and six products has an answer for some time, then it measures again.
+TEST(ProjectionProbeTest, OneWithoutMemorySaysSo) {
+  if (!CountsAllocations()) GTEST_SKIP() << "sanitizers have an allocator of their own";
+  TestProjection test({.kind = {DataType::kF32, Precision::kF32GradeFastest},
+                       .row_count = 100,
+                       .input_width = 300,
+                       .output_widths = {100}});
+  const kernels::ProjectionMaps maps = test.Maps();
+  const kernels::ProjectionRows rows = test.Rows();
+  for (const bool packs : {false, true}) {
+    ASSERT_THAT(kernels::Project(maps, rows).status(), IsOk());  // matrix kernels are made
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    absl::Status status;
+    std::thread([&] {
+      const FailingAllocations failing(kLeastBytes, /*granted_count=*/0);
+      status = packs ? kernels::PackedProjection::Pack(maps).status()
+                     : kernels::Project(maps, rows).status();
+    }).join();
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, ProjectionAllocationTest,
