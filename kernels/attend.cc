@@ -13,8 +13,8 @@
 namespace attention::kernels {
 namespace {
 
-// Never null for a valid problem: the last implementation offers everything and runs anywhere. None
-// is asked to turn queries and keys.
+// Never null for a valid problem without rotary embeddings: the last implementation offers all else
+// and runs anywhere.
 const Implementation* Choose(const AttentionProblem& problem, const AttentionOptions& options) {
   for (const Implementation* implementation : AllImplementations()) {
     if (IsUsable(*implementation) && implementation->Offers(problem, options)) {

@@ -25,7 +25,8 @@ class Implementation {
   // Whether the processor, as capped by UseImplementation, can run it.
   [[nodiscard]] virtual bool supported_by_runtime_system() const = 0;
 
-  // Whether it offers this problem, with any results; a validated one is expected.
+  // Whether it offers this problem, with any results; a validated one is expected. None turns
+  // queries and keys: with `rotary` there is none that offers it, but Attend turns them first.
   [[nodiscard]] virtual bool Offers(const AttentionProblem& problem,
                                     const AttentionOptions& options) const = 0;
 

@@ -26,8 +26,8 @@ class FusedImplementation final : public Implementation {
   }
 
   bool Offers(const AttentionProblem& problem, const AttentionOptions& options) const override {
-    return problem.query.type != DataType::kF64 && !options.float64 &&
-           options.score == ScoreKind::kDotProduct &&
+    return !problem.rotary.has_value() && problem.query.type != DataType::kF64 &&
+           !options.float64 && options.score == ScoreKind::kDotProduct &&
            options.normalization == Normalization::kSoftmaxOverKeys &&
            ScoreForm(problem, options).FitsF32();
   }

@@ -94,7 +94,9 @@ class UnfusedFloat64Implementation final : public Implementation {
     return "every option, in float64, on any machine";
   }
   bool supported_by_runtime_system() const override { return true; }
-  bool Offers(const AttentionProblem&, const AttentionOptions&) const override { return true; }
+  bool Offers(const AttentionProblem& problem, const AttentionOptions&) const override {
+    return !problem.rotary.has_value();
+  }
 
   absl::StatusOr<AttentionReport> Run(const AttentionProblem& problem,
                                       const AttentionOptions& options,

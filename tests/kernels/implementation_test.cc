@@ -50,6 +50,17 @@ TEST(ImplementationTest, UnfusedFloat64IsAlwaysUsable) {
   EXPECT_EQ(UsableImplementations().back()->name(), "unfused-float64");
 }
 
+TEST(ImplementationTest, NoneOffersToTurnQueriesAndKeys) {
+  const ProblemRecipe recipe;
+  kernels::AttentionProblem problem = TestProblem(recipe).View();
+  for (const Implementation* implementation : AllImplementations()) {
+    problem.rotary.reset();
+    EXPECT_TRUE(implementation->Offers(problem, recipe.options)) << implementation->name();
+    problem.rotary = kernels::RotaryEmbedding{};
+    EXPECT_FALSE(implementation->Offers(problem, recipe.options)) << implementation->name();
+  }
+}
+
 TEST(ImplementationTest, AtMostOneFusedImplementationIsUsable) {
   EXPECT_LE(UsableImplementations().size(), 2u);
 }
