@@ -15,7 +15,8 @@
 // and capped scores, be it NaN or infinite.
 //
 // A score of -infinity weighs 0 in a softmax, whatever makes it so and even beside NaN, and a row
-// of no other scores is one that sees no key. Scores in f32 are infinite from 2^128 on.
+// of no other scores is one that sees no key. In f32, numbers are infinite from 2^128 on: scores,
+// head factors, and sums of weighted values, which are divided by the sum of their weights last.
 //
 // Sources: Vaswani et al., "Attention Is All You Need" (2017), section 3.2; Milakov and Gimelshein,
 // "Online normalizer calculation for softmax" (2018) and Dao et al., "FlashAttention" (2022) for
@@ -105,8 +106,8 @@ struct AttentionReport {
                                     const AttentionOutputs& outputs);
 
 // Floating point operations of the two matrix products over the (query, key) pairs that
-// causality, the window and key_lengths leave visible: 2 * pairs * (key width + value width). A
-// double, since it must not overflow. Of a problem that Validate accepts.
+// causality, prefixes, the window and key_lengths leave visible: 2 * pairs * (key width + value
+// width). A double, since it must not overflow. Of a problem that Validate accepts.
 [[nodiscard]] double EstimateFlops(const AttentionProblem& problem);
 
 // Bytes of packed keys and values that Attend holds at most for this problem at a time on so many

@@ -34,10 +34,10 @@ enum class FullyMasked : uint8_t {
 // How the matrix products over F32 operands are computed. Operands of other types have a precision
 // of their own and ignore it. A split product writes x = high + middle (+ low), each in BF16, and
 // sums the products of the parts in f32 (Henry, Tang and Heinecke, "Leveraging the bfloat16
-// Artificial Intelligence Datatype For Higher-Precision Computations", 2019). Where the processor
-// has no BF16 tiles, and for queries that see a number which a split cannot hold (infinite, NaN, or
-// not 0 and outside [2^-48, 2^63] in magnitude), products are in f32; so they are for a few queries
-// at a time if neither weights nor scores are asked for.
+// Artificial Intelligence Datatype For Higher-Precision Computations", 2019). Products are in f32
+// where the processor has no BF16 tiles for split ones, or no BF16 products for kBF16; for queries
+// that see a number which no part can hold (infinite, NaN, or not 0 and outside [2^-48, 2^63] in
+// magnitude); and for a few queries at a time if neither weights nor scores are asked for.
 enum class Precision : uint8_t {
   kF32,              // f32 products and sums
   kBF16X6,           // six products of BF16 parts: the same error bound as kF32

@@ -11,7 +11,7 @@
 namespace attention::kernels {
 
 // Sums are integers, whose sum does not depend on the order: multiples of a unit, such that all
-// queries together fit into 62 bits. 1024 queries leave 2^-52 as the unit. A NaN is a bit of its
+// queries together fit into 62 bits. 1024 queries leave 2^-51 as the unit. A NaN is a bit of its
 // own, which no sum reaches.
 class KeyMass {
  public:
