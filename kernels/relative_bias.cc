@@ -94,12 +94,7 @@ RelativeBias::RelativeBias(const Alibi& alibi, const BucketedBias& bucketed_bias
       buckets_(bucketed_bias) {}
 
 double RelativeBias::At(int64_t head, int64_t distance) const {
-  double bias = 0.0;
-  if (!alibi_.slopes.empty()) {
-    const double slope = alibi_.slopes[static_cast<size_t>(head)];
-    const auto steps = static_cast<double>(distance);
-    bias += alibi_.symmetric ? -slope * std::abs(steps) : slope * steps;
-  }
+  double bias = AlibiBias(alibi_, head, static_cast<double>(distance));
   if (!bucketed_bias_.table.empty()) {
     const int64_t entry = buckets_.Find(distance) * query_head_count_ + head;
     bias += bucketed_bias_.table[static_cast<size_t>(entry)];

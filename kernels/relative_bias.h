@@ -5,6 +5,7 @@
 #ifndef ATTENTION_KERNELS_RELATIVE_BIAS_H_
 #define ATTENTION_KERNELS_RELATIVE_BIAS_H_
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,6 +32,13 @@ class DistanceBuckets {
   int64_t exact_count_ = 0;
   std::shared_ptr<const std::vector<int64_t>> first_distances_;
 };
+
+// The bias of ALiBi alone; 0 without slopes.
+[[nodiscard]] inline double AlibiBias(const Alibi& alibi, int64_t head, double distance) {
+  if (alibi.slopes.empty()) return 0.0;
+  const double slope = alibi.slopes[static_cast<size_t>(head)];
+  return slope * (alibi.symmetric ? -std::abs(distance) : distance);
+}
 
 // Both kinds together, for one problem, whose spans must outlive this. Thread safety: immutable.
 class RelativeBias {

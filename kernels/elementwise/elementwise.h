@@ -50,7 +50,7 @@ struct ScaledRow {
 };
 
 // destination[i] = source[i] * factor, rounded to nearest even, for `count` numbers of each row,
-// which become numbers of `type`.
+// which become numbers of `type`: F32, F16 or BF16.
 void ScaleFromF32(std::span<const ScaledRow> rows, int64_t count, DataType type);
 
 [[nodiscard]] bool AllFinite(DataType type, const void* values, int64_t count);

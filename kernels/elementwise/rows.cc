@@ -117,13 +117,6 @@ HWY_INLINE void ScaleRow(const ScaledRow& row, int64_t count) {
   hn::StoreN(scaled(hn::LoadN(d, row.source + i, rest)), target, destination + i, rest);
 }
 
-HWY_INLINE void ScaleAndWidenRow(const ScaledRow& row, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    static_cast<double*>(row.destination)[i] =
-        static_cast<double>(row.source[i]) * static_cast<double>(row.factor);
-  }
-}
-
 void ScaleFromF32Here(std::span<const ScaledRow> rows, int64_t count, DataType type) {
   switch (type) {
     case DataType::kF32:
@@ -136,8 +129,6 @@ void ScaleFromF32Here(std::span<const ScaledRow> rows, int64_t count, DataType t
       for (const ScaledRow& row : rows) ScaleRow<hwy::bfloat16_t>(row, count);
       return;
     case DataType::kF64:
-      for (const ScaledRow& row : rows) ScaleAndWidenRow(row, count);
-      return;
     case DataType::kBool:
       return;
   }

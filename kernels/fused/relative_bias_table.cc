@@ -1,7 +1,6 @@
 #include "kernels/fused/relative_bias_table.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -10,18 +9,6 @@
 
 namespace attention::kernels {
 namespace {
-
-int64_t OffsetOf(const AttentionProblem& problem, int64_t batch) {
-  return problem.query_offsets.empty() ? problem.query_offset
-                                       : problem.query_offsets[static_cast<size_t>(batch)];
-}
-
-// a - b for a >= b, or the greatest number if that is less.
-int64_t SaturatingDifference(int64_t a, int64_t b) {
-  const uint64_t difference = static_cast<uint64_t>(a) - static_cast<uint64_t>(b);
-  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-  return difference > static_cast<uint64_t>(kMost) ? kMost : static_cast<int64_t>(difference);
-}
 
 // Finite numbers stay finite.
 float RoundToF32(double number) {
@@ -62,22 +49,23 @@ void RelativeBiasTable::FindStretches(const AttentionProblem& problem) {
   const int64_t own_count = problem.query.extents[2] + problem.key.extents[2];
   order_.resize(static_cast<size_t>(batch_count));
   std::iota(order_.begin(), order_.end(), 0);
+  const auto offset_of = [&](int64_t batch) { return QueryPosition(problem, batch, 0); };
   std::sort(order_.begin(), order_.end(),
-            [&](int64_t a, int64_t b) { return OffsetOf(problem, a) > OffsetOf(problem, b); });
+            [&](int64_t a, int64_t b) { return offset_of(a) > offset_of(b); });
   bases_.resize(order_.size());
   stretches_.clear();
   for (const int64_t batch : order_) {
-    const int64_t offset = OffsetOf(problem, batch);
+    const int64_t offset = offset_of(batch);
     const bool extends =
         !stretches_.empty() &&
-        SaturatingDifference(stretches_.back().offset, offset) <= stretches_.back().count;
+        SaturatingSubtract(stretches_.back().offset, offset) <= stretches_.back().count;
     if (!extends) {
       const int64_t first =
           stretches_.empty() ? 0 : stretches_.back().first + stretches_.back().count;
       stretches_.push_back({.first = first, .count = 0, .offset = offset});
     }
     Stretch& stretch = stretches_.back();
-    const int64_t shift = SaturatingDifference(stretch.offset, offset);
+    const int64_t shift = SaturatingSubtract(stretch.offset, offset);
     stretch.count = shift + own_count;
     bases_[static_cast<size_t>(batch)] = stretch.first + shift + last_query;
   }
@@ -86,7 +74,6 @@ void RelativeBiasTable::FindStretches(const AttentionProblem& problem) {
 void RelativeBiasTable::Fill(const AttentionProblem& problem, const Stretch& stretch) {
   const int64_t last_query = problem.query.extents[2] - 1;
   const int64_t head_count = problem.query.extents[1];
-  const Alibi& alibi = problem.alibi;
   const BucketedBias& bucketed = problem.bucketed_bias;
   const auto distance = [&](int64_t i) {
     return static_cast<double>(i - last_query) - static_cast<double>(stretch.offset);
@@ -100,11 +87,9 @@ void RelativeBiasTable::Fill(const AttentionProblem& problem, const Stretch& str
     }
   }
   for (int64_t head = 0; head < head_count; ++head) {
-    const double slope = alibi.slopes.empty() ? 0.0 : alibi.slopes[static_cast<size_t>(head)];
     float* biases = biases_.data() + head * head_stride_ + stretch.first;
     for (int64_t i = 0; i < stretch.count; ++i) {
-      const double slope_distance = alibi.symmetric ? -std::abs(distance(i)) : distance(i);
-      double bias = slope == 0.0 ? 0.0 : slope * slope_distance;
+      double bias = AlibiBias(problem.alibi, head, distance(i));
       if (!bucketed.table.empty()) {
         const int64_t bucket = buckets_[static_cast<size_t>(i)];
         bias += bucketed.table[static_cast<size_t>(bucket * head_count + head)];

@@ -9,6 +9,7 @@
 #include <numbers>
 
 #include "kernels/attend.h"
+#include "kernels/score_scale.h"
 
 namespace attention::kernels {
 
@@ -20,8 +21,7 @@ class ScoreForm {
   // Of the dot product. The problem outlives the object.
   ScoreForm(const AttentionProblem& problem, const AttentionOptions& options)
       : problem_(problem),
-        scale_(
-            options.scale.value_or(1.0 / std::sqrt(static_cast<double>(problem.query.extents[3])))),
+        scale_(ScoreScale(problem, options)),
         softcap_(options.softcap.has_value()
                      ? std::clamp(*options.softcap, kLeastSoftcap, kMostSoftcap)
                      : 0),

@@ -28,14 +28,6 @@ bool InVisibleBlock(const BlockMask& blocks, const Pair& pair) {
                           pair.key / blocks.key_block_size}) != 0.0;
 }
 
-// key - position, as far as 64 bits reach.
-int64_t Distance(const AttentionProblem& problem, const Pair& pair) {
-  const int64_t position = QueryPosition(problem, pair.batch, pair.query);
-  int64_t distance;
-  if (!__builtin_sub_overflow(pair.key, position, &distance)) return distance;
-  return std::numeric_limits<int64_t>::max();  // key >= 0, so only upwards
-}
-
 }  // namespace
 
 bool Visible(const AttentionProblem& problem, const Pair& pair) {
@@ -51,7 +43,10 @@ double MaskedScore(const AttentionProblem& problem, const RelativeBias& relative
                    const Pair& pair, double capped_score) {
   double score = capped_score;
   if (problem.multiplicative_mask.present()) score *= At(problem.multiplicative_mask, pair);
-  if (relative_bias.present()) score += relative_bias.At(pair.head, Distance(problem, pair));
+  if (relative_bias.present()) {
+    const int64_t position = QueryPosition(problem, pair.batch, pair.query);
+    score += relative_bias.At(pair.head, SaturatingSubtract(pair.key, position));
+  }
   if (problem.additive_mask.present()) score += At(problem.additive_mask, pair);
   if (!problem.temperatures.empty()) score /= problem.temperatures[static_cast<size_t>(pair.head)];
   return score;

@@ -4,15 +4,10 @@
 #include <cmath>
 
 #include "kernels/convert.h"
+#include "kernels/score_scale.h"
 
 namespace attention::kernels {
 namespace {
-
-double Scale(const AttentionProblem& problem, const AttentionOptions& options) {
-  if (options.scale.has_value()) return *options.scale;
-  if (options.score != ScoreKind::kDotProduct) return 1.0;
-  return 1.0 / std::sqrt(static_cast<double>(problem.key.extents[3]));
-}
 
 int64_t PreparedWidth(const AttentionProblem& problem, ScoreKind kind) {
   return kind == ScoreKind::kAdditive ? problem.score_vector.extents[3] : problem.key.extents[3];
@@ -40,7 +35,7 @@ void MultiplyRow(const std::vector<double>& row, const std::vector<double>& weig
 ScoreFunction::ScoreFunction(const AttentionProblem& problem, const AttentionOptions& options)
     : problem_(problem),
       kind_(options.score),
-      scale_(Scale(problem, options)),
+      scale_(ScoreScale(problem, options)),
       prepared_width_(PreparedWidth(problem, options.score)),
       first_weight_(Parameter(problem.score_first_weight)),
       second_weight_(Parameter(problem.score_second_weight)),
