@@ -95,7 +95,8 @@ struct SoftmaxBlock {
   int64_t output_stride_elements;
   int64_t output_count;
 
-  // Rows [first, first + count) of it.
+  // Rows [first, first + count) of it. `transform` is that of the whole block, whatever rows read
+  // it: first_row says where theirs stand in its arrays.
   [[nodiscard]] SoftmaxBlock Rows(int64_t first, int64_t count) const {
     SoftmaxBlock rows = *this;
     rows.scores += first * score_stride_elements;

@@ -122,14 +122,6 @@ class DecodeCall {
     return {.first = first, .count = std::max<int64_t>(end - first, 0)};
   }
 
-  // Columns of a span that a row may see.
-  [[nodiscard]] KeyRange VisibleColumns(int64_t batch, const ScoreRow& row,
-                                        const KeySpan& span) const {
-    const KeyRange keys = call_.visibility.Keys(batch, row);
-    const int64_t begin = std::clamp<int64_t>(keys.begin - span.first, 0, span.count);
-    return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
-  }
-
   [[nodiscard]] StreamedRows Stream(const TensorView& view, int64_t group,
                                     const KeySpan& span) const {
     StreamedRows rows;
@@ -219,7 +211,7 @@ class DecodeCall {
     MaskRows& masks = Masks(batch);
     for (int64_t row = 0; row < row_count_; ++row) {
       const ScoreRow score_row = RowOf(group, row);
-      const KeyRange visible = VisibleColumns(batch, score_row, span);
+      const Columns visible = ColumnsOf(call_.visibility.Keys(batch, score_row), span);
       const auto begin = static_cast<int32_t>(visible.begin);
       const auto end = static_cast<int32_t>(visible.end);
       const float exponent_scale = call_.form.ExponentScale(score_row.head);
@@ -260,7 +252,7 @@ class DecodeCall {
       float* output = outputs + row * output_stride_;
       if (AllFinite(DataType::kF32, output, values.width)) continue;
       const ScoreRow score_row = RowOf(group, row);
-      const KeyRange visible = VisibleColumns(batch, score_row, span);
+      const Columns visible = ColumnsOf(call_.visibility.Keys(batch, score_row), span);
       float* weight_row = weights.data + row * weights.stride_elements;
       for (int64_t i = 0; i < span.count; ++i) {
         const bool in_range = i >= visible.begin && i < visible.end;

@@ -3,12 +3,14 @@
 #ifndef ATTENTION_KERNELS_FUSED_MASK_ROWS_H_
 #define ATTENTION_KERNELS_FUSED_MASK_ROWS_H_
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <vector>
 
 #include "kernels/attend.h"
 #include "kernels/fused/fused_call.h"
+#include "kernels/visibility.h"
 
 namespace attention::kernels {
 
@@ -20,6 +22,20 @@ struct KeySpan {
   [[nodiscard]] int64_t end() const { return first + count; }
   auto operator<=>(const KeySpan&) const = default;
 };
+
+// Columns [begin, end) of a span of keys.
+struct Columns {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  [[nodiscard]] int64_t count() const { return end - begin; }
+};
+
+// Those of the span that are in the range.
+[[nodiscard]] inline Columns ColumnsOf(const KeyRange& keys, const KeySpan& span) {
+  const int64_t begin = std::clamp<int64_t>(keys.begin - span.first, 0, span.count);
+  return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
+}
 
 // Where masks and biases can be applied.
 enum class MaskPlace : uint8_t {

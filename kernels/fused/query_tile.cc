@@ -1,3 +1,17 @@
+// What a tile is made of:
+//
+//   TilePlan       how the call is cut into tiles and blocks: one for all of them, immutable
+//   TileScratch    the thread's memory, in which all of the following work
+//   TileState      the tile's rows, what they see, and which strips of a block they take
+//   TileProducts   the state's two products: queries and keys to scores, weights and values to sums
+//   TileTransform  what becomes of a block's scores between their product and the softmax
+//   QueryTile      the first pass over blocks: scores, transform, softmax, sums; then it writes
+//   rows TileResults    the second pass, now that the softmax is final: weights, scores, statistics
+//
+// In the first pass TileTransform hands masks to the softmax, which applies them as it reads. Where
+// it cannot (MaskPlace::kScores), and in the second pass, which has no running softmax, a row is
+// masked in place by TileState::Transform, which is MaskRows::Apply on a row of the tile.
+
 #include "kernels/fused/query_tile.h"
 
 #include <algorithm>
@@ -224,9 +238,9 @@ class QueryTile {
   int64_t weight_part_elements_ = 0;
 };
 
-// What a thread keeps for its next tile, at most, beside scores: heads of 1024 columns need less
-// than half of it.
-constexpr size_t kKeptScratchBytes = size_t{8} << 20;
+// What a thread keeps for its next tile, at most, of working memory that grows with the widths of
+// heads, and of keys and values packed again. Widths of 1024 need little more than half of it.
+constexpr int64_t kKeptScratchBytes = int64_t{8} << 20;
 
 TileScratch& ScratchOfThisThread() {
   thread_local TileScratch scratch;
@@ -237,7 +251,7 @@ TileScratch& ScratchOfThisThread() {
 // itself: such rows are rare.
 absl::Status ComputeCarefully(const QueryTileTask& task, const uint8_t* marks) {
   thread_local PackedHead head;
-  const absl::Cleanup release = [] { head.ReleaseAbove(kKeptPackedBytes); };
+  const absl::Cleanup release = [] { head.ReleaseAbove(kKeptScratchBytes); };
   const TilePlan plan = PlanTiles(task.call.problem, kF32Products, /*thread_count=*/1);
   head.Begin(task.call.problem, plan, task.head.batch(), task.head.head(),
              task.call.problem.key.extents[2], {.keeps_blocks = false, .clean_values = true});

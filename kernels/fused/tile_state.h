@@ -58,18 +58,10 @@ struct TileScratch {
   RowStatistics statistics;
 
   // Gives memory back if what grows with the widths of heads is more than `byte_count`.
-  void ReleaseAbove(size_t byte_count) {
+  void ReleaseAbove(int64_t byte_count) {
     const size_t bytes = queries.size() + outputs.size() * sizeof(float);
-    if (bytes > byte_count) *this = TileScratch();
+    if (static_cast<int64_t>(bytes) > byte_count) *this = TileScratch();
   }
-};
-
-// Columns [begin, end) of a span of keys.
-struct Columns {
-  int64_t begin = 0;
-  int64_t end = 0;
-
-  [[nodiscard]] int64_t count() const { return end - begin; }
 };
 
 // Spans of keys lie within one block and begin at a multiple of the plan's column multiple. Throws
@@ -103,9 +95,7 @@ class TileState {
   [[nodiscard]] KeySpan SpanOf(int64_t block, const KeyRange& keys) const;
 
   [[nodiscard]] Columns VisibleColumns(int64_t row, const KeySpan& span) const {
-    const KeyRange& keys = VisibleKeysOf(row);
-    const int64_t begin = std::clamp<int64_t>(keys.begin - span.first, 0, span.count);
-    return {.begin = begin, .end = std::clamp<int64_t>(keys.end - span.first, begin, span.count)};
+    return ColumnsOf(VisibleKeysOf(row), span);
   }
 
   // Selects a span, and of each of its strips the rows from the first to the last that sees one of

@@ -13,7 +13,6 @@
 namespace attention::kernels {
 
 class TileState;
-struct Columns;
 
 // A thread's, kept between tiles. Throws std::bad_alloc.
 class TileTransform {
