@@ -1,10 +1,12 @@
 #include "client/attention_client.h"
 
+#include <functional>
 #include <random>
 #include <string>
 #include <utility>
 
 #include "attention/v1/attention_service.grpc.pb.h"
+#include "client/blocking_call.h"
 #include "client/health.h"
 #include "client/messages.h"
 
@@ -31,9 +33,10 @@ FailedAttempt Describe(const grpc::Status& status, int attempt,
 
 class AttentionClient::Connection {
  public:
-  using Stub = v1::AttentionService::Stub;
+  using Stub = v1::AttentionService::StubInterface::async_interface;
   template <typename Request, typename Response>
-  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+  using Method = void (Stub::*)(grpc::ClientContext*, const Request*, Response*,
+                                std::function<void(grpc::Status)>);
 
   Connection(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
       : channel_(std::move(channel)),
@@ -47,7 +50,9 @@ class AttentionClient::Connection {
       grpc::ClientContext context;
       SetDeadline(deadline - options_.clock->Now(), &context);
       Response response;
-      const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
+      const grpc::Status status = WaitForCall([&](std::function<void(grpc::Status)> done) {
+        (stub_->async()->*method)(&context, &request, &response, std::move(done));
+      });
       if (status.ok()) return response;
       const auto wait =
           WaitBeforeRetry(Describe(status, attempt, context), options_.retry, Random());
@@ -90,7 +95,7 @@ class AttentionClient::Connection {
   }
 
   const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<Stub> stub_;
+  const std::unique_ptr<v1::AttentionService::Stub> stub_;
   const ClientOptions options_;
 };
 

@@ -21,8 +21,10 @@ struct ChannelOptions {
 };
 
 // A plaintext channel to "host:port" or any other gRPC target; connects at the first call. gRPC's
-// own retries are off, because AttentionClient does them. For TLS make the channel yourself and set
-// GRPC_ARG_ENABLE_RETRIES to 0 and both message limits as here.
+// own retries are off, because AttentionClient does them, and a lost connection is made anew soon
+// enough for those. For TLS make the channel yourself and set GRPC_ARG_ENABLE_RETRIES to 0,
+// GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS to 100, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS to 400, and both
+// message limits as here.
 [[nodiscard]] std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
                                                          const ChannelOptions& options = {});
 

@@ -1,8 +1,9 @@
 #include "client/health.h"
 
-#include <future>
 #include <string>
+#include <utility>
 
+#include "client/blocking_call.h"
 #include "google/protobuf/wrappers.pb.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
@@ -24,11 +25,11 @@ grpc::Status CheckServingStatus(const std::shared_ptr<grpc::Channel>& channel,
   Request request;
   request.set_value(std::string(service));
   Response response;
-  std::promise<grpc::Status> done;
-  grpc::TemplatedGenericStub<Request, Response>(channel).UnaryCall(
-      context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request, &response,
-      [&done](grpc::Status status) { done.set_value(std::move(status)); });
-  grpc::Status status = done.get_future().get();
+  grpc::TemplatedGenericStub<Request, Response> stub(channel);
+  grpc::Status status = WaitForCall([&](std::function<void(grpc::Status)> done) {
+    stub.UnaryCall(context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request,
+                   &response, std::move(done));
+  });
   if (status.ok()) *answer = static_cast<ServingStatus>(response.value());
   return status;
 }

@@ -34,12 +34,13 @@ std::vector<char*> CleanEnvironment() {
 
 }  // namespace
 
-ServerProcess::ServerProcess(const std::vector<std::string>& flags) {
+ServerProcess::ServerProcess(const std::vector<std::string>& flags,
+                             const std::string& grpc_address) {
   log_path_ = std::filesystem::temp_directory_path() / "attention_server_log.XXXXXX";
   const int log_file = mkstemp(log_path_.data());
   if (log_file < 0) GiveUp("has no place for a log");
 
-  std::vector<std::string> words = {TEST_SERVER_BINARY, "--grpc-address=127.0.0.1:0",
+  std::vector<std::string> words = {TEST_SERVER_BINARY, "--grpc-address=" + grpc_address,
                                     "--http-address=127.0.0.1:0", "--drain-grace-ms=0",
                                     "--warm-up=none"};
   words.insert(words.end(), flags.begin(), flags.end());

@@ -15,8 +15,9 @@ namespace attention::testing {
 class ServerProcess {
  public:
   // Starts the server with `flags` beside the addresses and waits until it serves; ends the test
-  // program, with the server's log, if it does not.
-  explicit ServerProcess(const std::vector<std::string>& flags = {});
+  // program, with the server's log, if it does not. An address of port 0 has any free one.
+  explicit ServerProcess(const std::vector<std::string>& flags = {},
+                         const std::string& grpc_address = "127.0.0.1:0");
 
   // Stops the server by its process id.
   ~ServerProcess();
