@@ -8,8 +8,9 @@
 // Calls block until they are answered or their deadline has passed. A call that the server could
 // not take is tried again as retry.h says, always within the one deadline; attention changes
 // nothing on the server, so a repeated call is harmless. Errors carry the server's status code and
-// message; INVALID_ARGUMENT may also come from this library, for a tensor whose bytes do not fit
-// its shape, and INTERNAL for an answer that contradicts itself.
+// message. From this library may come INVALID_ARGUMENT for a tensor whose bytes do not fit its
+// shape, RESOURCE_EXHAUSTED for a message above ChannelOptions::max_message_bytes or 2 GiB, and
+// INTERNAL for an answer that contradicts itself.
 //
 // Thread safety: all methods may be called from many threads at once. Requests, and the elements
 // they borrow, are only read.

@@ -1,11 +1,16 @@
 #include "client/message_filler.h"
 
+#include <limits>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
 
 namespace attention::client {
 namespace {
+
+// Protobuf serializes no message over 2^31 - 1 bytes, and gRPC ends the process where it cannot.
+// The margin is for what surrounds the tensors.
+constexpr size_t kMaxTensorBytes = std::numeric_limits<int32_t>::max() - 64 * 1024;
 
 v1::Normalization ToMessage(Normalization normalization) {
   switch (normalization) {
@@ -105,12 +110,19 @@ v1::DataType ToMessage(DataType type) {
 }
 
 void MessageFiller::Fill(const TensorRef& tensor, std::string_view field, v1::Tensor* message) {
-  const absl::Status status = tensor.Validate();
-  if (!status.ok() && status_.ok()) {
-    status_ = absl::InvalidArgumentError(
-        absl::StrCat(absl::string_view(field.data(), field.size()), ": ", status.message()));
-  }
   if (!status_.ok()) return;
+  const absl::string_view name(field.data(), field.size());
+  if (const absl::Status status = tensor.Validate(); !status.ok()) {
+    status_ = absl::InvalidArgumentError(absl::StrCat(name, ": ", status.message()));
+    return;
+  }
+  if (tensor.bytes().size() > kMaxTensorBytes - tensor_bytes_) {
+    status_ = absl::ResourceExhaustedError(
+        absl::StrCat(name, ": got ", tensor.bytes().size(), " bytes after ", tensor_bytes_,
+                     " of other tensors, want <= ", kMaxTensorBytes, " in one request"));
+    return;
+  }
+  tensor_bytes_ += tensor.bytes().size();
   message->set_data_type(ToMessage(tensor.type()));
   message->mutable_shape()->Assign(tensor.shape().begin(), tensor.shape().end());
   message->set_raw(tensor.bytes().data(), tensor.bytes().size());

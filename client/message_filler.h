@@ -3,7 +3,7 @@
 #ifndef ATTENTION_CLIENT_MESSAGE_FILLER_H_
 #define ATTENTION_CLIENT_MESSAGE_FILLER_H_
 
-#include <optional>
+#include <cstddef>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -16,8 +16,9 @@ namespace attention::client {
 
 [[nodiscard]] v1::DataType ToMessage(DataType type);
 
-// Fills messages and remembers the first tensor that contradicts itself. After one, nothing more is
-// copied.
+// Fills the messages of one request and remembers the first tensor that contradicts itself
+// (INVALID_ARGUMENT) or with which there are more bytes than a request can have
+// (RESOURCE_EXHAUSTED). It is not copied, nor is anything after it.
 class MessageFiller {
  public:
   // `field` names the tensor in the status.
@@ -36,6 +37,7 @@ class MessageFiller {
   void FillHeads(const AttentionOptions& options, v1::AttentionOptions* message);
 
   absl::Status status_;
+  size_t tensor_bytes_ = 0;
 };
 
 }  // namespace attention::client

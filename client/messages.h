@@ -10,8 +10,9 @@
 
 namespace attention::client {
 
-// Requests copy the borrowed elements. INVALID_ARGUMENT, naming the field, where a tensor's bytes
-// do not fit its shape; everything else is left for the server to judge.
+// Requests copy the borrowed elements. Naming the field, INVALID_ARGUMENT where a tensor's bytes do
+// not fit its shape and RESOURCE_EXHAUSTED where all tensors have more bytes than any message can
+// hold, about 2 GiB; everything else is left for the server to judge.
 [[nodiscard]] absl::StatusOr<v1::SelfAttentionRequest> ToMessage(
     const SelfAttentionRequest& request);
 [[nodiscard]] absl::StatusOr<v1::MaskedAttentionRequest> ToMessage(

@@ -1,5 +1,8 @@
 #include "client/message_filler.h"
 
+#include <sys/mman.h>
+
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -152,6 +155,24 @@ TEST(MessageFillerTest, TheFirstContradictionIsKept) {
   filler.Fill(AttentionOptions{.alibi = Alibi{.slopes = wrong}, .sinks = wrong}, &message);
   EXPECT_THAT(std::string(filler.status().message()), HasSubstr("options.alibi.slopes: shape [7]"));
   EXPECT_TRUE(message.sinks().raw().empty());
+}
+
+TEST(MessageFillerTest, WhatNoMessageCanHoldIsRefusedBeforeItIsCopied) {
+  const auto byte_count = static_cast<size_t>(std::numeric_limits<int32_t>::max() - 65'536);
+  // Addresses without memory behind them.
+  void* const pages = mmap(nullptr, byte_count, PROT_READ,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, /*fd=*/-1, /*offset=*/0);
+  ASSERT_NE(pages, MAP_FAILED);
+  const TensorRef huge(DataType::kBool, {static_cast<int64_t>(byte_count)},
+                       {static_cast<const std::byte*>(pages), byte_count});
+  MessageFiller filler;
+  v1::Tensor message;
+  filler.Fill(Vector(1), "query", &message);
+  filler.Fill(huge, "key", &message);
+  EXPECT_EQ(filler.status(),
+            absl::ResourceExhaustedError("key: got 2147418111 bytes after 4 of other tensors, "
+                                         "want <= 2147418111 in one request"));
+  munmap(pages, byte_count);
 }
 
 }  // namespace
