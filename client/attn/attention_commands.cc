@@ -78,16 +78,15 @@ MatrixAxes OutputAxes(Method method, const AttentionFlags& flags) {
   return kSequenceMatrices;
 }
 
-// A layer may append a key, which no file names.
 std::vector<std::string> KeyLabels(const AttentionRequest& request, const AttentionResult& result) {
   std::vector<std::string> labels = request.key_labels;
   for (const auto* matrix : {&result.weights, &result.scores}) {
     if (!matrix->has_value() || (*matrix)->shape().empty()) continue;
-    if ((*matrix)->shape().back() == std::ssize(labels) + 1) labels.emplace_back("appended");
+    if ((*matrix)->shape().back() == std::ssize(labels) + 1) labels.emplace_back(kAppendedKeyLabel);
   }
   if (result.key_mass && !result.key_mass->shape().empty() &&
       result.key_mass->shape().back() == std::ssize(labels) + 1) {
-    labels.emplace_back("appended");
+    labels.emplace_back(kAppendedKeyLabel);
   }
   return labels;
 }
@@ -106,6 +105,8 @@ Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& 
   const ResultNames names = {
       .query_labels = request->query_labels,
       .key_labels = KeyLabels(*request, *result),
+      .query_starts = flags.input.query_starts,
+      .key_starts = flags.input.key_starts,
       .output_rows_are_queries = OutputRowsAreQueries(method, flags, *request),
       .output_axes = OutputAxes(method, flags)};
   return WriteResult(*result, names, flags.result, console);

@@ -3,7 +3,9 @@
 #ifndef ATTENTION_CLIENT_ATTN_RESULT_TEXT_H_
 #define ATTENTION_CLIENT_ATTN_RESULT_TEXT_H_
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,9 +16,17 @@
 
 namespace attention::client {
 
+// Of the key that a layer may append after all others, which no file names.
+inline constexpr std::string_view kAppendedKeyLabel = "appended";
+
 struct ResultNames {
   std::vector<std::string> query_labels;
   std::vector<std::string> key_labels;
+
+  // Where each sequence of a ragged batch begins among the queries and keys; empty: no such batch.
+  std::vector<int64_t> query_starts;
+  std::vector<int64_t> key_starts;
+
   bool output_rows_are_queries = true;  // the rows of LAYOUT_SEQUENCE_FIRST outputs are heads
   MatrixAxes output_axes = kHeadMatrices;
 };

@@ -50,15 +50,29 @@ std::string FormatColumns(const Columns& columns, const MatrixStyle& style) {
   return text;
 }
 
+// Which of all keys is the first of those that the query sees: that of its own sequence.
+size_t FirstKey(const ResultNames& names, size_t query) {
+  size_t sequence = 0;
+  while (sequence + 1 < std::min(names.query_starts.size(), names.key_starts.size()) &&
+         std::cmp_less_equal(names.query_starts[sequence + 1], query)) {
+    ++sequence;
+  }
+  return names.key_starts.empty() ? 0 : static_cast<size_t>(names.key_starts[sequence]);
+}
+
+std::string KeyName(const ResultNames& names, size_t key) {
+  if (key < names.key_labels.size()) return Printable(names.key_labels[key]);
+  return key == names.key_labels.size() ? std::string(kAppendedKeyLabel) : std::to_string(key);
+}
+
 // "sat 0.390168, cat 0.304374"; "none" for a query that sees no key.
-std::string Strongest(std::span<const double> weights, std::span<const double> keys,
-                      const std::vector<std::string>& key_labels, int decimals) {
+template <typename NameOf>
+std::string Strongest(std::span<const double> weights, std::span<const double> keys, NameOf name_of,
+                      int decimals) {
   std::vector<std::string> entries;
   for (size_t i = 0; i < keys.size() && keys[i] >= 0; ++i) {
-    const auto key = static_cast<size_t>(keys[i]);
-    const std::string name =
-        key < key_labels.size() ? Printable(key_labels[key]) : std::to_string(key);
-    entries.push_back(name + " " + NumberText(weights[i], decimals));
+    entries.push_back(name_of(static_cast<size_t>(keys[i])) + " " +
+                      NumberText(weights[i], decimals));
   }
   return entries.empty() ? "none" : absl::StrJoin(entries, ", ");
 }
@@ -85,11 +99,12 @@ std::string FormatStrongest(const AttentionResult& result, const ResultNames& na
         continue;
       }
       const size_t begin = first + row * count;
-      absl::StrAppend(
-          &text, AlignedLeft(Printable(labels[row]), label_width), "  ",
-          Strongest(std::span(weights).subspan(begin, count), std::span(keys).subspan(begin, count),
-                    names.key_labels, style.decimals),
-          "\n");
+      const size_t first_key = FirstKey(names, row);
+      const auto name_of = [&](size_t key) { return KeyName(names, first_key + key); };
+      absl::StrAppend(&text, AlignedLeft(Printable(labels[row]), label_width), "  ",
+                      Strongest(std::span(weights).subspan(begin, count),
+                                std::span(keys).subspan(begin, count), name_of, style.decimals),
+                      "\n");
     }
     absl::StrAppend(&text,
                     CutNote(labels.size(), count, {.rows = style.shown.rows, .columns = kOmitted}),

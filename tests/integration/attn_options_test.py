@@ -192,6 +192,13 @@ class OptionsTest(AttnTestCase):
                                  zip(("query", "key", "value"), rows)})["output"]
             numpy.testing.assert_array_equal(ragged[begin:end], alone)
 
+    def test_strongest_keys_of_a_ragged_batch_have_their_own_names(self):
+        words = self.write("words.json", numpy.eye(4))
+        text = self.succeed("sdpa", "--query", words, "--key", words, "--value", words, "--layout",
+                            "sequence-first", "--query-starts", "0,2,4", "--key-starts", "0,2,4",
+                            "--top", "1", "--labels", "a,b,c,d", "--precision-digits", "0")
+        self.assertIn(b"\na  a 1\nb  b 1\nc  c 1\nd  d 1\n", text)
+
     def test_what_does_not_go_together_names_both(self):
         words = self.write("words.json", numpy.eye(2))
         self.check_error(

@@ -38,6 +38,27 @@ TEST(StatisticsTextTest, StrongestKeysAreNamed) {
             "strongest keys, head 1\na   x 0.50, y 0.50\nbc  none\n\n");
 }
 
+TEST(StatisticsTextTest, KeysOfARaggedBatchCountFromTheFirstOfTheirSequence) {
+  ResultNames names;
+  names.query_labels = {"q", "r", "s"};
+  names.key_labels = {"a", "b", "c", "d"};
+  names.query_starts = {0, 1, 1, 3};
+  names.key_starts = {0, 2, 2, 4};
+  AttentionResult result;
+  result.top_weights = Tensor({3, 1}, {1, 1, 1});
+  result.top_keys = Tensor({3, 1}, {1, 0, 1}, DataType::kInt32);
+  EXPECT_EQ(FormatStatistics(result, names, TwoDecimals()),
+            "strongest keys\nq  b 1.00\nr  c 1.00\ns  d 1.00\n\n");
+}
+
+TEST(StatisticsTextTest, AKeyAfterTheLastNamedOneIsTheAppendedOne) {
+  AttentionResult result;
+  result.top_weights = Tensor({2, 1}, {1, 1});
+  result.top_keys = Tensor({2, 1}, {3, 4}, DataType::kInt32);
+  EXPECT_EQ(FormatStatistics(result, Names(), TwoDecimals()),
+            "strongest keys\na   appended 1.00\nbc  4 1.00\n\n");
+}
+
 TEST(StatisticsTextTest, StatisticsOfQueriesShareATable) {
   AttentionResult result;
   result.entropy = Tensor({1, 2}, {0.5, 1});
