@@ -69,16 +69,21 @@ T Narrow(double number) {
   }
 }
 
-absl::Status CheckByteCount(DataType type, const Shape& shape, size_t byte_count) {
+absl::Status CheckBytes(DataType type, const Shape& shape, std::span<const std::byte> bytes) {
   const absl::StatusOr<int64_t> element_count = ElementCount(shape);
   if (!element_count.ok()) return element_count.status();
-  if (byte_count % ElementBytes(type) != 0 ||
-      byte_count / ElementBytes(type) != static_cast<size_t>(*element_count)) {
+  if (bytes.size() % ElementBytes(type) != 0 ||
+      bytes.size() / ElementBytes(type) != static_cast<size_t>(*element_count)) {
     return absl::InvalidArgumentError(
         absl::StrCat("shape ", ToString(shape), " has ", *element_count, " elements of ",
-                     ElementBytes(type), " bytes, but ", byte_count, " bytes were given"));
+                     ElementBytes(type), " bytes, but ", bytes.size(), " bytes were given"));
   }
-  return absl::OkStatus();
+  if (type != DataType::kBool) return absl::OkStatus();
+  const auto wrong = std::ranges::find_if(bytes, [](std::byte byte) { return byte > std::byte{1}; });
+  if (wrong == bytes.end()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("element ", wrong - bytes.begin(),
+                                                 " of a BOOL is ", static_cast<int>(*wrong),
+                                                 ", want 0 or 1"));
 }
 
 }  // namespace
@@ -131,13 +136,11 @@ absl::StatusOr<int64_t> ElementCount(const Shape& shape) {
   return count;
 }
 
-absl::Status TensorRef::Validate() const { return CheckByteCount(type_, shape_, bytes_.size()); }
+absl::Status TensorRef::Validate() const { return CheckBytes(type_, shape_, bytes_); }
 
 absl::StatusOr<TensorValue> TensorValue::Create(DataType type, Shape shape, std::string bytes) {
-  if (absl::Status status = CheckByteCount(type, shape, bytes.size()); !status.ok()) return status;
-  const bool all_bool = type != DataType::kBool ||
-                        std::ranges::all_of(bytes, [](char byte) { return (byte & ~1) == 0; });
-  if (!all_bool) return absl::InvalidArgumentError("a byte of a BOOL is neither 0 nor 1");
+  absl::Status status = CheckBytes(type, shape, std::as_bytes(std::span(bytes)));
+  if (!status.ok()) return status;
   return TensorValue(type, std::move(shape), std::move(bytes));
 }
 

@@ -115,7 +115,8 @@ class TensorRef {
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
 
-  // INVALID_ARGUMENT if the number of bytes is not the one that type and shape ask for.
+  // INVALID_ARGUMENT if the number of bytes is not the one that type and shape ask for, or one of a
+  // kBool is neither 0 nor 1.
   [[nodiscard]] absl::Status Validate() const;
 
  private:
@@ -129,8 +130,7 @@ class TensorValue {
  public:
   TensorValue() = default;
 
-  // INVALID_ARGUMENT if `bytes` is not as long as type and shape ask for, or one of a kBool is
-  // neither 0 nor 1.
+  // INVALID_ARGUMENT as TensorRef::Validate().
   [[nodiscard]] static absl::StatusOr<TensorValue> Create(DataType type, Shape shape,
                                                           std::string bytes);
 

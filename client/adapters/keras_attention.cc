@@ -5,17 +5,18 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/adapters/keras_mask.h"
+#include "client/adapters/argument_checks.h"
 
 namespace attention::client {
 namespace {
 
 using Adapted = AdaptedRequest<ScaledDotProductAttentionRequest>;
 
+// The widest head that the service takes. Source: the limits in proto/README.md.
+constexpr int64_t kMaxHeadWidth = 1024;
+
 absl::Status CheckEmbeddings(const std::string& name, const TensorRef& tensor) {
-  if (tensor.shape().size() == 3) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(name, ": got shape ", ToString(tensor.shape()),
-                                                 ", want [batch, sequence, width]"));
+  return CheckFloats(name, tensor, 3, "[batch, sequence, width]");
 }
 
 // What both layers have: everything but the score.
@@ -29,11 +30,11 @@ absl::StatusOr<Adapted> Common(const KerasAttentionCall& call) {
   if (status.ok()) status = CheckEmbeddings("key", request.key);
   if (status.ok()) status = CheckEmbeddings("value", request.value);
   if (status.ok() && call.query_mask)
-    status = CheckKerasMask("query_mask", *call.query_mask,
-                            {call.query.shape()[0], call.query.shape()[1]});
+    status =
+        CheckBools("query_mask", *call.query_mask, {call.query.shape()[0], call.query.shape()[1]});
   if (status.ok() && call.value_mask)
-    status = CheckKerasMask("value_mask", *call.value_mask,
-                            {call.value.shape()[0], call.value.shape()[1]});
+    status =
+        CheckBools("value_mask", *call.value_mask, {call.value.shape()[0], call.value.shape()[1]});
   if (!status.ok()) return status;
   request.layout = Layout::kPacked;
   request.head_count = 1;
@@ -62,6 +63,13 @@ AdditiveScore SumOfTanh(double factor, const TensorRef& vector, Adapted* adapted
   return {.query_weight = identity, .key_weight = identity, .vector = vector};
 }
 
+// Of the query, for which an identity is to be made.
+absl::Status CheckWidth(int64_t width) {
+  if (width <= kMaxHeadWidth) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("query: got width ", width, ", want <= ", kMaxHeadWidth));
+}
+
 TensorRef Repeated(double number, int64_t count, Adapted* adapted) {
   const std::vector<double> numbers(static_cast<size_t>(count), number);
   return adapted->Keep(*TensorValue::FromDoubles(adapted->request.query.type(), {count}, numbers));
@@ -76,10 +84,12 @@ absl::StatusOr<Adapted> KerasRequest(const KerasAttention& layer, const KerasAtt
   const double scale = layer.scale.value_or(1.0);
   if (layer.score_mode == KerasAttention::ScoreMode::kDot) {
     options.scale = scale;
-  } else {
-    const TensorRef vector = Repeated(layer.concat_score_weight, call.query.shape()[2], &*adapted);
-    options.score = SumOfTanh(scale, vector, &*adapted);
+    return adapted;
   }
+  const int64_t width = call.query.shape()[2];
+  if (absl::Status status = CheckWidth(width); !status.ok()) return status;
+  const TensorRef vector = Repeated(layer.concat_score_weight, width, &*adapted);
+  options.score = SumOfTanh(scale, vector, &*adapted);
   return adapted;
 }
 
@@ -88,11 +98,10 @@ absl::StatusOr<Adapted> KerasRequest(const KerasAdditiveAttention& layer,
   absl::StatusOr<Adapted> adapted = Common(call);
   if (!adapted.ok()) return adapted;
   const int64_t width = call.query.shape()[2];
-  if (layer.scale && layer.scale->shape() != Shape{width}) {
-    return absl::InvalidArgumentError(absl::StrCat("scale: got shape ",
-                                                   ToString(layer.scale->shape()), ", want [",
-                                                   width, "], the width of the query"));
-  }
+  absl::Status status = CheckWidth(width);
+  // As wide as the query.
+  if (status.ok() && layer.scale) status = CheckShape("scale", *layer.scale, {width});
+  if (!status.ok()) return status;
   const TensorRef vector = layer.scale ? *layer.scale : Repeated(1.0, width, &*adapted);
   adapted->request.options.score = SumOfTanh(1.0, vector, &*adapted);
   return adapted;

@@ -4,21 +4,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/adapters/keras_mask.h"
+#include "client/adapters/argument_checks.h"
 
 namespace attention::client {
 namespace {
 
 using Adapted = AdaptedRequest<MultiHeadAttentionRequest>;
-
-absl::Status CheckAxes(const std::string& name, const TensorRef& tensor, const std::string& want) {
-  if (tensor.shape().size() != 3) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ": got shape ", ToString(tensor.shape()), ", want ", want));
-  }
-  const absl::Status valid = tensor.Validate();
-  return valid.ok() ? valid : absl::InvalidArgumentError(absl::StrCat(name, ": ", valid.message()));
-}
 
 // The bias [heads, width of one head] as [heads * width].
 std::optional<TensorRef> FlatBias(const std::optional<TensorRef>& bias) {
@@ -40,16 +31,55 @@ Projection OutputProjection(const KerasProjection& given) {
           .bias = FlatBias(given.bias)};
 }
 
+// One axis of a kernel, which another kernel has, too.
+struct SharedExtent {
+  const char* name;
+  int64_t got;
+  int64_t want;
+  const char* of;
+};
+
+absl::Status CheckKernels(const KerasMultiHeadAttention& layer) {
+  absl::Status status = CheckFloats("query.kernel", layer.query.kernel, 3, "[dim, heads, key_dim]");
+  status.Update(CheckFloats("key.kernel", layer.key.kernel, 3, "[dim, heads, key_dim]"));
+  status.Update(CheckFloats("value.kernel", layer.value.kernel, 3, "[dim, heads, value_dim]"));
+  status.Update(CheckFloats("output.kernel", layer.output.kernel, 3, "[heads, value_dim, width]"));
+  if (!status.ok()) return status;
+  const Shape& query = layer.query.kernel.shape();
+  const Shape& key = layer.key.kernel.shape();
+  const Shape& value = layer.value.kernel.shape();
+  const Shape& output = layer.output.kernel.shape();
+  for (const SharedExtent& extent : {
+           SharedExtent{"key.kernel.shape[2]", key[2], query[2], "as in query.kernel"},
+           {"value.kernel.shape[1]", value[1], key[1], "as in key.kernel"},
+           {"output.kernel.shape[0]", output[0], query[1], "the heads of query.kernel"},
+           {"output.kernel.shape[1]", output[1], value[2], "the width of value.kernel"},
+       }) {
+    if (extent.got == extent.want) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(extent.name, ": got ", extent.got, ", want ", extent.want, ", ", extent.of));
+  }
+  return absl::OkStatus();
+}
+
+// The bias of a kernel [dim, heads, width] is [heads, width].
+absl::Status CheckBias(const std::string& name, const KerasProjection& projection) {
+  if (!projection.bias) return absl::OkStatus();
+  const Shape& kernel = projection.kernel.shape();
+  return CheckShape(name, *projection.bias, {kernel[1], kernel[2]});
+}
+
 absl::Status CheckLayer(const KerasMultiHeadAttention& layer) {
-  absl::Status status = CheckAxes("query.kernel", layer.query.kernel, "[dim, heads, key_dim]");
-  if (status.ok()) status = CheckAxes("key.kernel", layer.key.kernel, "[dim, heads, key_dim]");
-  if (status.ok())
-    status = CheckAxes("value.kernel", layer.value.kernel, "[dim, heads, value_dim]");
-  if (status.ok())
-    status = CheckAxes("output.kernel", layer.output.kernel, "[heads, value_dim, width]");
-  if (status.ok() && layer.sliding_window && *layer.sliding_window < 1) {
-    status = absl::InvalidArgumentError(
-        absl::StrCat("sliding_window: got ", *layer.sliding_window, ", want >= 1"));
+  absl::Status status = CheckKernels(layer);
+  if (!status.ok()) return status;
+  status.Update(CheckBias("query.bias", layer.query));
+  status.Update(CheckBias("key.bias", layer.key));
+  status.Update(CheckBias("value.bias", layer.value));
+  if (layer.output.bias)
+    status.Update(CheckShape("output.bias", *layer.output.bias, {layer.output.kernel.shape()[2]}));
+  if (layer.sliding_window && *layer.sliding_window < 1) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("sliding_window: got ", *layer.sliding_window, ", want >= 1")));
   }
   return status;
 }
@@ -62,7 +92,7 @@ class MaskBuilder {
   absl::Status Add(const std::string& name, const std::optional<TensorRef>& mask, const Shape& want,
                    Shape aligned) {
     if (!mask) return absl::OkStatus();
-    if (absl::Status status = CheckKerasMask(name, *mask, want); !status.ok()) return status;
+    if (absl::Status status = CheckBools(name, *mask, want); !status.ok()) return status;
     const TensorRef one = Reshaped(*mask, std::move(aligned));
     if (!all_) {
       all_ = one;
@@ -120,9 +150,10 @@ absl::Status AddMasks(const KerasMultiHeadAttention& layer, const KerasMultiHead
 absl::StatusOr<Adapted> KerasRequest(const KerasMultiHeadAttention& layer,
                                      const KerasMultiHeadCall& call) {
   absl::Status status = CheckLayer(layer);
-  if (status.ok()) status = CheckAxes("query", call.query, "[batch, sequence, dim]");
-  if (status.ok()) status = CheckAxes("value", call.value, "[batch, sequence, dim]");
-  if (status.ok() && call.key) status = CheckAxes("key", *call.key, "[batch, sequence, dim]");
+  const std::string axes = "[batch, sequence, dim]";
+  if (status.ok()) status = CheckFloats("query", call.query, 3, axes);
+  if (status.ok()) status = CheckFloats("value", call.value, 3, axes);
+  if (status.ok() && call.key) status = CheckFloats("key", *call.key, 3, axes);
   if (!status.ok()) return status;
   Adapted adapted;
   MultiHeadAttentionRequest& request = adapted.request;

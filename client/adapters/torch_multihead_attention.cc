@@ -7,20 +7,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "client/adapters/argument_checks.h"
 
 namespace attention::client {
 namespace {
-
-absl::Status Refuse(const std::string& name, const Shape& got, const std::string& want) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, ": got shape ", ToString(got), ", want ", want));
-}
-
-absl::Status CheckShape(const std::string& name, const TensorRef& tensor, const Shape& want) {
-  if (tensor.shape() != want) return Refuse(name, tensor.shape(), ToString(want));
-  const absl::Status valid = tensor.Validate();
-  return valid.ok() ? valid : absl::InvalidArgumentError(absl::StrCat(name, ": ", valid.message()));
-}
 
 TensorValue Copied(const TensorRef& tensor) {
   return *TensorValue::Create(
@@ -39,7 +29,7 @@ struct TorchMask {
 };
 
 absl::StatusOr<TorchMask> Canonical(const std::string& name, const TensorRef& mask, Shape shape) {
-  if (absl::Status status = CheckShape(name, mask, mask.shape()); !status.ok()) return status;
+  if (absl::Status status = CheckBytes(name, mask); !status.ok()) return status;
   const TensorRef reshaped = Reshaped(mask, std::move(shape));
   switch (mask.type()) {
     case DataType::kBool:
@@ -64,7 +54,7 @@ absl::StatusOr<TorchMask> AttentionMask(const TensorRef& mask, int64_t batch, in
     }
     shape = {batch, num_heads, shape[1], shape[2]};
   } else if (shape.size() != 2) {
-    return Refuse("attn_mask", shape, "2 or 3 axes");
+    return WrongShape("attn_mask", shape, "2 or 3 axes");
   }
   return Canonical("attn_mask", mask, std::move(shape));
 }
@@ -73,7 +63,7 @@ absl::StatusOr<TorchMask> AttentionMask(const TensorRef& mask, int64_t batch, in
 absl::StatusOr<TorchMask> PaddingMask(const TensorRef& mask, bool has_batch) {
   const Shape& shape = mask.shape();
   if (shape.size() != (has_batch ? 2 : 1))
-    return Refuse("key_padding_mask", shape, has_batch ? "[batch, keys]" : "[keys]");
+    return WrongShape("key_padding_mask", shape, has_batch ? "[batch, keys]" : "[keys]");
   return Canonical("key_padding_mask", mask,
                    has_batch ? Shape{shape[0], 1, 1, shape[1]} : Shape{shape[0]});
 }
@@ -132,10 +122,14 @@ absl::StatusOr<TorchMultiheadAttention> TorchMultiheadAttention::Create(
 
 absl::Status TorchMultiheadAttention::TakeWeights(const TorchMultiheadParameters& parameters) {
   const TensorRef& output = parameters.out_proj_weight;
-  if (output.shape().size() != 2) return Refuse("out_proj_weight", output.shape(), "2 axes");
+  if (output.shape().size() != 2) return WrongShape("out_proj_weight", output.shape(), "2 axes");
   const int64_t width = embed_dim_ = output.shape()[0];
   if (absl::Status status = CheckShape("out_proj_weight", output, {width, width}); !status.ok())
     return status;
+  if (width % num_heads_ != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "num_heads: got ", num_heads_, ", want a divisor of ", width, ", the extent of out_proj"));
+  }
   output_weight_ = Transposed(output);
   const bool separate =
       parameters.q_proj_weight && parameters.k_proj_weight && parameters.v_proj_weight;
@@ -156,7 +150,7 @@ absl::Status TorchMultiheadAttention::TakeWeights(const TorchMultiheadParameters
     return absl::OkStatus();
   }
   const auto take = [&](const std::string& name, const TensorRef& weight, TensorValue* taken) {
-    if (weight.shape().size() != 2) return Refuse(name, weight.shape(), "2 axes");
+    if (weight.shape().size() != 2) return WrongShape(name, weight.shape(), "2 axes");
     const absl::Status status = CheckShape(name, weight, {width, weight.shape()[1]});
     if (status.ok()) *taken = Transposed(weight);
     return status;
@@ -196,16 +190,15 @@ absl::Status TorchMultiheadAttention::TakeBiases(const TorchMultiheadParameters&
 absl::StatusOr<AdaptedRequest<MultiHeadAttentionRequest>> TorchMultiheadAttention::Request(
     const TorchMultiheadCall& call) const {
   const size_t axis_count = call.query.shape().size();
-  if (axis_count != 2 && axis_count != 3) return Refuse("query", call.query.shape(), "2 or 3 axes");
+  if (axis_count != 2 && axis_count != 3)
+    return WrongShape("query", call.query.shape(), "2 or 3 axes");
   AdaptedRequest<MultiHeadAttentionRequest> adapted;
   absl::Status status;
   const auto take = [&](const std::string& name, const TensorRef& tensor) -> TensorRef {
-    if (tensor.shape().size() != axis_count) {
-      status = Refuse(name, tensor.shape(), absl::StrCat(axis_count, " axes, as the query"));
-      return {};
-    }
-    if (absl::Status valid = CheckShape(name, tensor, tensor.shape()); !valid.ok()) {
-      status = valid;
+    absl::Status valid =
+        CheckFloats(name, tensor, axis_count, absl::StrCat(axis_count, " axes, as the query"));
+    if (!valid.ok()) {
+      status.Update(valid);
       return {};
     }
     return axis_count == 3 && !batch_first_ ? adapted.Keep(Transposed(tensor)) : tensor;

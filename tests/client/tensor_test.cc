@@ -1,5 +1,6 @@
 #include "client/tensor.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -39,6 +40,12 @@ TEST(TensorRefTest, RefusesAShapeThatItsElementsDoNotFill) {
   EXPECT_FALSE(TensorRef(DataType::kF32, {1}, std::as_bytes(std::span(elements)).subspan(0, 3))
                    .Validate()
                    .ok());
+}
+
+TEST(TensorRefTest, RefusesABooleanThatIsNeitherZeroNorOne) {
+  const std::array<uint8_t, 2> bytes = {1, 2};
+  const TensorRef tensor(DataType::kBool, {2}, std::as_bytes(std::span(bytes)));
+  EXPECT_EQ(tensor.Validate(), absl::InvalidArgumentError("element 1 of a BOOL is 2, want 0 or 1"));
 }
 
 TEST(ElementCountTest, AnEmptyAxisMakesAnyShapeEmpty) {

@@ -116,5 +116,24 @@ TEST(KerasAttentionTest, ArgumentsThatCannotBeRightAreNamed) {
   EXPECT_THAT(error(call), HasSubstr("query_mask: got F32, want BOOL"));
 }
 
+TEST(KerasAttentionTest, TensorsThatNoScoreCanBeMadeForAreRefused) {
+  const auto error = [](const KerasAttentionCall& call) {
+    const auto adapted = KerasRequest(KerasAdditiveAttention{}, call);
+    EXPECT_EQ(adapted.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(adapted.status().message());
+  };
+  KerasAttentionCall call = Call();
+  const std::vector<int32_t> whole = {1, 2, 3, 4};
+  call.query = TensorRef(whole, {1, 2, 2});
+  EXPECT_THAT(error(call), HasSubstr("query: got INT32, want a floating point type"));
+  const std::vector<float> numbers(48);
+  call.query = TensorRef(numbers, {2, 3, -8});
+  EXPECT_THAT(error(call), HasSubstr("query: shape [2, 3, -8] has a negative extent"));
+  call.query = TensorRef(numbers, {2, 3, 1'000'000});
+  EXPECT_THAT(error(call), HasSubstr("query: shape [2, 3, 1000000] has 6000000 elements"));
+  call.query = TensorRef(std::vector<float>(), {2, 0, 1'000'000});
+  EXPECT_THAT(error(call), HasSubstr("query: got width 1000000, want <= 1024"));
+}
+
 }  // namespace
 }  // namespace attention::client

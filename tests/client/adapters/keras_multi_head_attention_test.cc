@@ -141,5 +141,39 @@ TEST(KerasMultiHeadAttentionTest, ArgumentsThatCannotBeRightAreNamed) {
               HasSubstr("attention_mask: got shape [2, 3], want [1, 2, 3]"));
 }
 
+TEST(KerasMultiHeadAttentionTest, MasksOfOtherBytesThanZeroAndOneAreRefused) {
+  KerasMultiHeadCall call = Call();
+  const TensorValue good = Bools({1, 3}, {1, 1, 0});
+  const std::vector<uint8_t> bytes = {1, 0, 7};
+  call.value_mask = good.ref();
+  call.key_mask = TensorRef(DataType::kBool, {1, 3}, std::as_bytes(std::span(bytes)));
+  EXPECT_EQ(KerasRequest(Grouped(), call).status(),
+            absl::InvalidArgumentError("key_mask: element 2 of a BOOL is 7, want 0 or 1"));
+}
+
+TEST(KerasMultiHeadAttentionTest, KernelsThatContradictEachOtherAreRefused) {
+  const auto error = [](const KerasMultiHeadAttention& layer) {
+    return std::string(KerasRequest(layer, Call()).status().message());
+  };
+  KerasMultiHeadAttention layer = Grouped();
+  layer.key.kernel = Numbers({1, 2, 2});
+  EXPECT_EQ(error(layer), "key.kernel.shape[2]: got 2, want 3, as in query.kernel");
+  layer = Grouped();
+  layer.value.kernel = Numbers({1, 3, 2});
+  EXPECT_EQ(error(layer), "value.kernel.shape[1]: got 3, want 2, as in key.kernel");
+  layer = Grouped();
+  layer.output.kernel = Numbers({3, 3, 1});
+  EXPECT_EQ(error(layer), "output.kernel.shape[0]: got 3, want 4, the heads of query.kernel");
+  layer = Grouped();
+  layer.output.kernel = Numbers({4, 2, 1});
+  EXPECT_EQ(error(layer), "output.kernel.shape[1]: got 2, want 3, the width of value.kernel");
+  layer = Grouped();
+  layer.query.bias = TensorRef(kNumbers, {-1, 3});
+  EXPECT_EQ(error(layer), "query.bias: got shape [-1, 3], want [4, 3]");
+  layer = Grouped();
+  layer.output.bias = Numbers({4});
+  EXPECT_EQ(error(layer), "output.bias: got shape [4], want [1]");
+}
+
 }  // namespace
 }  // namespace attention::client

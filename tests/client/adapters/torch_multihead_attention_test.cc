@@ -282,10 +282,27 @@ TEST(TorchMultiheadAttentionTest, TheAnswerComesBackAsPyTorchReturnsIt) {
   EXPECT_THAT(request.projections().value().weight().shape(), ElementsAre(2, 2));
 }
 
+TEST(TorchMultiheadAttentionTest, ArgumentsThatNoMaskCanBeMadeForAreRefused) {
+  const TorchMultiheadAttention module = Module(Parameters());
+  const TensorValue hidden = Bools({3, 3}, std::vector<double>(9, 0));
+  const std::vector<uint8_t> bytes = {0, 0, 0, 2, 0, 0};
+  TorchMultiheadCall call = SelfCall();
+  call.attn_mask = hidden.ref();
+  call.key_padding_mask = TensorRef(DataType::kBool, {2, 3}, std::as_bytes(std::span(bytes)));
+  EXPECT_EQ(module.Request(call).status(),
+            absl::InvalidArgumentError("key_padding_mask: element 3 of a BOOL is 2, want 0 or 1"));
+  const std::vector<int32_t> whole(12);
+  call.query = TensorRef(whole, {3, 2, 2});
+  EXPECT_EQ(module.Request(call).status(),
+            absl::InvalidArgumentError("query: got INT32, want a floating point type"));
+}
+
 TEST(TorchMultiheadAttentionTest, ParametersThatContradictEachOtherAreNamed) {
   TorchMultiheadParameters parameters = Parameters();
   parameters.num_heads = 0;
   EXPECT_THAT(Error(parameters), HasSubstr("num_heads: got 0"));
+  parameters.num_heads = 3;
+  EXPECT_EQ(Error(parameters), "num_heads: got 3, want a divisor of 2, the extent of out_proj");
   parameters = Parameters();
   parameters.in_proj_weight = TensorRef(kInProjection, {2, 6});
   EXPECT_THAT(Error(parameters), HasSubstr("in_proj_weight: got shape [2, 6], want [6, 2]"));
