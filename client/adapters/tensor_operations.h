@@ -14,9 +14,14 @@
 
 namespace attention::client {
 
-// A request, and the tensors made for it. Others it borrows from the caller. Can be moved.
+// A request, and the tensors made for it. Others it borrows from the caller. Can be moved; a copy
+// would borrow from the original's tensors.
 template <typename Request>
 struct AdaptedRequest {
+  AdaptedRequest() = default;
+  AdaptedRequest(AdaptedRequest&&) = default;
+  AdaptedRequest& operator=(AdaptedRequest&&) = default;
+
   Request request = {};
   std::list<TensorValue> tensors = {};
 

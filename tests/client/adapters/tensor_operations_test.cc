@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -18,6 +20,15 @@ const std::vector<double> kTwo = {10, 20};
 
 TensorValue Bools(Shape shape, std::vector<double> numbers) {
   return TensorValue::FromDoubles(DataType::kBool, std::move(shape), numbers).value();
+}
+
+TEST(TensorOperationsTest, AnAdaptedRequestKeepsWhatItBorrowsFromWhenItMoves) {
+  using Adapted = AdaptedRequest<TensorRef>;
+  static_assert(!std::is_copy_constructible_v<Adapted> && !std::is_copy_assignable_v<Adapted>);
+  Adapted adapted;
+  adapted.request = adapted.Keep(Bools({2}, {1, 0}));
+  const Adapted moved = std::move(adapted);
+  EXPECT_THAT(ToDoubles(moved.request), ElementsAre(1, 0));
 }
 
 TEST(TensorOperationsTest, TransposingExchangesTheFirstTwoAxes) {
