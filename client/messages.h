@@ -29,7 +29,8 @@ namespace attention::client {
     const MergeAttentionStatesRequest& request);
 
 // Answers are consumed, so that their elements need not be copied. INTERNAL if an answer
-// contradicts itself.
+// contradicts itself: a tensor's bytes and its shape, or the shapes of tensors that tell of the
+// same queries or keys.
 [[nodiscard]] absl::StatusOr<AttentionResult> FromMessage(v1::AttentionResponse response);
 [[nodiscard]] absl::StatusOr<RotaryEmbeddingResult> FromMessage(
     v1::ApplyRotaryEmbeddingResponse response);

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <initializer_list>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -45,22 +48,35 @@ std::optional<Precision> FromMessage(v1::Precision precision) {
   }
 }
 
+absl::Status Contradiction(absl::string_view field, absl::string_view problem) {
+  return absl::InternalError(
+      absl::StrCat("the server's answer contradicts itself in ", field, ": ", problem));
+}
+
+// Whether who shows the tensor can make a list for each of its rows. A shape without elements may
+// claim any number of them.
+bool HasCountableRows(Shape shape) {
+  constexpr int64_t kMaxRows = int64_t{1} << 24;
+  const absl::StatusOr<int64_t> own = ElementCount(shape);
+  std::ranges::replace(shape, 0, 1);
+  return !own.ok() || *own > 0 || ElementCount(shape).value_or(kMaxRows + 1) <= kMaxRows;
+}
+
 absl::StatusOr<TensorValue> FromMessage(absl::string_view field, v1::Tensor message) {
   const std::optional<DataType> type = FromMessage(message.data_type());
   if (!type)
     return absl::InternalError(
         absl::StrCat("the server answered with an unknown element type in ", field));
   Shape shape(message.shape().begin(), message.shape().end());
+  if (!HasCountableRows(shape))
+    return Contradiction(field, absl::StrCat("shape ", ToString(shape), " has no elements"));
   absl::StatusOr<TensorValue> tensor =
       message.floats().empty()
           ? TensorValue::Create(*type, std::move(shape), std::move(*message.mutable_raw()))
           : TensorValue::FromDoubles(
                 *type, std::move(shape),
                 std::vector<double>(message.floats().begin(), message.floats().end()));
-  if (!tensor.ok()) {
-    return absl::InternalError(absl::StrCat("the server's answer contradicts itself in ", field,
-                                            ": ", tensor.status().message()));
-  }
+  if (!tensor.ok()) return Contradiction(field, tensor.status().message());
   return tensor;
 }
 
@@ -92,6 +108,36 @@ class Reader {
   absl::Status status_;
 };
 
+// Those of the tensors that are there have one shape.
+struct NamedTensor {
+  const char* field;
+  const std::optional<TensorValue>& tensor;
+};
+
+absl::Status CheckSameShape(std::initializer_list<NamedTensor> tensors) {
+  const NamedTensor* first = nullptr;
+  for (const NamedTensor& named : tensors) {
+    if (!named.tensor) continue;
+    if (first == nullptr) first = &named;
+    if (named.tensor->shape() == first->tensor->shape()) continue;
+    return Contradiction(
+        named.field, absl::StrCat("shape ", ToString(named.tensor->shape()), ", but ", first->field,
+                                  " has ", ToString(first->tensor->shape())));
+  }
+  return absl::OkStatus();
+}
+
+// What tells one thing about each query, or about each of its strongest keys, or of all keys.
+absl::Status CheckShapes(const AttentionResult& result) {
+  absl::Status status = CheckSameShape({{"log_sum_exp", result.log_sum_exp},
+                                        {"entropy", result.entropy},
+                                        {"maximum_weight", result.maximum_weight}});
+  status.Update(
+      CheckSameShape({{"top_weights", result.top_weights}, {"top_keys", result.top_keys}}));
+  status.Update(CheckSameShape({{"weights", result.weights}, {"scores", result.scores}}));
+  return status;
+}
+
 absl::Status Missing(absl::string_view field) {
   return absl::InternalError(absl::StrCat("the server answered without ", field));
 }
@@ -122,6 +168,7 @@ absl::StatusOr<AttentionResult> FromMessage(v1::AttentionResponse response) {
     result.present_value = reader.Read("present_value", response.mutable_present_value());
   result.execution = FromMessage(response.execution());
   if (!reader.status().ok()) return reader.status();
+  if (absl::Status status = CheckShapes(result); !status.ok()) return status;
   return result;
 }
 

@@ -79,7 +79,8 @@ absl::Status CheckBytes(DataType type, const Shape& shape, std::span<const std::
                      ElementBytes(type), " bytes, but ", bytes.size(), " bytes were given"));
   }
   if (type != DataType::kBool) return absl::OkStatus();
-  const auto wrong = std::ranges::find_if(bytes, [](std::byte byte) { return byte > std::byte{1}; });
+  const auto wrong =
+      std::ranges::find_if(bytes, [](std::byte byte) { return byte > std::byte{1}; });
   if (wrong == bytes.end()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("element ", wrong - bytes.begin(),
                                                  " of a BOOL is ", static_cast<int>(*wrong),

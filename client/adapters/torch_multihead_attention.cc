@@ -72,11 +72,11 @@ absl::StatusOr<TorchMask> PaddingMask(const TensorRef& mask, bool has_batch) {
 absl::StatusOr<TensorValue> WithZeroColumn(const TensorValue& weights,
                                            const TensorValue& log_sum_exp) {
   Shape shape = weights.shape();
+  if (log_sum_exp.shape() != Shape(shape.begin(), shape.end() - 1))
+    return absl::InternalError("the server's weights and log_sum_exp do not fit together");
   const std::vector<double> logs = log_sum_exp.ToDoubles();
   const std::vector<double> numbers = weights.ToDoubles();
-  if (logs.empty() || numbers.size() % logs.size() != 0)
-    return absl::InternalError("the server's weights and log_sum_exp do not fit together");
-  const auto column_count = static_cast<std::ptrdiff_t>(numbers.size() / logs.size());
+  const auto column_count = static_cast<std::ptrdiff_t>(shape.back());
   std::vector<double> wider;
   for (size_t row = 0; row < logs.size(); ++row) {
     const auto first = numbers.begin() + static_cast<std::ptrdiff_t>(row) * column_count;

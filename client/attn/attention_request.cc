@@ -218,13 +218,6 @@ struct Sender {
   }
 };
 
-// Without the axis at `index`, which has extent 1.
-TensorValue WithoutAxis(TensorValue tensor, int index) {
-  Shape shape = tensor.shape();
-  if (index < std::ssize(shape) && shape[index] == 1) shape.erase(shape.begin() + index);
-  return std::move(tensor).Reshaped(std::move(shape));
-}
-
 }  // namespace
 
 absl::StatusOr<AttentionRequest> LoadRequest(Method method, const AttentionFlags& flags,
@@ -235,7 +228,8 @@ absl::StatusOr<AttentionRequest> LoadRequest(Method method, const AttentionFlags
 absl::StatusOr<AttentionResult> Send(const AttentionRequest& request, AttentionClient* client) {
   absl::StatusOr<AttentionResult> result = std::visit(Sender{client}, request.request);
   if (!result.ok() || request.added_head_axis < 0) return result;
-  result->output = WithoutAxis(std::move(result->output), request.added_head_axis);
+  result->output =
+      WithoutAxis(std::move(result->output), static_cast<size_t>(request.added_head_axis));
   // All others have their heads first in every layout.
   for (std::optional<TensorValue>* tensor :
        {&result->weights, &result->scores, &result->log_sum_exp, &result->top_weights,

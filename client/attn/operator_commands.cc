@@ -60,12 +60,10 @@ TensorRef WithAxes(const TensorRef& tensor, size_t axis_count) {
   return {tensor.type(), std::move(shape), tensor.bytes()};
 }
 
-// The result with the tensors' leading axes of extent 1 taken away, `axis_count` of them.
+// The tensor without as many axes in front as WithAxes() added.
 TensorValue WithoutAxes(TensorValue tensor, size_t axis_count) {
-  Shape shape = tensor.shape();
-  if (axis_count >= shape.size()) return tensor;
-  shape.erase(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(axis_count));
-  return std::move(tensor).Reshaped(std::move(shape));
+  for (size_t i = 0; i < axis_count; ++i) tensor = WithoutAxis(std::move(tensor), 0);
+  return tensor;
 }
 
 class RotaryLoader {

@@ -27,6 +27,7 @@ std::string FormatMatrices(const NamedTensor& named, Format format) {
   const Shape& shape = named.tensor.shape();
   if (shape.size() < 2) return named.title + " has shape " + ToString(shape) + "\n";
   const std::vector<double> numbers = named.tensor.ToDoubles();
+  if (numbers.empty()) return named.title + " is empty: shape " + ToString(shape) + "\n\n";
   LabelledMatrix matrix = {.row_labels = FittingLabels(named.row_labels, shape[shape.size() - 2]),
                            .column_labels = FittingLabels(named.column_labels, shape.back())};
   const size_t matrix_size = matrix.row_labels.size() * matrix.column_labels.size();
@@ -36,7 +37,7 @@ std::string FormatMatrices(const NamedTensor& named, Format format) {
     absl::StrAppend(&text, MatrixTitle(named.title, named.axes, shape, index), "\n", format(matrix),
                     "\n");
   }
-  return text.empty() ? named.title + " is empty: shape " + ToString(shape) + "\n\n" : text;
+  return text;
 }
 
 std::string Note(const LabelledMatrix& matrix, const ShownCounts& shown) {

@@ -27,7 +27,8 @@ struct Columns {
 std::string FormatColumns(const Columns& columns, const MatrixStyle& style) {
   if (columns.tensors.empty()) return "";
   Shape shape = columns.tensors[0].second->shape();
-  const int64_t row_count = shape.empty() ? 1 : shape.back();
+  if (shape.empty()) shape = {1};  // a server may answer with fewer axes than any tensor has
+  const int64_t row_count = shape.back();
   LabelledMatrix matrix = {.row_labels = FittingLabels(columns.row_labels, row_count),
                            .column_labels = {}};
   std::vector<std::vector<double>> numbers;

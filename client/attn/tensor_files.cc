@@ -39,6 +39,13 @@ TensorRef AsVector(const TensorRef& tensor) {
                  : tensor;
 }
 
+TensorValue WithoutAxis(TensorValue tensor, size_t index) {
+  Shape shape = tensor.shape();
+  if (index >= shape.size() || shape[index] != 1) return tensor;
+  shape.erase(shape.begin() + static_cast<std::ptrdiff_t>(index));
+  return std::move(tensor).Reshaped(std::move(shape));
+}
+
 TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, DataType type) {
   if (!status_.ok()) return {};
   if (path == "-" && !standard_input_flag_.empty()) {

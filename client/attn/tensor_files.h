@@ -3,6 +3,7 @@
 #ifndef ATTENTION_CLIENT_ATTN_TENSOR_FILES_H_
 #define ATTENTION_CLIENT_ATTN_TENSOR_FILES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <istream>
 #include <list>
@@ -25,6 +26,10 @@ inline constexpr int64_t kMaxExtent = 1'048'576;
 
 // The vector arguments of the service have one axis; a file of one row or column is meant as one.
 [[nodiscard]] TensorRef AsVector(const TensorRef& tensor);
+
+// The tensor without its axis at `index` where it has that one and its extent is 1, as a tensor has
+// that got an axis to be sent; otherwise as it is.
+[[nodiscard]] TensorValue WithoutAxis(TensorValue tensor, size_t index);
 
 // Reads tensors, keeps them, and remembers the first problem; after one, all further reads do
 // nothing.

@@ -118,6 +118,11 @@ Array WithoutLeadingOne(Array array, size_t axis_count) {
   return array;
 }
 
+absl::Status WrongShape(absl::string_view name, const Array& got, const std::string& want) {
+  return absl::InternalError(
+      absl::StrCat("the server's ", name, " has shape ", ToString(got.shape), ", want ", want));
+}
+
 // "weights[0][2]" for the element at `index`.
 std::string Place(std::string_view name, const Shape& shape, size_t index) {
   std::string place;
@@ -174,12 +179,13 @@ absl::StatusOr<ExampleAnswer> RunExample(const Example& example, DataType type,
       .output = WithoutLeadingOne(ToArray(result->output), 2),
       .execution = result->execution,
   };
-  const Shape wanted = {example.head_count, std::ssize(example.query_labels),
-                        std::ssize(example.key_labels)};
-  if (answer.weights.shape != wanted || answer.scores.shape != wanted ||
-      answer.output.shape.size() != 2) {
-    return absl::InternalError("the server answered with tensors of the wrong shape");
-  }
+  const int64_t query_count = std::ssize(example.query_labels);
+  const Shape wanted = {example.head_count, query_count, std::ssize(example.key_labels)};
+  if (answer.weights.shape != wanted)
+    return WrongShape("weights", answer.weights, ToString(wanted));
+  if (answer.scores.shape != wanted) return WrongShape("scores", answer.scores, ToString(wanted));
+  if (answer.output.shape.size() != 2 || answer.output.shape[0] != query_count)
+    return WrongShape("output", answer.output, absl::StrCat("[", query_count, ", width]"));
   return answer;
 }
 

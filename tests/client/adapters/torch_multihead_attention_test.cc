@@ -230,6 +230,9 @@ TEST(TorchMultiheadAttentionTest, AZeroKeyIsASinkWithAColumnOfTheWeights) {
   const auto mean = module.Result(call, answer).value();
   EXPECT_THAT(mean.weights->shape(), ElementsAre(1, 2));
   EXPECT_THAT(mean.weights->ToDoubles(), ElementsAre(0.625, ::testing::DoubleEq(0.375)));
+  answer.log_sum_exp =
+      TensorValue::FromDoubles(DataType::kF64, {1}, std::vector<double>{1}).value();
+  EXPECT_EQ(module.Result(call, answer).status().code(), absl::StatusCode::kInternal);
 }
 
 TEST(TorchMultiheadAttentionTest, AnAppendedKeyWidensMasksToLetItThrough) {

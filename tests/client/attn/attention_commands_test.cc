@@ -76,6 +76,18 @@ TEST_F(AttentionCommandsTest, PackedOutputsHaveSequencesAlone) {
   EXPECT_THAT(out_, HasSubstr("\noutput, sequence 1\n"));
 }
 
+TEST_F(AttentionCommandsTest, AWrongAnswerIsExitCodeOneOrShownAsItIs) {
+  const std::string output = "output { shape: [1, 1] floats: 1 } ";
+  const auto self = [&] { return Call({"self", "--embeddings", "-"}, "[[1]]"); };
+  AnswerWith(output + "entropy { shape: 1 floats: 1 } log_sum_exp { shape: 2 floats: [1, 2] }");
+  EXPECT_EQ(self(), ExitCode::kServer);
+  EXPECT_THAT(err_, HasSubstr("entropy: shape [1], but log_sum_exp has [2]"));
+  AnswerWith(output + "entropy { floats: 4 } weights { shape: [1048576, 0] }");
+  EXPECT_EQ(self(), ExitCode::kOk);
+  EXPECT_THAT(out_, HasSubstr("weights is empty: shape [1048576, 0]\n"));
+  EXPECT_THAT(out_, HasSubstr("each query\n   entropy\n0 4.000000\n"));
+}
+
 TEST_F(AttentionCommandsTest, JsonIsOneLineThatParses) {
   AnswerWith(kAnswerTwoByTwo);
   EXPECT_EQ(Call({"self", "--embeddings", "-", "--output", "json"}, kTwoByTwo), ExitCode::kOk);

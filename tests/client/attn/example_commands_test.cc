@@ -47,6 +47,11 @@ TEST_F(ExampleCommandsTest, ADifferingExampleIsExitCodeThreeWithThePlaceAndBothV
 TEST_F(ExampleCommandsTest, AnAnswerThatIsNoAnswerIsExitCodeOne) {
   EXPECT_EQ(Call({"example", "friends"}), ExitCode::kServer);
   EXPECT_THAT(err_, HasSubstr("friends: "));
+  std::string narrow = kCrossScores;
+  narrow.replace(narrow.find("[2, 2] floats: [1, 0, 0, 1]"), 27, "[1, 1] floats: [1]");
+  AnswerWith(narrow);
+  EXPECT_EQ(Call({"example", "cross-scores"}), ExitCode::kServer);
+  EXPECT_THAT(err_, HasSubstr("output has shape [1, 1], want [2, width]"));
 }
 
 }  // namespace

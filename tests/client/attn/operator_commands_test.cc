@@ -50,6 +50,12 @@ TEST_F(OperatorCommandsTest, RotaryNamesMatricesByTheAxesOfItsInput) {
   EXPECT_THAT(out_, HasSubstr("\noutput, sequence 1\n"));
 }
 
+TEST_F(OperatorCommandsTest, AnAnswerOfOtherAxesLosesNoNumbers) {
+  AnswerWith("output { shape: [1, 2, 1, 2] floats: [5, 6, 7, 8] }");
+  EXPECT_EQ(Call({"rotary", "--input", "-", "--output", "json"}, "[[1,2]]"), ExitCode::kOk) << err_;
+  EXPECT_EQ(nlohmann::json::parse(out_)["output"], nlohmann::json::parse("[[[5,6]],[[7,8]]]"));
+}
+
 TEST_F(OperatorCommandsTest, RotaryTablesReachTheLargestPosition) {
   AnswerWith("output { shape: [1, 1, 2, 2] floats: [5, 6, 7, 8] }");
   EXPECT_EQ(Call({"rotary", "--input", "-", "--position-ids", "4,2"}, kTwoByTwo), ExitCode::kOk)
