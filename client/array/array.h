@@ -14,7 +14,7 @@ namespace attention::client {
 // Readers accept no more axes than this: all that a tensor of the service can have.
 inline constexpr size_t kMaxAxes = 4;
 
-// Of one .npy file, where nothing smaller is asked for; four times what the largest message of the
+// Of one file, where nothing smaller is asked for; four times what the largest message of the
 // service holds as F32.
 inline constexpr int64_t kMaxElements = int64_t{1} << 28;
 

@@ -34,6 +34,14 @@ absl::StatusOr<std::string> ReadBytes(const std::string& path, std::istream& sta
   return ReadAll(file);
 }
 
+ArrayFormat Sniffed(std::string_view bytes) {
+  if (LooksLikeNpy(bytes)) return ArrayFormat::kNpy;
+  const size_t first = bytes.find_first_not_of(" \t\r\n");
+  const bool is_json =
+      first != std::string_view::npos && (bytes[first] == '[' || bytes[first] == '{');
+  return is_json ? ArrayFormat::kJson : ArrayFormat::kCsv;
+}
+
 absl::Status Named(const std::string& path, const absl::Status& status) {
   return {status.code(),
           absl::StrCat(path == "-" ? "standard input" : path, ": ", status.message())};
@@ -41,35 +49,25 @@ absl::Status Named(const std::string& path, const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format,
-                                 int64_t max_npy_elements) {
+absl::StatusOr<Array> ParseArray(std::string_view bytes, ArrayFormat format, int64_t max_elements) {
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // spreadsheets write it
   if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
-  if (format == ArrayFormat::kSniffed) {
-    const size_t first = bytes.find_first_not_of(" \t\r\n");
-    if (LooksLikeNpy(bytes)) {
-      format = ArrayFormat::kNpy;
-    } else if (first != std::string_view::npos && (bytes[first] == '[' || bytes[first] == '{')) {
-      format = ArrayFormat::kJson;
-    }
+  if (format == ArrayFormat::kSniffed) format = Sniffed(bytes);
+  if (format == ArrayFormat::kNpy) return ParseNpyArray(bytes, max_elements);
+  absl::StatusOr<Array> array =
+      format == ArrayFormat::kJson ? ParseJsonArray(bytes) : ParseCsvArray(bytes);
+  if (array.ok() && std::ssize(array->numbers) > max_elements) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it has ", array->numbers.size(), " elements, more than ", max_elements));
   }
-  switch (format) {
-    case ArrayFormat::kJson:
-      return ParseJsonArray(bytes);
-    case ArrayFormat::kNpy:
-      return ParseNpyArray(bytes, max_npy_elements);
-    case ArrayFormat::kCsv:
-    case ArrayFormat::kSniffed:
-      break;
-  }
-  return ParseCsvArray(bytes);
+  return array;
 }
 
 absl::StatusOr<Array> ReadArray(const std::string& path, ArrayFormat format,
-                                std::istream& standard_input, int64_t max_npy_elements) {
+                                std::istream& standard_input, int64_t max_elements) {
   const absl::StatusOr<std::string> bytes = ReadBytes(path, standard_input);
   if (!bytes.ok()) return Named(path, bytes.status());
-  absl::StatusOr<Array> array = ParseArray(*bytes, format, max_npy_elements);
+  absl::StatusOr<Array> array = ParseArray(*bytes, format, max_elements);
   if (!array.ok()) return Named(path, array.status());
   return array;
 }

@@ -1,9 +1,11 @@
 #include "client/array/csv_array.h"
 
 #include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace attention::client {
@@ -30,8 +32,16 @@ std::optional<double> ParseNumber(std::string_view field) {
   if (field.starts_with('+') && !field.starts_with("+-")) field.remove_prefix(1);
   double number = 0;
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), number);
-  if (error != std::errc() || end != field.data() + field.size()) return std::nullopt;
-  return number;
+  if (end != field.data() + field.size()) return std::nullopt;
+  if (error == std::errc()) return number;
+  // Of a number out of range it does not say whether it is too large or too small.
+  const bool is_read = error == std::errc::result_out_of_range && absl::SimpleAtod(word, &number);
+  return is_read ? std::optional<double>(number) : std::nullopt;
+}
+
+// Infinite because it was too large, not because it says so.
+bool IsBeyondRange(std::string_view field, double number) {
+  return std::isinf(number) && field.find_first_of("0123456789") != std::string_view::npos;
 }
 
 // A field of hostile length or content must not flood or garble the error text.
@@ -50,12 +60,11 @@ absl::Status ParseRow(std::string_view line, int64_t line_number, Array* array) 
     const std::string_view field = Trim(TakeUntil(',', &line));
     const std::optional<double> number = ParseNumber(field);
     ++column_count;
-    if (!number) {
-      return absl::InvalidArgumentError(absl::StrCat("line ", line_number, ", column ",
-                                                     column_count, ": \"", Excerpt(field),
-                                                     "\" is not a number; want numbers "
-                                                     "separated by commas and no header row; "
-                                                     "names go to --labels"));
+    if (!number || IsBeyondRange(field, *number)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "line ", line_number, ", column ", column_count, ": \"", Excerpt(field),
+          number ? "\" is beyond the numbers of float64"
+                 : "\" is not a number; want numbers separated by commas and no header row"));
     }
     array->numbers.push_back(*number);
   }

@@ -84,13 +84,58 @@ class Walker {
   std::vector<size_t> indices_;
 };
 
+// Reads a text that is not JSON up to where that shows.
+class ErrorFinder final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+
+  bool parse_error(std::size_t read_count, const std::string& last_token,
+                   const nlohmann::json::exception& error) override {
+    read_count_ = read_count;
+    if (dynamic_cast<const nlohmann::json::out_of_range*>(&error) == nullptr) return false;
+    is_beyond_range_ = true;
+    read_count_ -= std::min(read_count_, last_token.size() - 1);  // to the number's first character
+    return false;
+  }
+
+  // Where reading `text` ended, and why.
+  [[nodiscard]] absl::Status Status(std::string_view text) const {
+    if (read_count_ > text.size())
+      return absl::InvalidArgumentError("the JSON ends before its lists do");
+    const std::string_view read = text.substr(0, read_count_);
+    const size_t line_begin = read.substr(0, read.size() - 1).rfind('\n') + 1;  // npos + 1 is 0
+    return absl::InvalidArgumentError(
+        absl::StrCat("line ", std::ranges::count(read.substr(0, line_begin), '\n') + 1, ", column ",
+                     read.size() - line_begin, ": ",
+                     is_beyond_range_ ? "this number is beyond those of float64"
+                                      : "what comes here is not JSON"));
+  }
+
+ private:
+  size_t read_count_ = 1;
+  bool is_beyond_range_ = false;
+};
+
 }  // namespace
 
 absl::StatusOr<Array> ParseJsonArray(std::string_view text) {
   const nlohmann::json json =
       nlohmann::json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return absl::InvalidArgumentError("the text is not JSON");
-  return ArrayFromJson(json);
+  if (!json.is_discarded()) return ArrayFromJson(json);
+  ErrorFinder finder;
+  static_cast<void>(nlohmann::json::sax_parse(text, &finder));
+  return finder.Status(text);
 }
 
 absl::StatusOr<Array> ArrayFromJson(const nlohmann::json& json) {

@@ -10,7 +10,7 @@ void AddElementFlags(CLI::App* command, ArrayFormat* format, DataType* type) {
       command, "--format", format,
       {{"json", ArrayFormat::kJson}, {"csv", ArrayFormat::kCsv}, {"npy", ArrayFormat::kNpy}},
       "What the input files are; told by their first bytes if not given. json: nested lists. csv: "
-      "numbers separated by commas, one row a line, no header row (names go to --labels); lines "
+      "numbers separated by commas, one row a line, no header row; lines "
       "beginning with # are comments. npy: as numpy.save writes it")
       ->group("Inputs");
   AddWordFlag<DataType>(command, "--type", type,

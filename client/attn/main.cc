@@ -9,6 +9,8 @@
 #include "client/attn/application.h"
 
 int main(int argc, char** argv) {
+  // Beside C's streams, std::cin takes an error of the file for its end.
+  std::ios::sync_with_stdio(false);
   const attention::client::Console console = {
       .in = std::cin,
       .out = std::cout,

@@ -33,11 +33,12 @@ def server_address():
 
 
 def attn(*arguments, stdin=b"", stdout=subprocess.PIPE, address=None, environment=None):
-    """Runs attn against the server."""
+    """Runs attn against the server; `stdin` is bytes or an open file."""
+    standard_input = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     variables = {"ATTN_SERVER": address or server_address()} | (environment or {})
     return subprocess.run(
-        [ATTN_BINARY, *arguments], input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=300,
-        check=False, env=clean_environment(**variables))
+        [ATTN_BINARY, *arguments], **standard_input, stdout=stdout, stderr=subprocess.PIPE,
+        timeout=300, check=False, env=clean_environment(**variables))
 
 
 class AttnTestCase(unittest.TestCase):

@@ -1,6 +1,7 @@
 """The command-line client as people and scripts use it, against a real server."""
 
 import json
+import os
 import pathlib
 import socket
 import unittest
@@ -174,6 +175,12 @@ class ErrorsTest(AttnTestCase):
                 ("example", "no-such-example")):
             with self.subTest(arguments):
                 self.check_error(attn(*arguments), USAGE_ERROR)
+
+    def test_standard_input_that_cannot_be_read(self):
+        folder = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        self.check_error(attn("self", "--embeddings", "-", stdin=folder), USAGE_ERROR,
+                         "standard input: it cannot be read")
 
     def test_what_the_server_refuses_is_a_server_error_that_names_the_field(self):
         words = self.write("words.csv", WORDS)

@@ -46,11 +46,16 @@ TEST(CsvArrayTest, RefusesWhatIsNoNumberByItsPlace) {
   EXPECT_EQ(
       Error("1,2\n3,x\n"),
       "line 2, column 2: \"x\" is not a number; want numbers separated by commas and no header "
-      "row; names go to --labels");
+      "row");
   for (const char* field :
-       {"", "1 2", "1;2", "0x10", "1e999", "--1", "+-1", "\"1\"", "1.2.3", "nanx", "1,"}) {
+       {"", "1 2", "1;2", "0x10", "--1", "+-1", "\"1\"", "1.2.3", "nanx", "1,"}) {
     EXPECT_THAT(Error("7," + std::string(field)), HasSubstr("is not a number")) << field;
   }
+}
+
+TEST(CsvArrayTest, TellsNumbersThatAreTooLargeApartAndRoundsTinyOnesToZero) {
+  EXPECT_EQ(Error("1,-1e400"), "line 1, column 2: \"-1e400\" is beyond the numbers of float64");
+  EXPECT_EQ(ParseCsvArray("1e-400").value().numbers[0], 0);
 }
 
 TEST(CsvArrayTest, QuotesLittleOfAHostileField) {

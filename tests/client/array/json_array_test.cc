@@ -34,7 +34,6 @@ TEST(JsonArrayTest, NumbersThatJsonLacksAreWords) {
   EXPECT_TRUE(std::isnan(array.numbers[0]));
   EXPECT_EQ(array.numbers[1], std::numeric_limits<double>::infinity());
   EXPECT_EQ(array.numbers[2], -std::numeric_limits<double>::infinity());
-  EXPECT_EQ(Error("[NaN]"), "the text is not JSON");
   EXPECT_NE(Error("[\"nan\"]"), "");
 }
 
@@ -52,6 +51,19 @@ TEST(JsonArrayTest, RefusesWhatIsNoNumber) {
        {"", "1", "{}", "[null]", "[\"1\"]", "[{}]", "[1,]", "[1] 2", "[[1]", "[1e999]"}) {
     EXPECT_NE(Error(text), "") << text;
   }
+}
+
+TEST(JsonArrayTest, TellsWhereATextStopsToBeJson) {
+  EXPECT_EQ(Error("[NaN]"), "line 1, column 2: what comes here is not JSON");
+  EXPECT_EQ(Error("[[1,2],\n [3,4],\n]"), "line 3, column 1: what comes here is not JSON");
+  EXPECT_EQ(Error("[[1,2]"), "the JSON ends before its lists do");
+  EXPECT_EQ(Error(""), "the JSON ends before its lists do");
+}
+
+TEST(JsonArrayTest, TellsNumbersThatAreTooLargeApart) {
+  EXPECT_EQ(Error("[[1,2],[3,1e400]]"),
+            "line 1, column 11: this number is beyond those of float64");
+  EXPECT_EQ(ParseJsonArray("[1e-400]").value().numbers[0], 0);
 }
 
 TEST(JsonArrayTest, RefusesDeepNesting) {

@@ -59,7 +59,7 @@ TEST_F(ApplicationTest, HelpTellsWhatCsvIs) {
               words.end());
   std::ranges::replace(words, '\n', ' ');
   EXPECT_THAT(words, HasSubstr("numbers separated by commas"));
-  EXPECT_THAT(words, HasSubstr("no header row (names go to --labels)"));
+  EXPECT_THAT(words, HasSubstr("no header row;"));
   EXPECT_THAT(words, HasSubstr("lines beginning with # are comments"));
 }
 
