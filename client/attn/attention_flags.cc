@@ -6,17 +6,13 @@
 
 #include "CLI/CLI.hpp"
 #include "client/attn/element_flags.h"
+#include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
 
 namespace attention::client {
 namespace {
 
-constexpr int32_t kMaxHeadCount = 1024;
-
-CLI::Option* AddFile(CLI::App* command, const std::string& name, std::string* file,
-                     const std::string& help) {
-  return command->add_option(name, *file, help)->type_name("FILE");
-}
+constexpr WholeRange kHeads = {.min = 1, .max = kMaxHeadCount};
 
 void AddTensorFlags(Method method, CLI::App* command, InputFlags* flags) {
   const auto add = [&](const std::string& name, std::string* file, const std::string& help,
@@ -58,11 +54,9 @@ void AddProjectionFlags(CLI::App* command, InputFlags* flags) {
   add("key", &flags->key_projection, "[width, heads * key width]");
   add("value", &flags->value_projection, "[width, heads * value width]");
   add("output", &flags->output_projection, "[heads * value width, output width]");
-  CLI::Option* layer = command
-                           ->add_option("--layer", flags->layer,
-                                        "A layer that the server has loaded, instead of all these "
-                                        "(`attn layers` lists them)")
-                           ->type_name("NAME")
+  CLI::Option* layer = AddText(command, "--layer", &flags->layer, "NAME",
+                               "A layer that the server has loaded, instead of all these "
+                               "(`attn layers` lists them)")
                            ->group("Projections");
   for (const char* const name : {"query", "key", "value", "output"}) {
     layer->excludes(std::string("--") + name + "-weight");
@@ -72,22 +66,16 @@ void AddProjectionFlags(CLI::App* command, InputFlags* flags) {
 void AddInputFlags(Method method, CLI::App* command, InputFlags* flags) {
   AddTensorFlags(method, command, flags);
   if (method != Method::kScaledDotProduct) AddProjectionFlags(command, flags);
-  command
-      ->add_option("--heads", flags->head_count,
-                   method == Method::kScaledDotProduct
-                       ? "Number of heads, needed with --layout packed; else what the queries say"
-                       : "Number of heads; 1, or the layer's, if not given")
-      ->check(CLI::Range(1, kMaxHeadCount).description(""))
-      ->type_name("N")
+  AddWhole(command, "--heads", &flags->head_count, kHeads,
+           method == Method::kScaledDotProduct
+               ? "Number of heads, needed with --layout packed; else what the queries say"
+               : "Number of heads; 1, or the layer's, if not given")
       ->group("Inputs");
   if (method == Method::kMultiHead || method == Method::kScaledDotProduct) {
-    command
-        ->add_option("--kv-heads", flags->key_value_head_count,
-                     method == Method::kScaledDotProduct
-                         ? "Heads of keys and values; --heads, or what the keys say, by default"
-                         : "Heads of keys and values; --heads if not given")
-        ->check(CLI::Range(1, kMaxHeadCount).description(""))
-        ->type_name("N")
+    AddWhole(command, "--kv-heads", &flags->key_value_head_count, kHeads,
+             method == Method::kScaledDotProduct
+                 ? "Heads of keys and values; --heads, or what the keys say, by default"
+                 : "Heads of keys and values; --heads if not given")
         ->group("Inputs");
   }
   if (method == Method::kScaledDotProduct) {
@@ -110,18 +98,14 @@ void AddReadyFlags(CLI::App* command, InputFlags* flags) {
       ->needs("--past-key")
       ->group("Inputs");
   command->get_option("--past-key")->needs("--past-value");
-  const auto add_starts = [&](const std::string& name, std::vector<int64_t>* starts,
-                              const std::string& help) {
-    command->add_option(name, *starts, help)
-        ->delimiter(',')
-        ->allow_extra_args(false)
-        ->type_name("0,N,N")
-        ->group("Inputs");
-  };
-  add_starts("--query-starts", &flags->query_starts,
-             "Sequences of different lengths one after the other: where each begins, and the end; "
-             "needs --layout sequence-first or packed");
-  add_starts("--key-starts", &flags->key_starts, "The same for keys and values");
+  AddCounts(command, "--query-starts", &flags->query_starts,
+            "Sequences of different lengths one after the other: where each begins, and the end; "
+            "needs --layout sequence-first or packed")
+      ->type_name("0,N,N")
+      ->group("Inputs");
+  AddCounts(command, "--key-starts", &flags->key_starts, "The same for keys and values")
+      ->type_name("0,N,N")
+      ->group("Inputs");
   command->get_option("--query-starts")->needs("--key-starts");
   command->get_option("--key-starts")->needs("--query-starts");
 }

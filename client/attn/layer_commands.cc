@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/attn/server_flags.h"
+#include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
 #include "client/terminal/display_width.h"
 #include "client/terminal/table.h"
@@ -120,7 +121,7 @@ void AddLayerCommands(CLI::App* app, const Console& console, Command* chosen) {
       app->add_subcommand("layers", "The layers that --layer can name, or one of them");
   command->group("Server");
   const auto flags = std::make_shared<LayerFlags>();
-  command->add_option("name", flags->name, "One layer, described in full")->type_name("NAME");
+  AddText(command, "name", &flags->name, "NAME", "One layer, described in full");
   AddWordFlag<bool>(command, "--output", &flags->json, {{"table", false}, {"json", true}},
                     "How it is written (default table)");
   AddServerFlags(command, &flags->server);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,12 +14,10 @@
 #include "client/attn/rotary_tables.h"
 #include "client/attn/server_flags.h"
 #include "client/attn/tensor_files.h"
-#include "client/attn/word_flag.h"
+#include "client/attn/value_flags.h"
 
 namespace attention::client {
 namespace {
-
-constexpr int32_t kMaxHeadCount = 1024;
 
 // What both commands have.
 struct OperatorFlags {
@@ -90,7 +89,7 @@ class RotaryLoader {
             files_.ReadNumbers("--position-ids", flags_.position_ids, DataType::kInt64)) {
       request.position_ids = WithAxes(*ids, 2);
     }
-    LoadTables(&request);
+    if (files_.status().ok()) LoadTables(&request);
     return request;
   }
 
@@ -110,19 +109,39 @@ class RotaryLoader {
     const int64_t head_width = shape.back() / (packed ? *request->head_count : 1);
     const int64_t width = flags_.width.value_or(head_width);
     const int64_t batch = shape[0];
-    const int64_t rows =
-        request->position_ids ? PositionCount(*request->position_ids) : shape[packed ? 1 : 2];
-    const int64_t table_count = request->position_ids ? 1 : std::max<int64_t>(batch, 1);
-    if (!CheckTableSize(table_count * rows * (width / 2))) return;
-    RotaryTables tables = MakeRotaryTables(rows, width, flags_.base);
-    Shape table_shape = {rows, width / 2};
-    if (!request->position_ids) {
-      table_shape.insert(table_shape.begin(), batch);
-      Repeat(batch, &tables.cos);
-      Repeat(batch, &tables.sin);
+    if (request->position_ids) {
+      const std::vector<int64_t> positions = NumberPositions(request);
+      if (!CheckTableSize(std::ssize(positions) * (width / 2))) return;
+      const RotaryTables tables = MakeRotaryTables(positions, width, flags_.base);
+      KeepTables({std::ssize(positions), width / 2}, tables, request);
+      return;
     }
-    request->cos = Keep(table_shape, tables.cos);
-    request->sin = Keep(table_shape, tables.sin);
+    const int64_t rows = shape[packed ? 1 : 2];
+    if (!CheckTableSize(std::max<int64_t>(batch, 1) * rows * (width / 2))) return;
+    std::vector<int64_t> positions(static_cast<size_t>(rows));
+    std::iota(positions.begin(), positions.end(), int64_t{0});
+    RotaryTables tables = MakeRotaryTables(positions, width, flags_.base);
+    Repeat(batch, &tables.cos);
+    Repeat(batch, &tables.sin);
+    KeepTables({batch, rows, width / 2}, tables, request);
+  }
+
+  // The distinct positions, in order. The request's ids become their places among these, so that
+  // the tables have no rows that nobody reads.
+  std::vector<int64_t> NumberPositions(ApplyRotaryEmbeddingRequest* request) {
+    const TensorRef given = *request->position_ids;
+    std::vector<int64_t> ids(given.bytes().size() / sizeof(int64_t));
+    std::ranges::copy(given.bytes(), std::as_writable_bytes(std::span(ids)).begin());
+    std::vector<int64_t> positions = ids;
+    std::ranges::sort(positions);
+    positions.erase(std::ranges::unique(positions).begin(), positions.end());
+    if (!positions.empty() && positions.front() < 0)
+      files_.Fail(absl::StrCat("--position-ids: got ", positions.front(), ", want >= 0"));
+    for (int64_t& id : ids) id = std::ranges::lower_bound(positions, id) - positions.begin();
+    std::string bytes(reinterpret_cast<const char*>(ids.data()), given.bytes().size());
+    request->position_ids =
+        files_.Keep(*TensorValue::Create(DataType::kInt64, given.shape(), std::move(bytes)));
+    return positions;
   }
 
   // Fails if that many cosines do not fit into a message; an input without elements may ask for
@@ -135,32 +154,16 @@ class RotaryLoader {
     return false;
   }
 
-  // Up to the largest position; a negative one is the server's to refuse.
-  int64_t PositionCount(const TensorRef& ids) {
-    int64_t count = 1;
-    const std::span bytes = ids.bytes();
-    for (size_t at = 0; at + sizeof(int64_t) <= bytes.size(); at += sizeof(int64_t)) {
-      int64_t id = 0;
-      std::copy_n(bytes.data() + at, sizeof(id), reinterpret_cast<std::byte*>(&id));
-      count = std::max(count, id + 1);
-    }
-    if (count > kMaxExtent) {
-      files_.Fail(
-          absl::StrCat("--position-ids: ", count - 1,
-                       " is too large a position to make tables for; give --cos and --sin"));
-      return 0;
-    }
-    return count;
-  }
-
   static void Repeat(int64_t times, std::vector<double>* numbers) {
     const std::vector<double> once = *numbers;
     numbers->clear();
     for (int64_t i = 0; i < times; ++i) numbers->insert(numbers->end(), once.begin(), once.end());
   }
 
-  TensorRef Keep(const Shape& shape, const std::vector<double>& numbers) {
-    return files_.Keep(*TensorValue::FromDoubles(flags_.common.type, shape, numbers));
+  void KeepTables(const Shape& shape, const RotaryTables& tables,
+                  ApplyRotaryEmbeddingRequest* request) {
+    request->cos = files_.Keep(*TensorValue::FromDoubles(flags_.common.type, shape, tables.cos));
+    request->sin = files_.Keep(*TensorValue::FromDoubles(flags_.common.type, shape, tables.sin));
   }
 
   const RotaryFlags& flags_;
@@ -228,15 +231,14 @@ void AddRotary(CLI::App* app, const Console& console, Command* chosen) {
   command->group("Around attention");
   const auto flags = std::make_shared<RotaryFlags>();
   const auto add_file = [&](const std::string& name, std::string* file, const std::string& help) {
-    return command->add_option(name, *file, help)->type_name("FILE")->group("Inputs");
+    return AddFile(command, name, file, help)->group("Inputs");
   };
   add_file("--input", &flags->input,
            "[sequence, width], [batch, heads, sequence, width], or with --heads [batch, sequence, "
            "heads * width]")
       ->required();
-  command->add_option("--heads", flags->head_count, "Heads that share the last axis")
-      ->check(CLI::Range(1, kMaxHeadCount).description(""))
-      ->type_name("N")
+  AddWhole(command, "--heads", &flags->head_count, {.min = 1, .max = kMaxHeadCount},
+           "Heads that share the last axis")
       ->group("Inputs");
   CLI::Option* cos = add_file("--cos", &flags->cos,
                               "Cosines, [sequence, turned width / 2], or [positions, ...] with "
@@ -244,23 +246,16 @@ void AddRotary(CLI::App* app, const Console& console, Command* chosen) {
   CLI::Option* sin = add_file("--sin", &flags->sin, "Sines, in the form of the cosines");
   cos->needs(sin);
   sin->needs(cos);
-  command->add_option("--base", flags->base, "Base of the angles where no tables are given")
-      ->check(CLI::PositiveNumber.description(""))
-      ->type_name("N")
+  AddFinite(command, "--base", &flags->base, "Base of the angles where no tables are given",
+            /*positive=*/true)
       ->capture_default_str()
       ->excludes(cos)
       ->group("Inputs");
-  command
-      ->add_option("--position-ids", flags->position_ids,
-                   "Position of each row, as 4,5,6 or a file [batch, sequence]; 0, 1, ... if not "
-                   "given")
-      ->type_name("N,N|FILE")
+  AddNumbers(command, "--position-ids", &flags->position_ids,
+             "Position of each row, as 4,5,6 or a file [batch, sequence]; 0, 1, ... if not given")
       ->group("Inputs");
-  command
-      ->add_option("--rotary-width", flags->width,
-                   "How many numbers of each head are turned; all if not given")
-      ->check(CLI::Range(int64_t{2}, int64_t{1} << 16).description(""))
-      ->type_name("N")
+  AddWhole(command, "--rotary-width", &flags->width, {.min = 2, .max = int64_t{1} << 16},
+           "How many numbers of each head are turned; all if not given")
       ->group("Inputs");
   command
       ->add_flag("--interleaved", flags->interleaved,

@@ -1,50 +1,17 @@
 #include "client/attn/option_flags.h"
 
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
 
 namespace attention::client {
 namespace {
 
-constexpr int32_t kMaxTopWeights = 256;
-constexpr int64_t kMaxDistance = int64_t{1} << 31;
-constexpr int64_t kMaxBlockSize = int64_t{1} << 20;
-
-CLI::Option* AddFile(CLI::App* command, const std::string& name, std::string* file,
-                     const std::string& help) {
-  return command->add_option(name, *file, help)->type_name("FILE");
-}
-
-// Numbers on the command line, or a file of them.
-CLI::Option* AddNumbers(CLI::App* command, const std::string& name, std::string* text,
-                        const std::string& help) {
-  return command->add_option(name, *text, help)->type_name("N,N|FILE");
-}
-
-CLI::Option* AddCounts(CLI::App* command, const std::string& name, std::vector<int64_t>* counts,
-                       const std::string& help) {
-  return command->add_option(name, *counts, help)
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("N,N,N");
-}
-
-CLI::Option* AddFinite(CLI::App* command, const std::string& name, std::optional<double>* number,
-                       const std::string& help, bool positive = false) {
-  const CLI::Validator finite(
-      [positive](const std::string& text) {
-        double given = 0;
-        if (!CLI::detail::lexical_cast(text, given) || !std::isfinite(given))
-          return text + " is not a finite number";
-        return positive && given <= 0 ? text + " is not greater than 0" : std::string();
-      },
-      "", "finite");
-  return command->add_option(name, *number, help)->check(finite);
-}
+constexpr WholeRange kTopWeights = {.min = 1, .max = 256};
+constexpr WholeRange kDistance = {.min = 0, .max = int64_t{1} << 31};
+constexpr WholeRange kBlockSize = {.min = 1, .max = int64_t{1} << 20};
 
 CLI::Option* AddAlignment(CLI::App* command, const std::string& name, AlignmentText* alignment,
                           const std::string& help) {
@@ -61,7 +28,6 @@ void AddScoreFlags(CLI::App* command, ScoreFlags* flags) {
       ->group(kGroup);
   AddFinite(command, "--softcap", &flags->softcap,
             "Cap scores smoothly: N * tanh(score / N), before biases and masks", true)
-      ->type_name("N")
       ->group(kGroup);
   AddWordFlag<Normalization>(command, "--normalization", &flags->normalization,
                              {{"softmax-over-keys", Normalization::kSoftmaxOverKeys},
@@ -121,13 +87,8 @@ void AddMaskTensorFlags(CLI::App* command, MaskFlags* flags) {
           "Whole blocks, 1 or true: attend; [batch, heads, query blocks, key blocks], aligned at "
           "the right")
       ->group("Masks");
-  command
-      ->add_option("--block-size", flags->block_sizes,
-                   "Queries and keys of a block, as 64 or 64,128")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->expected(1, 2)
-      ->check(CLI::Range(int64_t{1}, kMaxBlockSize).description(""))
+  AddCounts(command, "--block-size", &flags->block_sizes,
+            "Queries and keys of a block, as 64 or 64,128", {.max_count = 2, .range = kBlockSize})
       ->type_name("N[,N]")
       ->needs("--block-mask")
       ->group("Masks");
@@ -147,18 +108,11 @@ void AddMaskFlags(CLI::App* command, MaskFlags* flags) {
             "With --causal: this many keys of each sequence are seen by all its queries")
       ->needs("--causal")
       ->group("Masks");
-  const auto distance = CLI::Range(int64_t{0}, kMaxDistance).description("");
-  command
-      ->add_option("--window-left", flags->window_left,
-                   "See at most this many keys before the query's own position")
-      ->check(distance)
-      ->type_name("N")
+  AddWhole(command, "--window-left", &flags->window_left, kDistance,
+           "See at most this many keys before the query's own position")
       ->group("Masks");
-  command
-      ->add_option("--window-right", flags->window_right,
-                   "See at most this many keys after the query's own position")
-      ->check(distance)
-      ->type_name("N")
+  AddWhole(command, "--window-right", &flags->window_right, kDistance,
+           "See at most this many keys after the query's own position")
       ->group("Masks");
   AddCounts(command, "--key-lengths", &flags->key_lengths,
             "Number of real keys of each sequence of the batch, as 5,3,7")
@@ -185,6 +139,7 @@ void AddPositionFlags(CLI::App* command, PositionFlags* flags) {
   AddAlignment(command, "--query-alignment", &flags->query_alignment,
                "Where the queries stand among the keys, for windows, biases and rotation: "
                "top-left, bottom-right, key-lengths or an offset; as --causal says if not given")
+      ->check(NotEmpty("ALIGNMENT"))
       ->group(kGroup);
   AddNumbers(command, "--alibi", &flags->alibi,
              "Slope of each head: slope * (key - query position) is added to the scores")
@@ -197,11 +152,8 @@ void AddPositionFlags(CLI::App* command, PositionFlags* flags) {
   AddFile(command, "--relative-bias", &flags->relative_bias,
           "Bias by distance as in T5, [buckets, heads]")
       ->group(kGroup);
-  command
-      ->add_option("--relative-bias-distance", flags->relative_bias_distance,
-                   "Distance from which on all share the last bucket")
-      ->check(CLI::Range(int64_t{1}, kMaxDistance).description(""))
-      ->type_name("N")
+  AddWhole(command, "--relative-bias-distance", &flags->relative_bias_distance,
+           {.min = 1, .max = kDistance.max}, "Distance from which on all share the last bucket")
       ->capture_default_str()
       ->needs("--relative-bias")
       ->group(kGroup);
@@ -217,19 +169,14 @@ void AddPositionFlags(CLI::App* command, PositionFlags* flags) {
       ->group(kGroup);
   AddFinite(command, "--rotary-base", &flags->rotary_base, "Base of the angles (default 10000)",
             true)
-      ->type_name("N")
       ->needs("--rotary")
       ->group(kGroup);
   AddFinite(command, "--rotary-scale", &flags->rotary_scale,
             "Factor of the positions (default 1); 0.5 stretches twice the context")
-      ->type_name("N")
       ->needs("--rotary")
       ->group(kGroup);
-  command
-      ->add_option("--rotary-width", flags->rotary_width,
-                   "How many numbers of each head are turned; all if not given")
-      ->check(CLI::Range(int64_t{2}, std::numeric_limits<int64_t>::max()).description(""))
-      ->type_name("N")
+  AddWhole(command, "--rotary-width", &flags->rotary_width, {.min = 2},
+           "How many numbers of each head are turned; all if not given")
       ->needs("--rotary")
       ->group(kGroup);
 }
@@ -248,11 +195,8 @@ void AddHeadFlags(CLI::App* command, HeadFlags* flags) {
 
 void AddReturnFlags(CLI::App* command, ReturnFlags* flags) {
   constexpr const char* kGroup = "Results";
-  command
-      ->add_option("--top", flags->top,
-                   "Show this many of the strongest keys of each query, by name")
-      ->check(CLI::Range(1, kMaxTopWeights).description(""))
-      ->type_name("N")
+  AddWhole(command, "--top", &flags->top, kTopWeights,
+           "Show this many of the strongest keys of each query, by name")
       ->group(kGroup);
   command->add_flag("--weights", flags->weights, "Also show the weights")->group(kGroup);
   command

@@ -5,6 +5,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
 
 namespace attention::client {
@@ -69,10 +70,8 @@ void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
   AddWordFlag<ResultTensor>(command, "--tensor", &flags->tensor, words,
                             "Which tensor --output npy writes (default output)")
       ->group("Results");
-  command
-      ->add_option("--output-file", flags->file,
-                   "Write results there instead of to standard output")
-      ->type_name("FILE")
+  AddFile(command, "--output-file", &flags->file,
+          "Write results there instead of to standard output")
       ->group("Results");
   command
       ->add_option_function<std::vector<std::string>>(
@@ -88,11 +87,8 @@ void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
 }
 
 void AddTableFlags(CLI::App* command, ResultFlags* flags) {
-  command
-      ->add_option("--precision-digits", flags->decimals,
-                   absl::StrCat("Decimals in tables (default ", MatrixStyle().decimals, ")"))
-      ->check(CLI::Range(0, kMaxDecimals).description(""))
-      ->type_name("N")
+  AddWhole(command, "--precision-digits", &flags->decimals, {.min = 0, .max = kMaxDecimals},
+           absl::StrCat("Decimals in tables (default ", MatrixStyle().decimals, ")"))
       ->group("Display");
   command->add_flag("--full", flags->full, "Show large matrices whole")->group("Display");
 }

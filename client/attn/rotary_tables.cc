@@ -4,9 +4,9 @@
 
 namespace attention::client {
 
-RotaryTables MakeRotaryTables(int64_t position_count, int64_t width, double base) {
+RotaryTables MakeRotaryTables(std::span<const int64_t> positions, int64_t width, double base) {
   RotaryTables tables;
-  for (int64_t position = 0; position < position_count; ++position) {
+  for (const int64_t position : positions) {
     for (int64_t k = 0; k < width / 2; ++k) {
       const double exponent = -2.0 * static_cast<double>(k) / static_cast<double>(width);
       const double angle = static_cast<double>(position) * std::pow(base, exponent);

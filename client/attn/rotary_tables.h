@@ -8,17 +8,19 @@
 #define ATTENTION_CLIENT_ATTN_ROTARY_TABLES_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace attention::client {
 
-// [positions, width / 2] each, row by row.
+// [positions, width / 2] each, row by row in the order of the positions.
 struct RotaryTables {
   std::vector<double> cos;
   std::vector<double> sin;
 };
 
-[[nodiscard]] RotaryTables MakeRotaryTables(int64_t position_count, int64_t width, double base);
+[[nodiscard]] RotaryTables MakeRotaryTables(std::span<const int64_t> positions, int64_t width,
+                                            double base);
 
 }  // namespace attention::client
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/attn/server_flags.h"
+#include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
 #include "client/terminal/table.h"
 #include "client/version.h"
@@ -122,8 +123,8 @@ void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
   const auto flags = std::make_shared<ServerFlags>();
   flags->deadline_ms = kHealthDeadlineMs;
   const auto service = std::make_shared<std::string>();
-  command->add_option("--service", *service, "A service's full name; the whole server if not given")
-      ->type_name("NAME");
+  AddText(command, "--service", service.get(), "NAME",
+          "A service's full name; the whole server if not given");
   AddServerFlags(command, flags.get());
   command->footer("Example:\n  attn health --service attention.v1.AttentionService");
   command->callback([&console, chosen, flags, service] {

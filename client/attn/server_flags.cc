@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/attn/value_flags.h"
 
 namespace attention::client {
 namespace {
@@ -44,11 +45,8 @@ void AddServerFlags(CLI::App* command, ServerFlags* flags) {
       ->type_name("HOST:PORT")
       ->default_str(flags->server)
       ->group("Server");
-  command
-      ->add_option("--deadline-ms", flags->deadline_ms,
-                   "Give up after this many milliseconds, retries included")
-      ->check(CLI::Range(int64_t{1}, kMaxDeadlineMs).description(""))
-      ->type_name("N")
+  AddWhole(command, "--deadline-ms", &flags->deadline_ms, {.min = 1, .max = kMaxDeadlineMs},
+           "Give up after this many milliseconds, retries included")
       ->capture_default_str()
       ->group("Server");
 }

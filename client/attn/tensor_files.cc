@@ -46,7 +46,8 @@ TensorValue WithoutAxis(TensorValue tensor, size_t index) {
   return std::move(tensor).Reshaped(std::move(shape));
 }
 
-TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, DataType type) {
+TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, DataType type,
+                            const std::string& not_found_note) {
   if (!status_.ok()) return {};
   if (path == "-" && !standard_input_flag_.empty()) {
     Fail(absl::StrCat(flag, ": standard input was already read for ", standard_input_flag_));
@@ -56,7 +57,8 @@ TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, Da
   // More than a message holds is refused before it is converted, which takes several copies.
   const absl::StatusOr<Array> array = ReadArray(path, format_, standard_input_, MaxElements(type));
   if (!array.ok()) {
-    Fail(absl::StrCat(flag, ": ", array.status().message()));
+    Fail(absl::StrCat(flag, ": ", array.status().message(),
+                      absl::IsNotFound(array.status()) ? not_found_note : ""));
     return {};
   }
   if (std::ranges::any_of(array->shape, [](int64_t extent) { return extent > kMaxExtent; })) {
@@ -82,7 +84,9 @@ std::optional<TensorRef> TensorFiles::ReadNumbers(const std::string& flag, const
   if (text.empty()) return std::nullopt;
   const std::vector<double> numbers = ParseNumbers(text);
   // A matrix of one row may be meant as one: sequences without a batch have vectors of numbers.
-  if (numbers.empty()) return AsVector(Read(flag, text, type));
+  if (numbers.empty()) {
+    return AsVector(Read(flag, text, type, ", and is no list of numbers with commas between them"));
+  }
   absl::StatusOr<TensorValue> tensor =
       TensorValue::FromDoubles(type, {std::ssize(numbers)}, numbers);
   if (tensor.ok()) return Keep(*std::move(tensor));

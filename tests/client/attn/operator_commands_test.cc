@@ -56,13 +56,20 @@ TEST_F(OperatorCommandsTest, AnAnswerOfOtherAxesLosesNoNumbers) {
   EXPECT_EQ(nlohmann::json::parse(out_)["output"], nlohmann::json::parse("[[[5,6]],[[7,8]]]"));
 }
 
-TEST_F(OperatorCommandsTest, RotaryTablesReachTheLargestPosition) {
-  AnswerWith("output { shape: [1, 1, 2, 2] floats: [5, 6, 7, 8] }");
-  EXPECT_EQ(Call({"rotary", "--input", "-", "--position-ids", "4,2"}, kTwoByTwo), ExitCode::kOk)
+TEST_F(OperatorCommandsTest, RotaryTablesHaveTheRowsOfThePositionsAlone) {
+  AnswerWith("output { shape: [1, 1, 3, 2] floats: [5, 6, 7, 8, 9, 10] }");
+  EXPECT_EQ(Call({"rotary", "--input", "-", "--position-ids", "2000000000,3,2000000000"},
+                 "[[1,2],[3,4],[5,6]]"),
+            ExitCode::kOk)
       << err_;
   const auto request = service_.last_request<v1::ApplyRotaryEmbeddingRequest>();
-  EXPECT_THAT(request.position_ids().shape(), ElementsAre(1, 2));
-  EXPECT_THAT(request.cos().shape(), ElementsAre(5, 1));
+  EXPECT_THAT(request.position_ids().shape(), ElementsAre(1, 3));
+  EXPECT_EQ(request.position_ids().raw(), std::string("\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0"
+                                                      "\0\0\0\0",
+                                                      24));
+  EXPECT_THAT(request.cos().shape(), ElementsAre(2, 1));
+  EXPECT_THAT(Floats(request.cos()),
+              ElementsAre(FloatEq(std::cos(3.0)), FloatEq(std::cos(2000000000.0))));
 }
 
 TEST_F(OperatorCommandsTest, RotaryTakesTablesAndPackedHeads) {
@@ -81,12 +88,8 @@ TEST_F(OperatorCommandsTest, RotaryTakesTablesAndPackedHeads) {
 }
 
 TEST_F(OperatorCommandsTest, TablesThatWouldBeHugeAreRefused) {
-  ExpectUsageError({"rotary", "--input", "-", "--position-ids", "1,2000000000"},
-                   "--position-ids: 2000000000 is too large", kTwoByTwo);
-  const std::string tables = "the tables of --base would have 34359738368 numbers each";
-  ExpectUsageError(
-      {"rotary", "--input", "-", "--position-ids", "1048575", "--rotary-width", "65536"}, tables,
-      kTwoByTwo);
+  ExpectUsageError({"rotary", "--input", "-", "--position-ids", "1,-1"},
+                   "--position-ids: got -1, want >= 0", kTwoByTwo);
   const std::string no_heads =
       "{'descr': '<f4', 'fortran_order': False, 'shape': (65536, 0, 1048576, 1), }";
   ExpectUsageError(
