@@ -1,5 +1,6 @@
 #include "client/attention_client.h"
 
+#include <algorithm>
 #include <functional>
 #include <random>
 #include <string>
@@ -29,6 +30,14 @@ FailedAttempt Describe(const grpc::Status& status, int attempt,
   return failed;
 }
 
+// `duration` after `now`, or the last point in time that the clock has; a negative one is over.
+template <typename TimePoint, typename Duration>
+TimePoint After(TimePoint now, Duration duration) {
+  const Duration until_last = std::chrono::floor<Duration>(TimePoint::max() - now);
+  if (duration >= until_last) return TimePoint::max();
+  return now + std::max(duration, Duration::zero());
+}
+
 }  // namespace
 
 class AttentionClient::Connection {
@@ -45,7 +54,7 @@ class AttentionClient::Connection {
 
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request) {
-    const RetryClock::TimePoint deadline = options_.clock->Now() + options_.deadline;
+    const RetryClock::TimePoint deadline = After(options_.clock->Now(), options_.deadline);
     for (int attempt = 1;; ++attempt) {
       grpc::ClientContext context;
       SetDeadline(deadline - options_.clock->Now(), &context);
@@ -83,10 +92,9 @@ class AttentionClient::Connection {
   }
 
  private:
-  static void SetDeadline(std::chrono::nanoseconds remaining, grpc::ClientContext* context) {
-    const auto now = std::chrono::system_clock::now();
-    context->set_deadline(
-        now + std::chrono::duration_cast<std::chrono::system_clock::duration>(remaining));
+  template <typename Duration>
+  static void SetDeadline(Duration remaining, grpc::ClientContext* context) {
+    context->set_deadline(After(std::chrono::system_clock::now(), remaining));
   }
 
   static double Random() {

@@ -56,11 +56,7 @@ absl::StatusOr<Message> Finish(MessageFiller filler, const Request& request, Mes
     if (!IsEmpty(request.projections))
       Fill(request.projections, &filler, message.mutable_projections());
   }
-  if constexpr (requires { request.layer; }) {
-    // The layer knows its heads; 1 is what a caller who says nothing has.
-    if (!request.layer.empty() && request.head_count == 1) message.clear_head_count();
-    message.set_layer(request.layer);
-  }
+  if constexpr (requires { request.layer; }) message.set_layer(request.layer);
   if constexpr (requires { request.options; })
     filler.Fill(request.options, message.mutable_options());
   if (!filler.status().ok()) return filler.status();
@@ -73,7 +69,7 @@ absl::StatusOr<Message> EmbeddingsMessage(const Request& request) {
   MessageFiller filler;
   Message message;
   filler.Fill(request.embeddings, "embeddings", message.mutable_embeddings());
-  message.set_head_count(request.head_count);
+  message.set_head_count(request.head_count.value_or(0));
   return Finish(std::move(filler), request, std::move(message));
 }
 
@@ -93,7 +89,7 @@ absl::StatusOr<v1::MultiHeadAttentionRequest> ToMessage(const MultiHeadAttention
   filler.Fill(request.query, "query", message.mutable_query());
   if (request.key) filler.Fill(*request.key, "key", message.mutable_key());
   if (request.value) filler.Fill(*request.value, "value", message.mutable_value());
-  message.set_head_count(request.head_count);
+  message.set_head_count(request.head_count.value_or(0));
   message.set_key_value_head_count(request.key_value_head_count.value_or(0));
   return Finish(std::move(filler), request, std::move(message));
 }
@@ -103,7 +99,7 @@ absl::StatusOr<v1::CrossAttentionRequest> ToMessage(const CrossAttentionRequest&
   v1::CrossAttentionRequest message;
   filler.Fill(request.query_embeddings, "query_embeddings", message.mutable_query_embeddings());
   filler.Fill(request.memory_embeddings, "memory_embeddings", message.mutable_memory_embeddings());
-  message.set_head_count(request.head_count);
+  message.set_head_count(request.head_count.value_or(0));
   return Finish(std::move(filler), request, std::move(message));
 }
 

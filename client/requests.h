@@ -38,16 +38,15 @@ struct Projections {
 struct SelfAttentionRequest {
   TensorRef embeddings = {};
   Projections projections = {};
-  int32_t head_count = 1;
+  std::optional<int32_t> head_count = {};  // absent: 1, or the layer's
   AttentionOptions options = {};
-  // Instead of projections. A head_count of 1 then means the layer's.
-  std::string layer = {};
+  std::string layer = {};  // instead of projections
 };
 
 struct MaskedAttentionRequest {
   TensorRef embeddings = {};
   Projections projections = {};
-  int32_t head_count = 1;
+  std::optional<int32_t> head_count = {};  // absent: 1, or the layer's
   AttentionOptions options = {};
   std::string layer = {};
 };
@@ -57,8 +56,8 @@ struct MultiHeadAttentionRequest {
   std::optional<TensorRef> key = {};    // absent: query
   std::optional<TensorRef> value = {};  // absent: key
   Projections projections = {};
-  int32_t head_count = 1;
-  std::optional<int32_t> key_value_head_count = {};  // absent: head_count
+  std::optional<int32_t> head_count = {};            // absent: 1, or the layer's
+  std::optional<int32_t> key_value_head_count = {};  // absent: head_count, or the layer's
   AttentionOptions options = {};
   std::string layer = {};
 };
@@ -67,7 +66,7 @@ struct CrossAttentionRequest {
   TensorRef query_embeddings = {};
   TensorRef memory_embeddings = {};
   Projections projections = {};
-  int32_t head_count = 1;
+  std::optional<int32_t> head_count = {};  // absent: 1, or the layer's
   AttentionOptions options = {};
   std::string layer = {};
 };

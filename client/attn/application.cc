@@ -34,7 +34,7 @@ constexpr const char* kFooter =
     "\n"
     "Exit codes: 0 success, 1 the server failed, refused the request or could not be reached, or "
     "memory ran out,\n"
-    "or standard output cannot be written, 2 wrong usage, 3 an example differs.";
+    "or a result cannot be written, 2 wrong usage, 3 an example differs.";
 
 // Sentences stay on one line: an error text from elsewhere must not look like a second one.
 ExitCode Report(const Outcome& outcome, const Console& console) {

@@ -158,7 +158,7 @@ class RequestLoader {
         .output = ReadProjection("--output", input_.output_projection),
     };
     request.layer = input_.layer;
-    request.head_count = input_.head_count > 0 ? input_.head_count : 1;
+    if (input_.head_count > 0) request.head_count = input_.head_count;
     request.options = LoadOptions(flags_, input_.head_count, &files_);
     return request;
   }

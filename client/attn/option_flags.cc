@@ -184,7 +184,8 @@ void AddPositionFlags(CLI::App* command, PositionFlags* flags) {
 void AddHeadFlags(CLI::App* command, HeadFlags* flags) {
   constexpr const char* kGroup = "One number for each head";
   AddNumbers(command, "--sinks", &flags->sinks,
-             "Logits that take weight and have no value, as 0,0,-1.5; one number is for all heads")
+             "Logits that take weight and have no value, as 0,0,-1.5; one number is for all heads, "
+             "with --layer if --heads says how many")
       ->group(kGroup);
   AddNumbers(command, "--head-mask", &flags->head_mask, "Factors of the weights; 0 switches off")
       ->group(kGroup);

@@ -15,9 +15,9 @@ namespace attention::client {
 enum class ExitCode : uint8_t {
   kOk = 0,
   kServer = 1,   // the server could not be reached, failed, refused the request as invalid, or
-                 // answered not as it should; or memory ran out, or standard output cannot be
-                 // written
-  kUsage = 2,    // a wrong command line, an unreadable file, shapes that cannot be right
+                 // answered not as it should; or memory ran out, or a result cannot be written
+  kUsage = 2,    // a wrong command line, a file that cannot be opened or read, shapes that cannot
+                 // be right
   kExample = 3,  // a worked example came out differently
 };
 

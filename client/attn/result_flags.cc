@@ -35,10 +35,13 @@ std::pair<ResultTensor, std::string> ParseSaved(const std::string& text, const W
   return {match->second, text.substr(equals + 1)};
 }
 
-absl::Status WriteFile(const std::string& bytes, const std::string& path) {
+// A path that cannot be opened is wrong usage, a disk that is full is not.
+Outcome WriteFile(const std::string& bytes, const std::string& path) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  if (!file) return {ExitCode::kUsage, path + ": it cannot be opened for writing"};
   file << bytes << std::flush;
-  return file ? absl::OkStatus() : absl::InvalidArgumentError(path + ": it cannot be written");
+  if (!file) return {ExitCode::kServer, path + ": it cannot be written"};
+  return {};
 }
 
 std::string Tables(const AttentionResult& result, const ResultNames& names,
@@ -131,14 +134,10 @@ Outcome WriteResult(const AttentionResult& result, const ResultNames& names,
   for (const auto& [tensor, path] : flags.saved) {
     const absl::StatusOr<std::string> bytes = ResultNpy(result, tensor);
     if (!bytes.ok()) return ServerError(bytes.status());
-    if (const absl::Status status = WriteFile(*bytes, path); !status.ok())
-      return UsageError(status);
+    if (Outcome outcome = WriteFile(*bytes, path); outcome.code != ExitCode::kOk) return outcome;
   }
-  if (flags.file.empty()) {
-    console.out << *text;
-  } else if (const absl::Status status = WriteFile(*text, flags.file); !status.ok()) {
-    return UsageError(status);
-  }
+  if (!flags.file.empty()) return WriteFile(*text, flags.file);
+  console.out << *text;
   return {};
 }
 

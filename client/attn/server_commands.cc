@@ -126,6 +126,7 @@ void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
   AddText(command, "--service", service.get(), "NAME",
           "A service's full name; the whole server if not given");
   AddServerFlags(command, flags.get());
+  command->get_option("--deadline-ms")->description("Give up after this many milliseconds");
   command->footer("Example:\n  attn health --service attention.v1.AttentionService");
   command->callback([&console, chosen, flags, service] {
     *chosen = [&console, flags, service] { return RunHealth(*flags, *service, console); };

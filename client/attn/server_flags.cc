@@ -1,5 +1,9 @@
 #include "client/attn/server_flags.h"
 
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
 #include "CLI/CLI.hpp"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,19 +19,36 @@ ClientOptions OptionsOf(const ServerFlags& flags) {
   return options;
 }
 
+// Of gRPC's own names for servers; none of them is the name of a host before its port.
+constexpr const char* kSchemes[] = {
+    "dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "vsock:", "xds:"};
+
+// Whether the text is HOST:PORT with a port from 1 to 65535, which gRPC would not check, and no
+// other colon outside of brackets, by which it takes an IPv6 address for one without a port.
+bool IsHostAndPort(std::string_view server) {
+  const size_t colon = server.rfind(':');
+  if (colon == std::string_view::npos) return false;
+  const std::string_view host = server.substr(0, colon);
+  const std::string_view port_text = server.substr(colon + 1);
+  uint16_t port = 0;
+  const char* const text_end = port_text.data() + port_text.size();
+  const auto [end, error] = std::from_chars(port_text.data(), text_end, port);
+  const bool in_brackets = host.starts_with('[') && host.ends_with(']');
+  return error == std::errc() && end == text_end && port > 0 && !host.empty() &&
+         host.find_first_of(" \t\r\n/") == std::string_view::npos &&
+         (in_brackets || host.find(':') == std::string_view::npos);
+}
+
 // What is wrong with the text of --server; empty if nothing is. gRPC would look up a URL as the
-// name of a host, and for no name it writes lines of its own. Its own schemes (dns:, unix:) stay.
+// name of a host, and for no name it writes lines of its own.
 std::string ServerProblem(const std::string& server) {
+  const std::string want = "want HOST:PORT, such as 127.0.0.1:8001, here and in ATTN_SERVER";
   const absl::string_view name = absl::StripPrefix(server, "dns:");
   if (name.find_first_not_of(" \t\r\n/") == absl::string_view::npos)
-    return "it names no server; want HOST:PORT, such as 127.0.0.1:8001, here and in ATTN_SERVER";
-  for (const char* scheme : {"http://", "https://", "grpc://", "grpcs://"}) {
-    if (absl::StartsWithIgnoreCase(server, scheme)) {
-      return absl::StrCat("want HOST:PORT, such as 127.0.0.1:8001, without ", scheme,
-                          ", here and in ATTN_SERVER");
-    }
-  }
-  return "";
+    return "it names no server; " + want;
+  const bool has_scheme = std::ranges::any_of(
+      kSchemes, [&](const char* scheme) { return absl::StartsWith(server, scheme); });
+  return has_scheme || IsHostAndPort(server) ? "" : absl::StrCat("got ", server, ", ", want);
 }
 
 }  // namespace
@@ -53,15 +74,22 @@ void AddServerFlags(CLI::App* command, ServerFlags* flags) {
 
 NamedServer::NamedServer(const ServerFlags& flags)
     : address_(flags.server),
+      deadline_ms_(flags.deadline_ms),
       channel_(MakeChannel(flags.server)),
       client_(channel_, OptionsOf(flags)) {}
 
 Outcome NamedServer::Failure(const absl::Status& status) const {
+  if (status.code() == absl::StatusCode::kDeadlineExceeded) {
+    const bool is_grpcs = status.message() == "Deadline Exceeded";
+    return ServerError(absl::DeadlineExceededError(
+        absl::StrCat("no answer from ", address_, " within ", deadline_ms_, " ms (--deadline-ms)",
+                     is_grpcs ? "" : ": ", is_grpcs ? "" : status.message())));
+  }
+  if (status.code() != absl::StatusCode::kUnavailable) return ServerError(status);
   // The channel's state right after the call tells a server that was not there from one that said
-  // that it is unavailable.
-  const bool is_connected =
-      channel_->GetState(/*try_to_connect=*/false) != GRPC_CHANNEL_TRANSIENT_FAILURE;
-  if (status.code() != absl::StatusCode::kUnavailable || is_connected) return ServerError(status);
+  // that it is unavailable, or whose connection broke.
+  if (channel_->GetState(/*try_to_connect=*/false) != GRPC_CHANNEL_TRANSIENT_FAILURE)
+    return ServerError(absl::UnavailableError(absl::StrCat(address_, ": ", status.message())));
   return ServerError(absl::UnavailableError(
       absl::StrCat("no server answers at ", address_, " (", status.message(),
                    "); start one with deploy/run, or name it with --server or ATTN_SERVER")));

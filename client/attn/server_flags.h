@@ -23,8 +23,9 @@ struct ServerFlags {
   int64_t deadline_ms = 60'000;
 };
 
-// Adds --server (or ATTN_SERVER) and --deadline-ms, whose default is what `flags` holds. A URL and
-// an empty name are refused; an empty ATTN_SERVER counts as absent.
+// Adds --server (or ATTN_SERVER) and --deadline-ms, whose default is what `flags` holds. A server
+// is HOST:PORT or a target with one of gRPC's schemes; anything else is refused. An empty
+// ATTN_SERVER counts as absent.
 void AddServerFlags(CLI::App* command, ServerFlags* flags);
 
 // The server that the flags name.
@@ -34,8 +35,8 @@ class NamedServer {
 
   [[nodiscard]] AttentionClient* client() { return &client_; }
 
-  // What a call's error comes to. Where no server answered it says what to do about that; what a
-  // server said stays as it is.
+  // What a call's error comes to. Where no server answered, or none in time, it names the server
+  // and says what to do about that; what a server said is in it as it was.
   [[nodiscard]] Outcome Failure(const absl::Status& status) const;
 
   // The same for a call that named a layer: where it is not found, what lists them.
@@ -43,6 +44,7 @@ class NamedServer {
 
  private:
   const std::string address_;
+  const int64_t deadline_ms_;
   const std::shared_ptr<grpc::Channel> channel_;
   AttentionClient client_;
 };

@@ -30,10 +30,12 @@ struct Range {
   double lowest = std::numeric_limits<double>::infinity();
   double highest = -std::numeric_limits<double>::infinity();
 
-  // 0 at the lowest number, 1 at the highest. Where all are equal: 1, or 0 if they are 0.
+  // 0 at the lowest number, 1 at the highest. Where all are equal, or as good as that: 1, or 0 if
+  // they are 0.
   [[nodiscard]] double Place(double number) const {
-    if (lowest == highest) return number == 0 ? 0 : 1;
-    return (number / 2 - lowest / 2) / (highest / 2 - lowest / 2);  // halves cannot overflow
+    const double half_extent = highest / 2 - lowest / 2;  // halves cannot overflow
+    if (half_extent == 0) return number == 0 ? 0 : 1;
+    return (number / 2 - lowest / 2) / half_extent;
   }
 };
 

@@ -143,6 +143,16 @@ TEST_F(AttentionClientTest, ASlowAnswerRunsIntoTheDeadline) {
   EXPECT_EQ(service_.call_count(), 1);
 }
 
+TEST_F(AttentionClientTest, ADeadlineMayBeAsLongAsCanBe) {
+  for (const milliseconds deadline : {milliseconds::max(), milliseconds::max() / 1'000'000}) {
+    AttentionClient patient(MakeChannel(service_.address()), {.deadline = deadline});
+    EXPECT_TRUE(patient.GetServerInfo().ok());
+    EXPECT_TRUE(patient.CheckHealth().ok());
+  }
+  AttentionClient late(MakeChannel(service_.address()), {.deadline = milliseconds::min()});
+  EXPECT_EQ(late.GetServerInfo().status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
 TEST_F(AttentionClientTest, MessagesAboveTheLimitAreRefusedInBothDirections) {
   AttentionClient small(MakeChannel(service_.address(), {.max_message_bytes = 1000}),
                         {.clock = &clock_});

@@ -207,7 +207,21 @@ TEST_F(ApplicationTest, AServerThatRefusesSpeaksForItself) {
   service_.FailNext(
       {{grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server is draining"), {"-1"}}});
   EXPECT_EQ(Call({"self", "--embeddings", "-"}, kTwoByTwo), ExitCode::kServer);
-  EXPECT_EQ(err_, "attn: UNAVAILABLE: the server is draining\n");
+  EXPECT_EQ(err_, "attn: UNAVAILABLE: " + service_.address() + ": the server is draining\n");
+}
+
+TEST_F(ApplicationTest, ADeadlineNamesTheServerAndTheFlag) {
+  service_.HoldCalls();
+  EXPECT_EQ(Call({"self", "--embeddings", "-", "--deadline-ms", "50"}, kTwoByTwo),
+            ExitCode::kServer);
+  EXPECT_EQ(err_, "attn: DEADLINE_EXCEEDED: no answer from " + service_.address() +
+                      " within 50 ms (--deadline-ms)\n");
+}
+
+TEST_F(ApplicationTest, AServersOwnWordsAboutADeadlineAreKept) {
+  service_.FailNext({{grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "still queued"), {}}});
+  EXPECT_EQ(Call({"info"}), ExitCode::kServer);
+  EXPECT_THAT(err_, EndsWith(" within 60000 ms (--deadline-ms): still queued\n"));
 }
 
 TEST_F(ApplicationTest, AServerWithoutANameIsAUsageError) {
@@ -242,6 +256,21 @@ TEST_F(ApplicationTest, AServerIsAHostAndAPortNotAUrl) {
     EXPECT_EQ(Run({"health"}), ExitCode::kUsage) << server;
     EXPECT_THAT(err_, HasSubstr("ATTN_SERVER")) << server;
     unsetenv("ATTN_SERVER");
+  }
+}
+
+TEST_F(ApplicationTest, APortIsANumberFromOneTo65535) {
+  for (const char* server :
+       {"localhost", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999",
+        "127.0.0.1:abc", "127.0.0.1:+80", ":8001", "::1", "[::1]", "[::1]8001", "a b:1"}) {
+    EXPECT_EQ(Run({"health", "--server", server}), ExitCode::kUsage) << server;
+    EXPECT_EQ(err_, "attn: --server: got " + std::string(server) +
+                        ", want HOST:PORT, such as 127.0.0.1:8001, here and in ATTN_SERVER\n");
+  }
+  for (const char* server : {"localhost:1", "127.0.0.1:65535", "[::1]:8001", "dns:localhost",
+                             "dns:///localhost:1", "unix:/no/such/socket", "ipv4:127.0.0.1:1"}) {
+    EXPECT_EQ(Run({"health", "--deadline-ms", "1", "--server", server}), ExitCode::kServer)
+        << server << ": " << err_;
   }
 }
 

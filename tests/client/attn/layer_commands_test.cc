@@ -43,6 +43,11 @@ TEST_F(LayerCommandsTest, ALayerIsNamedInPlaceOfProjections) {
   const auto request = service_.last_request<v1::SelfAttentionRequest>();
   EXPECT_EQ(request.layer(), "encoder.0");
   EXPECT_EQ(request.head_count(), 0);
+  EXPECT_EQ(
+      Call({"self", "--embeddings", "-", "--layer", "encoder.0", "--heads", "1"}, "[[1,0],[0,1]]"),
+      ExitCode::kOk);
+  EXPECT_EQ(service_.last_request<v1::SelfAttentionRequest>().head_count(), 1)
+      << "for the server to hold against the layer's";
   EXPECT_EQ(Call({"self", "--embeddings", "-", "--layer", "a", "--query-weight", "w.npy"}),
             ExitCode::kUsage);
   EXPECT_EQ(Call({"sdpa", "--query", "-", "--key", "-", "--value", "-", "--layer", "a"}),

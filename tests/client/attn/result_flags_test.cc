@@ -103,7 +103,14 @@ TEST_F(ResultFlagsTest, ASavedTensorNeedsANameAndAFile) {
     ExpectUsageError({"self", "--embeddings", "-", "--save", text}, "--save", kTwoByTwo);
   }
   EXPECT_EQ(CallReady({"--save", "weights=/no/such/folder/w.npy"}), ExitCode::kUsage);
-  EXPECT_THAT(err_, HasSubstr("/no/such/folder/w.npy: it cannot be written"));
+  EXPECT_THAT(err_, HasSubstr("/no/such/folder/w.npy: it cannot be opened for writing"));
+}
+
+TEST_F(ResultFlagsTest, AFullDiskIsNoWrongUsage) {
+  for (const char* flags : {"--save=weights=/dev/full", "--output-file=/dev/full"}) {
+    EXPECT_EQ(CallReady({flags}), ExitCode::kServer) << flags;
+    EXPECT_EQ(err_, "attn: /dev/full: it cannot be written\n");
+  }
 }
 
 TEST_F(ResultFlagsTest, FlagsOfAnotherFormAreRefused) {

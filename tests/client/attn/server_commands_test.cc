@@ -28,6 +28,8 @@ TEST_F(ServerCommandsTest, HealthFollowsTheServer) {
   EXPECT_EQ(Call({"health"}), ExitCode::kServer);
   EXPECT_EQ(out_, "NOT_SERVING\n");
   EXPECT_THAT(err_, HasSubstr("is NOT_SERVING"));
+  EXPECT_EQ(Run({"health", "--help"}), ExitCode::kOk);
+  EXPECT_THAT(out_, Not(HasSubstr("retries"))) << "it makes one attempt";
 }
 
 TEST_F(ServerCommandsTest, InfoAndVersionTellTheServers) {

@@ -50,6 +50,14 @@ TEST(HeatMapTest, EqualNumbersAreFullUnlessTheyAreZero) {
               HasSubstr("r\n0.0000"));
 }
 
+TEST(HeatMapTest, NumbersTooNearToTellApartAreEqual) {
+  const std::vector<double> near = {0, std::numeric_limits<double>::denorm_min()};
+  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, near}, HeatMapStyle::kBlocks, kAll),
+              HasSubstr("r       █████\n"));
+  EXPECT_THAT(FormatHeatMap({{"r"}, {"a", "b"}, near}, HeatMapStyle::k256Colours, kAll),
+              Not(HasSubstr("-")));
+}
+
 TEST(HeatMapTest, NumbersThatAreNotFiniteHaveTheirSigns) {
   const double infinity = std::numeric_limits<double>::infinity();
   const std::vector<double> numbers = {std::nan(""), -infinity, 2};
