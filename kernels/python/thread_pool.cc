@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -105,6 +106,7 @@ class ThreadPool {
         helper.detach();
       }
     } catch (const std::system_error&) {
+    } catch (const std::bad_alloc&) {
     }
   }
 

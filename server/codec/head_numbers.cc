@@ -52,8 +52,9 @@ absl::Status DecodeHeadNumbers(const OptionsDecoding& decoding) {
           absl::StrCat("options.normalization ", v1::Normalization_Name(options.normalization())));
     }
     const auto is_number = [](double sink) { return !std::isnan(sink); };
-    ATTENTION_ASSIGN_OR_RETURN(problem.sinks, ReadHeadNumbers(options.sinks(), "options.sinks",
-                                                              {"a number", is_number}, decoding));
+    ATTENTION_ASSIGN_OR_RETURN(problem.sinks,
+                               ReadHeadNumbers(options.sinks(), "options.sinks",
+                                               {"any number but NaN", is_number}, decoding));
   }
   if (options.has_head_mask()) {
     ATTENTION_ASSIGN_OR_RETURN(problem.head_factors,

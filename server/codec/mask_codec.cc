@@ -41,7 +41,8 @@ absl::StatusOr<kernels::TensorView> AlignMask(const WireTensor& mask, absl::stri
     if (is_short) *short_keys = extent;
     if (extent != 1 && extent != want && !is_short) {
       return FieldError(ShapePath(path, axis), extent,
-                        absl::StrCat("1 or ", want, " as ", target.axis_names[target_axis]));
+                        absl::StrCat(want == 1 ? "1 as " : absl::StrCat("1 or ", want, " as "),
+                                     target.axis_names[target_axis]));
     }
     view.strides[target_axis] = extent == 1 && !is_short ? 0 : dense_stride;
     dense_stride *= extent;

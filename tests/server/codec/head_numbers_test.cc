@@ -78,7 +78,7 @@ TEST(DecodeHeadNumbersTest, RefusesWhatContradictsTheContract) {
   }
   ExpectRefused({
       {With(kFields[0], Floats({4}, {1, kNan, 1, 1})),
-       "options.sinks: got another number at element 1, want a number"},
+       "options.sinks: got another number at element 1, want any number but NaN"},
       {With(kFields[1], Floats({4}, {1, 1, kInfinity, 1})),
        "options.head_mask: got another number at element 2, want a finite number"},
       {With(kFields[1], Floats({4}, {1, 1, 1, kNan})),
