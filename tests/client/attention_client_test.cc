@@ -149,6 +149,7 @@ TEST_F(AttentionClientTest, ADeadlineMayBeAsLongAsCanBe) {
     EXPECT_TRUE(patient.GetServerInfo().ok());
     EXPECT_TRUE(patient.CheckHealth().ok());
   }
+  service_.HoldCalls();
   AttentionClient late(MakeChannel(service_.address()), {.deadline = milliseconds::min()});
   EXPECT_EQ(late.GetServerInfo().status().code(), absl::StatusCode::kDeadlineExceeded);
 }
