@@ -17,6 +17,7 @@
 #include "server/core/attention_engine.h"
 #include "server/core/compute_threads.h"
 #include "server/grpc_transport.h"
+#include "server/grpc_waker.h"
 #include "server/http_server.h"
 #include "server/layers/layer_store.h"
 #include "server/parked_thread.h"
@@ -121,6 +122,7 @@ class AttentionServer::Impl {
     absl::StatusOr<GrpcTransport> transport = StartGrpc(options_, service_);
     if (!transport.ok()) return WithFlag("--grpc-address", transport.status());
     transport_ = *std::move(transport);
+    waker_.emplace(*transport_.server);
     LogWarmUp(warm_up);
     SetHealth(*transport_.server, true);
     ready_ = true;
@@ -148,6 +150,7 @@ class AttentionServer::Impl {
     TurnNotServing();
     engine_.BeginDrain();
     if (transport_.server == nullptr || std::exchange(is_shut_down_, true)) return;
+    waker_.reset();
     const auto deadline = std::chrono::system_clock::now() + timeout;
     closer_.Run([this, deadline] { transport_.server->Shutdown(deadline); });
     TimePoint last_busy = clock_.Now();
@@ -221,6 +224,7 @@ class AttentionServer::Impl {
   bool is_shut_down_ = false;
   std::unique_ptr<HttpServer> http_;
   GrpcTransport transport_;  // its calls use the rest
+  std::optional<GrpcWaker> waker_;
   ParkedThread closer_;
 };
 

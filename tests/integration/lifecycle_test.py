@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+import statistics
 import threading
 import time
 import unittest
@@ -65,6 +66,19 @@ class LifecycleTestCase(unittest.TestCase):
         empty = lambda: server.sample("attention_bytes_in_flight") == 0
         self.assertTrue(wait_until(empty), "bytes are still counted as in flight")
         self.assertEqual(server.sample("attention_queue_depth"), 0)
+
+
+class SilenceTest(LifecycleTestCase):
+    def test_a_call_after_a_second_without_any_is_answered_at_once(self):
+        seconds = []
+        with self.serve() as server:
+            for silence in (1.01, 1.03, 1.05) * 2:
+                server.stub.SelfAttention(SMALL, timeout=60)
+                time.sleep(silence)
+                begin = time.monotonic()
+                server.stub.SelfAttention(SMALL, timeout=60)
+                seconds.append(time.monotonic() - begin)
+        self.assertLess(statistics.median(seconds), 0.02, seconds)
 
 
 class StoppedCallsTest(LifecycleTestCase):
