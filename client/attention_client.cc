@@ -1,13 +1,11 @@
 #include "client/attention_client.h"
 
 #include <algorithm>
-#include <functional>
 #include <random>
 #include <string>
 #include <utility>
 
 #include "attention/v1/attention_service.grpc.pb.h"
-#include "client/blocking_call.h"
 #include "client/health.h"
 #include "client/messages.h"
 
@@ -42,10 +40,9 @@ TimePoint After(TimePoint now, Duration duration) {
 
 class AttentionClient::Connection {
  public:
-  using Stub = v1::AttentionService::StubInterface::async_interface;
+  using Stub = v1::AttentionService::Stub;
   template <typename Request, typename Response>
-  using Method = void (Stub::*)(grpc::ClientContext*, const Request*, Response*,
-                                std::function<void(grpc::Status)>);
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
   Connection(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
       : channel_(std::move(channel)),
@@ -59,15 +56,13 @@ class AttentionClient::Connection {
       grpc::ClientContext context;
       SetDeadline(deadline - options_.clock->Now(), &context);
       Response response;
-      const grpc::Status status = WaitForCall([&](std::function<void(grpc::Status)> done) {
-        (stub_->async()->*method)(&context, &request, &response, std::move(done));
-      });
+      const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
       if (status.ok()) return response;
       const auto wait =
           WaitBeforeRetry(Describe(status, attempt, context), options_.retry, Random());
       // A wait beyond the deadline could only turn a telling error into "deadline exceeded".
       if (!wait || options_.clock->Now() + *wait >= deadline) return ToAbslStatus(status);
-      options_.clock->SleepFor(*wait);
+      Pause(status, *wait);
     }
   }
 
@@ -92,6 +87,18 @@ class AttentionClient::Connection {
   }
 
  private:
+  // gRPC's blocking calls poll the network only while they last. Between them nobody would, and a
+  // connection that is being made anew would stay unmade until the next attempt had failed for want
+  // of it: where there is none, this polls.
+  void Pause(const grpc::Status& status, std::chrono::milliseconds wait) {
+    const RetryClock::TimePoint end = After(options_.clock->Now(), wait);
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+      (void)channel_->WaitForConnected(After(std::chrono::system_clock::now(), wait));
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - options_.clock->Now());
+    if (left > std::chrono::milliseconds::zero()) options_.clock->SleepFor(left);
+  }
+
   template <typename Duration>
   static void SetDeadline(Duration remaining, grpc::ClientContext* context) {
     context->set_deadline(After(std::chrono::system_clock::now(), remaining));

@@ -1,12 +1,11 @@
 #include "client/health.h"
 
 #include <string>
-#include <utility>
 
-#include "client/blocking_call.h"
 #include "google/protobuf/wrappers.pb.h"
-#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/impl/client_unary_call.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
+#include "grpcpp/impl/rpc_method.h"
 
 namespace attention::client {
 namespace {
@@ -25,11 +24,11 @@ grpc::Status CheckServingStatus(const std::shared_ptr<grpc::Channel>& channel,
   Request request;
   request.set_value(std::string(service));
   Response response;
-  grpc::TemplatedGenericStub<Request, Response> stub(channel);
-  grpc::Status status = WaitForCall([&](std::function<void(grpc::Status)> done) {
-    stub.UnaryCall(context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request,
-                   &response, std::move(done));
-  });
+  // As the stub would that protoc makes: a callback would need gRPC's threads.
+  const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
+                                         grpc::internal::RpcMethod::NORMAL_RPC);
+  const grpc::Status status = grpc::internal::BlockingUnaryCall<Request, Response>(
+      channel.get(), method, context, request, &response);
   if (status.ok()) *answer = static_cast<ServingStatus>(response.value());
   return status;
 }
