@@ -73,6 +73,7 @@ void AttentionCall::Start() noexcept {
     }
     status = AdmitAndDecode();
   } catch (const std::bad_alloc&) {
+    cut_off_ = absl::OkStatus();
     status = environment_.engine.out_of_memory();
   }
   if (!status.ok()) {

@@ -17,7 +17,7 @@ compare_peers() {
   for test in array_test layout_test mask_test multi_head_attention_test operators_test \
     options_test readme_test state_test torch_test; do
     PYTHONPATH=build/release/python:tests/support "$folder/bin/python" -B "tests/kernels/python/$test.py" \
-      </dev/null >&2
+      </dev/null >&2 || [[ $? -eq 77 ]]  # skipped, where PyTorch cannot be had
   done
   # What FlexAttention compiles is kept as well.
   export TORCHINDUCTOR_CACHE_DIR=$folder/compiled

@@ -5,8 +5,8 @@
 //   TileState      the tile's rows, what they see, and which strips of a block they take
 //   TileProducts   the state's two products: queries and keys to scores, weights and values to sums
 //   TileTransform  what becomes of a block's scores between their product and the softmax
-//   QueryTile      the first pass over blocks: scores, transform, softmax, sums; then it writes
-//   rows TileResults    the second pass, now that the softmax is final: weights, scores, statistics
+//   QueryTile      the first pass over blocks: scores, transform, softmax, sums; writes outputs
+//   TileResults    the second pass, now that the softmax is final: weights, scores, statistics
 //
 // In the first pass TileTransform hands masks to the softmax, which applies them as it reads. Where
 // it cannot (MaskPlace::kScores), and in the second pass, which has no running softmax, a row is

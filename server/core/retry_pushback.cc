@@ -28,13 +28,14 @@ void RetryPushback::Computed(double seconds) {
 int64_t RetryPushback::Milliseconds(int64_t queue_depth) {
   const double tasks = static_cast<double>(std::max<int64_t>(queue_depth, 0)) + 1;
   const double mean = mean_seconds_.load(std::memory_order_relaxed);
+  // Within bounds that the spread does not leave.
   const double wanted =
-      std::clamp(1000 * tasks * mean / thread_count_, kLeastMilliseconds, kMostMilliseconds);
+      std::clamp(1000 * tasks * mean / thread_count_, kLeastMilliseconds / (1 - kSpread),
+                 kMostMilliseconds / (1 + kSpread));
   double whole = 0;
   const double turn =
       std::modf(kGoldenRatio * count_.fetch_add(1, std::memory_order_relaxed), &whole);
-  const double spread = wanted * (1 + kSpread * (2 * turn - 1));
-  return std::llround(std::clamp(spread, kLeastMilliseconds, kMostMilliseconds));
+  return std::llround(wanted * (1 + kSpread * (2 * turn - 1)));
 }
 
 }  // namespace attention::server

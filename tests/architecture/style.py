@@ -108,9 +108,9 @@ def _check_version(files):
     texts = {file.path: file.text for file in files}
     want = re.search(r"(?m)^project\(.*\bVERSION ([\d.]+)", texts.get("CMakeLists.txt", ""))
     got = re.search(r"(?m)^ARG VERSION=(.*)", texts.get("Dockerfile", ""))
-    if not want or not got or want[1] == got[1]:
+    if not {"CMakeLists.txt", "Dockerfile"} <= set(texts) or (want and got and want[1] == got[1]):
         return []
-    return [f"Dockerfile: version {got[1]}, want {want[1]} as in CMakeLists.txt"]
+    return [f"Dockerfile: version {got and got[1]}, want {want and want[1]} as in CMakeLists.txt"]
 
 
 def _check_every_source_is_built(files):

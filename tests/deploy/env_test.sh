@@ -115,11 +115,21 @@ changes_neither_the_root_nor_the_host() {
 }
 
 brings_what_the_host_has_of_java_and_node() {
-  local tool
-  for tool in javac mvn node npm; do
-    ! type -P "$tool" >/dev/null ||
-      run_env bash -c "[[ -s \$(realpath -- \"\$(type -P $tool)\") ]]" || return 1
+  local tool own="$work/own tools"
+  mkdir -p "$own"/{jdk,maven,node}/bin
+  for tool in jdk/bin/{java,javac} maven/bin/mvn node/bin/{node,npm-cli.js}; do
+    printf '#!/bin/bash\necho own\n' >"$own/$tool"
+    chmod +x "$own/$tool"
   done
+  ln -s npm-cli.js "$own/node/bin/npm"
+  for tool in java javac mvn node npm; do
+    [[ $(PATH=$own/jdk/bin:$own/maven/bin:$own/node/bin:$PATH JAVA_HOME=/nowhere \
+      run_env "$tool") == own ]] || return 1
+  done
+}
+
+keeps_its_own_system_whatever_java_home_is() {
+  [[ $(JAVA_HOME=/usr run_env hello) == 'Hello, world!' ]]
 }
 
 runs_inside_itself() {
@@ -158,6 +168,7 @@ readonly tests_of_a_root=(
   keeps_the_working_folder_wherever_it_is
   changes_neither_the_root_nor_the_host
   brings_what_the_host_has_of_java_and_node
+  keeps_its_own_system_whatever_java_home_is
   runs_inside_itself
   refuses_a_full_disk)
 for test in "${tests_without_a_root[@]}"; do run_test "$test"; done

@@ -112,10 +112,10 @@ class AttentionServerTest : public testing::Test {
       Wait();
       call_->WriteLast(grpc::ByteBuffer(&slice, 1), {}, nullptr);
       Wait();
-      const std::string answered = "{code=\"ok\",method=\"SelfAttention\"} 1\n";
-      while (test.Metrics().find(answered) == std::string::npos) {
+      const auto answered = testing::HasSubstr("{code=\"ok\",method=\"SelfAttention\"} 1\n");
+      for (int turn = 0; turn < 10'000 && !testing::Matches(answered)(test.Metrics()); ++turn)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
+      EXPECT_THAT(test.Metrics(), answered);
     }
     ~UntakenAnswer() {
       context_.TryCancel();
