@@ -238,6 +238,7 @@ class ThreadsTest(LifecycleTestCase):
 
 
 class ConnectionsTest(LifecycleTestCase):
+    @unittest.skipIf(os.environ.get("TEST_SANITIZERS"), "sanitizers need files of their own")
     def test_a_server_that_takes_no_connections_any_more_is_not_alive(self):
         for environment in ({}, {"GRPC_VERBOSITY": "NONE"}):
             with self.subTest(environment), ServerProcess(environment=environment) as server:
