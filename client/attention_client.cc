@@ -110,7 +110,7 @@ class AttentionClient::Connection {
   }
 
   const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::AttentionService::Stub> stub_;
+  const std::unique_ptr<Stub> stub_;
   const ClientOptions options_;
 };
 

@@ -32,9 +32,8 @@ int64_t RetryPushback::Milliseconds(int64_t queue_depth) {
   const double wanted =
       std::clamp(1000 * tasks * mean / thread_count_, kLeastMilliseconds / (1 - kSpread),
                  kMostMilliseconds / (1 + kSpread));
-  double whole = 0;
-  const double turn =
-      std::modf(kGoldenRatio * count_.fetch_add(1, std::memory_order_relaxed), &whole);
+  const double turns = kGoldenRatio * count_.fetch_add(1, std::memory_order_relaxed);
+  const double turn = turns - std::floor(turns);
   return std::llround(wanted * (1 + kSpread * (2 * turn - 1)));
 }
 
