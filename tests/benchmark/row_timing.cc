@@ -8,21 +8,20 @@
 #include "tests/benchmark/failures.h"
 
 namespace attention::benchmark {
-namespace {
 
 using kernels::DataType;
 using kernels::Precision;
 
-double Median(std::vector<double> values) {
+double Quantile(std::vector<double> values, double share) {
   if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+  const auto nth =
+      values.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(values.size() - 1) + 0.5);
+  std::nth_element(values.begin(), nth, values.end());
+  return *nth;
 }
 
-}  // namespace
-
-double MedianIterationSeconds(::benchmark::State& state, absl::FunctionRef<absl::Status()> work) {
+std::vector<double> IterationSeconds(::benchmark::State& state,
+                                     absl::FunctionRef<absl::Status()> work) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> seconds;
   seconds.reserve(state.max_iterations);
@@ -36,7 +35,11 @@ double MedianIterationSeconds(::benchmark::State& state, absl::FunctionRef<absl:
     seconds.push_back(std::chrono::duration<double>(end - start).count());
     start = end;
   }
-  return Median(std::move(seconds));
+  return seconds;
+}
+
+double MedianIterationSeconds(::benchmark::State& state, absl::FunctionRef<absl::Status()> work) {
+  return Quantile(IterationSeconds(state, work), 0.5);
 }
 
 bool SkipOtherPrecision(::benchmark::State& state, DataType type, Precision asked,

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -22,8 +23,15 @@ inline constexpr kernels::Precision kTimedPrecisions[] = {
     kernels::Precision::kF32, kernels::Precision::kBF16X6, kernels::Precision::kBF16X3,
     kernels::Precision::kBF16};
 
-// Times work() as often as the benchmark wants. Returns the median of the iterations: a machine
-// that others use, too, disturbs a mean. A status that is not OK makes the row an error.
+// Times work() as often as the benchmark wants; the iterations' seconds. A status that is not OK
+// makes the row an error.
+[[nodiscard]] std::vector<double> IterationSeconds(::benchmark::State& state,
+                                                   absl::FunctionRef<absl::Status()> work);
+
+// The value below which a share of them lies, 0.5 for the median; 0 if there are none.
+[[nodiscard]] double Quantile(std::vector<double> values, double share);
+
+// The median of IterationSeconds: a machine that others use, too, disturbs a mean.
 [[nodiscard]] double MedianIterationSeconds(::benchmark::State& state,
                                             absl::FunctionRef<absl::Status()> work);
 
