@@ -4,13 +4,30 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "attention/v1/attention_service.grpc.pb.h"
+#include "attention/v1/attention_service.pb.h"
 #include "client/health.h"
 #include "client/messages.h"
+#include "client/request_bytes.h"
+#include "grpcpp/impl/client_unary_call.h"
+#include "grpcpp/impl/codegen/proto_utils.h"
+#include "grpcpp/impl/rpc_method.h"
 
 namespace attention::client {
 namespace {
+
+constexpr char kSelfAttention[] = "/attention.v1.AttentionService/SelfAttention";
+constexpr char kMaskedAttention[] = "/attention.v1.AttentionService/MaskedAttention";
+constexpr char kMultiHeadAttention[] = "/attention.v1.AttentionService/MultiHeadAttention";
+constexpr char kCrossAttention[] = "/attention.v1.AttentionService/CrossAttention";
+constexpr char kScaledDotProductAttention[] =
+    "/attention.v1.AttentionService/ScaledDotProductAttention";
+constexpr char kApplyRotaryEmbedding[] = "/attention.v1.AttentionService/ApplyRotaryEmbedding";
+constexpr char kMergeAttentionStates[] = "/attention.v1.AttentionService/MergeAttentionStates";
+constexpr char kListLayers[] = "/attention.v1.AttentionService/ListLayers";
+constexpr char kGetLayer[] = "/attention.v1.AttentionService/GetLayer";
+constexpr char kGetServerInfo[] = "/attention.v1.AttentionService/GetServerInfo";
 
 // The numbers of gRPC's codes and abseil's are the same by design.
 absl::Status ToAbslStatus(const grpc::Status& status) {
@@ -40,23 +57,20 @@ TimePoint After(TimePoint now, Duration duration) {
 
 class AttentionClient::Connection {
  public:
-  using Stub = v1::AttentionService::Stub;
-  template <typename Request, typename Response>
-  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
-
   Connection(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
-      : channel_(std::move(channel)),
-        stub_(v1::AttentionService::NewStub(channel_)),
-        options_(options) {}
+      : channel_(std::move(channel)), options_(options) {}
 
-  template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request) {
+  // As the stub would that protoc makes, but for a request that is serialized already.
+  template <typename Response>
+  absl::StatusOr<Response> Call(const char* method_path, const grpc::ByteBuffer& request) {
+    const grpc::internal::RpcMethod method(method_path, grpc::internal::RpcMethod::NORMAL_RPC);
     const RetryClock::TimePoint deadline = After(options_.clock->Now(), options_.deadline);
     for (int attempt = 1;; ++attempt) {
       grpc::ClientContext context;
       SetDeadline(deadline - options_.clock->Now(), &context);
       Response response;
-      const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
+      const grpc::Status status = grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, Response>(
+          channel_.get(), method, &context, request, &response);
       if (status.ok()) return response;
       const auto wait =
           WaitBeforeRetry(Describe(status, attempt, context), options_.retry, Random());
@@ -67,12 +81,13 @@ class AttentionClient::Connection {
   }
 
   // From one of this library's requests to the result that belongs to it.
-  template <typename Request, typename Message, typename Response>
-  auto Compute(Method<Message, Response> method, const Request& request)
+  template <typename Response, typename Request>
+  auto Compute(const char* method_path, const Request& request)
       -> decltype(FromMessage(std::declval<Response>())) {
-    const absl::StatusOr<Message> message = ToMessage(request);
+    std::vector<LargeTensor> large;
+    const auto message = ToMessage(request, &large);
     if (!message.ok()) return message.status();
-    absl::StatusOr<Response> response = Call(method, *message);
+    absl::StatusOr<Response> response = Call<Response>(method_path, RequestBytes(*message, large));
     if (!response.ok()) return response.status();
     return FromMessage(*std::move(response));
   }
@@ -110,7 +125,6 @@ class AttentionClient::Connection {
   }
 
   const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<Stub> stub_;
   const ClientOptions options_;
 };
 
@@ -122,42 +136,42 @@ AttentionClient::~AttentionClient() = default;
 
 absl::StatusOr<AttentionResult> AttentionClient::SelfAttention(
     const SelfAttentionRequest& request) {
-  return connection_->Compute(&Connection::Stub::SelfAttention, request);
+  return connection_->Compute<v1::AttentionResponse>(kSelfAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::MaskedAttention(
     const MaskedAttentionRequest& request) {
-  return connection_->Compute(&Connection::Stub::MaskedAttention, request);
+  return connection_->Compute<v1::AttentionResponse>(kMaskedAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::MultiHeadAttention(
     const MultiHeadAttentionRequest& request) {
-  return connection_->Compute(&Connection::Stub::MultiHeadAttention, request);
+  return connection_->Compute<v1::AttentionResponse>(kMultiHeadAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::CrossAttention(
     const CrossAttentionRequest& request) {
-  return connection_->Compute(&Connection::Stub::CrossAttention, request);
+  return connection_->Compute<v1::AttentionResponse>(kCrossAttention, request);
 }
 
 absl::StatusOr<AttentionResult> AttentionClient::ScaledDotProductAttention(
     const ScaledDotProductAttentionRequest& request) {
-  return connection_->Compute(&Connection::Stub::ScaledDotProductAttention, request);
+  return connection_->Compute<v1::AttentionResponse>(kScaledDotProductAttention, request);
 }
 
 absl::StatusOr<RotaryEmbeddingResult> AttentionClient::ApplyRotaryEmbedding(
     const ApplyRotaryEmbeddingRequest& request) {
-  return connection_->Compute(&Connection::Stub::ApplyRotaryEmbedding, request);
+  return connection_->Compute<v1::ApplyRotaryEmbeddingResponse>(kApplyRotaryEmbedding, request);
 }
 
 absl::StatusOr<MergedStateResult> AttentionClient::MergeAttentionStates(
     const MergeAttentionStatesRequest& request) {
-  return connection_->Compute(&Connection::Stub::MergeAttentionStates, request);
+  return connection_->Compute<v1::MergeAttentionStatesResponse>(kMergeAttentionStates, request);
 }
 
 absl::StatusOr<std::vector<LayerInfo>> AttentionClient::ListLayers() {
-  const auto response = connection_->Call<v1::ListLayersRequest, v1::ListLayersResponse>(
-      &Connection::Stub::ListLayers, {});
+  const auto response = connection_->Call<v1::ListLayersResponse>(
+      kListLayers, RequestBytes(v1::ListLayersRequest(), {}));
   if (!response.ok()) return response.status();
   std::vector<LayerInfo> layers;
   for (const v1::Layer& layer : response->layers()) layers.push_back(FromMessage(layer));
@@ -167,15 +181,15 @@ absl::StatusOr<std::vector<LayerInfo>> AttentionClient::ListLayers() {
 absl::StatusOr<LayerInfo> AttentionClient::GetLayer(std::string_view name) {
   v1::GetLayerRequest request;
   request.set_name(std::string(name));
-  const auto response = connection_->Call<v1::GetLayerRequest, v1::GetLayerResponse>(
-      &Connection::Stub::GetLayer, request);
+  const auto response =
+      connection_->Call<v1::GetLayerResponse>(kGetLayer, RequestBytes(request, {}));
   if (!response.ok()) return response.status();
   return FromMessage(response->layer());
 }
 
 absl::StatusOr<ServerInfo> AttentionClient::GetServerInfo() {
-  const auto response = connection_->Call<v1::GetServerInfoRequest, v1::GetServerInfoResponse>(
-      &Connection::Stub::GetServerInfo, {});
+  const auto response = connection_->Call<v1::GetServerInfoResponse>(
+      kGetServerInfo, RequestBytes(v1::GetServerInfoRequest(), {}));
   if (!response.ok()) return response.status();
   return FromMessage(*response);
 }

@@ -12,6 +12,9 @@
 // shape, RESOURCE_EXHAUSTED for a message above ChannelOptions::max_message_bytes or 2 GiB, and
 // INTERNAL for an answer that contradicts itself.
 //
+// The elements of large tensors are copied once, into memory that the process keeps for its next
+// calls, 64 MiB at most.
+//
 // Thread safety: all methods may be called from many threads at once. Requests, and the elements
 // they borrow, are only read.
 

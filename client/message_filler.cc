@@ -1,6 +1,7 @@
 #include "client/message_filler.h"
 
 #include <limits>
+#include <string>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,9 @@ namespace {
 // Protobuf serializes no message over 2^31 - 1 bytes, and gRPC ends the process where it cannot.
 // The margin is for what surrounds the tensors.
 constexpr size_t kMaxTensorBytes = std::numeric_limits<int32_t>::max() - 64 * 1024;
+
+// Copying less twice takes a few microseconds.
+constexpr size_t kLargeTensorBytes = 64 * 1024;
 
 v1::Normalization ToMessage(Normalization normalization) {
   switch (normalization) {
@@ -125,7 +129,12 @@ void MessageFiller::Fill(const TensorRef& tensor, std::string_view field, v1::Te
   tensor_bytes_ += tensor.bytes().size();
   message->set_data_type(ToMessage(tensor.type()));
   message->mutable_shape()->Assign(tensor.shape().begin(), tensor.shape().end());
-  message->set_raw(tensor.bytes().data(), tensor.bytes().size());
+  const bool repeated = field.find('[') != std::string_view::npos;
+  if (large_ != nullptr && !repeated && tensor.bytes().size() >= kLargeTensorBytes) {
+    large_->push_back({std::string(field), tensor.bytes()});
+  } else {
+    message->set_raw(tensor.bytes().data(), tensor.bytes().size());
+  }
 }
 
 void MessageFiller::Fill(const AttentionOptions& options, v1::AttentionOptions* message) {

@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "attention/v1/options.pb.h"
 #include "attention/v1/tensor.pb.h"
 #include "client/attention_options.h"
+#include "client/request_bytes.h"
 #include "client/tensor.h"
 
 namespace attention::client {
@@ -21,7 +23,11 @@ namespace attention::client {
 // (RESOURCE_EXHAUSTED). It is not copied, nor is anything after it.
 class MessageFiller {
  public:
-  // `field` names the tensor in the status.
+  // The elements of tensors of 64 KiB and more, but for those within repeated fields, are added to
+  // `large` and left out of the messages; null: none are.
+  explicit MessageFiller(std::vector<LargeTensor>* large = nullptr) : large_(large) {}
+
+  // `field` is the tensor's path from the request on.
   void Fill(const TensorRef& tensor, std::string_view field, v1::Tensor* message);
 
   // Field by field: all that is given.
@@ -36,6 +42,7 @@ class MessageFiller {
   void FillBiases(const AttentionOptions& options, v1::AttentionOptions* message);
   void FillHeads(const AttentionOptions& options, v1::AttentionOptions* message);
 
+  std::vector<LargeTensor>* large_;
   absl::Status status_;
   size_t tensor_bytes_ = 0;
 };

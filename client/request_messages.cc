@@ -65,8 +65,8 @@ absl::StatusOr<Message> Finish(MessageFiller filler, const Request& request, Mes
 
 // Self and masked attention have the same fields.
 template <typename Message, typename Request>
-absl::StatusOr<Message> EmbeddingsMessage(const Request& request) {
-  MessageFiller filler;
+absl::StatusOr<Message> EmbeddingsMessage(const Request& request, std::vector<LargeTensor>* large) {
+  MessageFiller filler(large);
   Message message;
   filler.Fill(request.embeddings, "embeddings", message.mutable_embeddings());
   message.set_head_count(request.head_count.value_or(0));
@@ -75,16 +75,19 @@ absl::StatusOr<Message> EmbeddingsMessage(const Request& request) {
 
 }  // namespace
 
-absl::StatusOr<v1::SelfAttentionRequest> ToMessage(const SelfAttentionRequest& request) {
-  return EmbeddingsMessage<v1::SelfAttentionRequest>(request);
+absl::StatusOr<v1::SelfAttentionRequest> ToMessage(const SelfAttentionRequest& request,
+                                                   std::vector<LargeTensor>* large) {
+  return EmbeddingsMessage<v1::SelfAttentionRequest>(request, large);
 }
 
-absl::StatusOr<v1::MaskedAttentionRequest> ToMessage(const MaskedAttentionRequest& request) {
-  return EmbeddingsMessage<v1::MaskedAttentionRequest>(request);
+absl::StatusOr<v1::MaskedAttentionRequest> ToMessage(const MaskedAttentionRequest& request,
+                                                     std::vector<LargeTensor>* large) {
+  return EmbeddingsMessage<v1::MaskedAttentionRequest>(request, large);
 }
 
-absl::StatusOr<v1::MultiHeadAttentionRequest> ToMessage(const MultiHeadAttentionRequest& request) {
-  MessageFiller filler;
+absl::StatusOr<v1::MultiHeadAttentionRequest> ToMessage(const MultiHeadAttentionRequest& request,
+                                                        std::vector<LargeTensor>* large) {
+  MessageFiller filler(large);
   v1::MultiHeadAttentionRequest message;
   filler.Fill(request.query, "query", message.mutable_query());
   if (request.key) filler.Fill(*request.key, "key", message.mutable_key());
@@ -94,8 +97,9 @@ absl::StatusOr<v1::MultiHeadAttentionRequest> ToMessage(const MultiHeadAttention
   return Finish(std::move(filler), request, std::move(message));
 }
 
-absl::StatusOr<v1::CrossAttentionRequest> ToMessage(const CrossAttentionRequest& request) {
-  MessageFiller filler;
+absl::StatusOr<v1::CrossAttentionRequest> ToMessage(const CrossAttentionRequest& request,
+                                                    std::vector<LargeTensor>* large) {
+  MessageFiller filler(large);
   v1::CrossAttentionRequest message;
   filler.Fill(request.query_embeddings, "query_embeddings", message.mutable_query_embeddings());
   filler.Fill(request.memory_embeddings, "memory_embeddings", message.mutable_memory_embeddings());
@@ -104,8 +108,8 @@ absl::StatusOr<v1::CrossAttentionRequest> ToMessage(const CrossAttentionRequest&
 }
 
 absl::StatusOr<v1::ScaledDotProductAttentionRequest> ToMessage(
-    const ScaledDotProductAttentionRequest& request) {
-  MessageFiller filler;
+    const ScaledDotProductAttentionRequest& request, std::vector<LargeTensor>* large) {
+  MessageFiller filler(large);
   v1::ScaledDotProductAttentionRequest message;
   filler.Fill(request.query, "query", message.mutable_query());
   filler.Fill(request.key, "key", message.mutable_key());
@@ -125,8 +129,8 @@ absl::StatusOr<v1::ScaledDotProductAttentionRequest> ToMessage(
 }
 
 absl::StatusOr<v1::ApplyRotaryEmbeddingRequest> ToMessage(
-    const ApplyRotaryEmbeddingRequest& request) {
-  MessageFiller filler;
+    const ApplyRotaryEmbeddingRequest& request, std::vector<LargeTensor>* large) {
+  MessageFiller filler(large);
   v1::ApplyRotaryEmbeddingRequest message;
   filler.Fill(request.input, "input", message.mutable_input());
   message.set_head_count(request.head_count.value_or(0));
@@ -140,8 +144,8 @@ absl::StatusOr<v1::ApplyRotaryEmbeddingRequest> ToMessage(
 }
 
 absl::StatusOr<v1::MergeAttentionStatesRequest> ToMessage(
-    const MergeAttentionStatesRequest& request) {
-  MessageFiller filler;
+    const MergeAttentionStatesRequest& request, std::vector<LargeTensor>* large) {
+  MessageFiller filler(large);
   v1::MergeAttentionStatesRequest message;
   for (const AttentionState& state : request.states) {
     const std::string path = absl::StrCat("states[", message.states_size(), "]");
