@@ -82,13 +82,13 @@ class BrgemmKernel final : public MatrixKernel {
 class KernelCache {
  public:
   // Shared by the process. Never destroyed: threads may compute until it ends. A forked child may
-  // compute too: nobody changes the cache while its memory is copied, and the child's lock is a new
-  // one, since the system's knows its holder by a number that the child does not have.
+  // compute too: while its memory is copied, nobody changes the cache or is inside oneDNN's
+  // generator, which has locks of its own.
   static KernelCache& Get() {
     static KernelCache* const cache = [] {
       auto* made = new KernelCache;
-      pthread_atfork([] { Get().mutex_.lock(); }, [] { Get().mutex_.unlock(); },
-                     [] { new (&Get().mutex_) std::shared_mutex; });
+      pthread_atfork([] { Get().LockForFork(); }, [] { Get().UnlockInParent(); },
+                     [] { Get().MakeLocksOfChild(); });
       return made;
     }();
     return *cache;
@@ -100,7 +100,7 @@ class KernelCache {
       if (const auto found = kernels_.find(shape); found != kernels_.end()) return found->second;
     }
     try {
-      auto kernel = std::make_shared<const BrgemmKernel>(shape);
+      auto kernel = Generate(shape);
       const std::lock_guard lock(mutex_);
       if (kernels_.size() >= kMaxMatrixKernels) kernels_.clear();  // users hold theirs
       return kernels_.try_emplace(shape, std::move(kernel)).first->second;
@@ -111,9 +111,30 @@ class KernelCache {
   }
 
  private:
+  // Several at once. Throws dnnl::error.
+  std::shared_ptr<const MatrixKernel> Generate(const MatrixKernelShape& shape) {
+    const std::shared_lock lock(no_fork_);
+    return std::make_shared<const BrgemmKernel>(shape);
+  }
+
+  void LockForFork() {
+    no_fork_.lock();
+    mutex_.lock();
+  }
+  void UnlockInParent() {
+    mutex_.unlock();
+    no_fork_.unlock();
+  }
+  // New ones: the system's know their holder by a number that the child does not have.
+  void MakeLocksOfChild() {
+    new (&no_fork_) std::shared_mutex;
+    new (&mutex_) std::shared_mutex;
+  }
+
   // The standard library's, which the thread sanitizer sees; the packaged abseil is not
   // instrumented.
-  std::shared_mutex mutex_;
+  std::shared_mutex no_fork_;  // shared by those who generate; nobody takes it under mutex_
+  std::shared_mutex mutex_;    // of kernels_
   // Not absl::flat_hash_map: with -fsanitize=undefined GCC 14 refuses the packaged one's constants.
   std::unordered_map<MatrixKernelShape, std::shared_ptr<const MatrixKernel>,
                      absl::Hash<MatrixKernelShape>>

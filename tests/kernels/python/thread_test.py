@@ -178,17 +178,18 @@ class ThreadTest(unittest.TestCase):
             lambda: numpy.array_equal(attend(*arrays, threads=2), want) and two_take_part(arrays)))
 
     def test_a_child_forked_while_others_compute_needs_none_of_their_locks(self):
-        """Each child meets a shape for which nobody has made a kernel."""
-        problems = [operands(queries=count, keys=count, width=16) for count in range(20, 28)]
+        """All meet ever-new shapes, so that somebody makes a kernel during nearly every fork."""
         new = operands(queries=77, keys=77, width=24)
         stop = threading.Event()
 
-        def call_often():
-            while not stop.is_set():
-                for problem in problems:
-                    attend(*problem, threads=1)
+        def call_often(first):
+            for width in range(first, 4000, 3):
+                if stop.is_set():
+                    return
+                rows = numpy.zeros((20, width), "float32")
+                attend(rows, rows, rows, threads=1)
 
-        callers = [threading.Thread(target=call_often) for _ in range(3)]
+        callers = [threading.Thread(target=call_often, args=(first,)) for first in (1, 2, 3)]
         for caller in callers:
             caller.start()
         try:
