@@ -76,20 +76,19 @@ void RelativeBiasTable::Fill(const AttentionProblem& problem, const Stretch& str
   const int64_t head_count = problem.query.extents[1];
   const BucketedBias& bucketed = problem.bucketed_bias;
   const auto distance = [&](int64_t i) {
-    return static_cast<double>(i - last_query) - static_cast<double>(stretch.offset);
+    return SaturatingSubtract(i - last_query, stretch.offset);
   };
   if (!bucketed.table.empty()) {
     const DistanceBuckets buckets(bucketed);
     buckets_.resize(static_cast<size_t>(stretch.count));
     for (int64_t i = 0; i < stretch.count; ++i) {
-      const int64_t whole_distance = SaturatingSubtract(i - last_query, stretch.offset);
-      buckets_[static_cast<size_t>(i)] = buckets.Find(whole_distance);
+      buckets_[static_cast<size_t>(i)] = buckets.Find(distance(i));
     }
   }
   for (int64_t head = 0; head < head_count; ++head) {
     float* biases = biases_.data() + head * head_stride_ + stretch.first;
     for (int64_t i = 0; i < stretch.count; ++i) {
-      double bias = AlibiBias(problem.alibi, head, distance(i));
+      double bias = AlibiBias(problem.alibi, head, static_cast<double>(distance(i)));
       if (!bucketed.table.empty()) {
         const int64_t bucket = buckets_[static_cast<size_t>(i)];
         bias += bucketed.table[static_cast<size_t>(bucket * head_count + head)];

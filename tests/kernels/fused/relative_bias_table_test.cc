@@ -1,6 +1,7 @@
 #include "kernels/fused/relative_bias_table.h"
 
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -12,7 +13,6 @@ namespace {
 
 constexpr int64_t kQueries = 5;
 constexpr int64_t kKeys = 9;
-
 
 TEST(RelativeBiasTableTest, HoldsTheBiasOfEveryPairWhateverTheOffsets) {
   constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
@@ -48,6 +48,29 @@ TEST(RelativeBiasTableTest, HoldsTheBiasOfEveryPairWhateverTheOffsets) {
         }
       }
     }
+  }
+}
+
+// Where f64 has no room for all distances, either.
+TEST(RelativeBiasTableTest, FarBiasesDoNotDependOnTheNeighboursInABatch) {
+  constexpr int64_t kManyKeys = 256;
+  constexpr int64_t kOffset = (int64_t{1} << 60) + (int64_t{1} << 36) + 127;
+  const std::vector<double> slopes = {1.0};
+  const std::vector<int64_t> offsets = {kOffset, kOffset + 2};
+  AttentionProblem alone;
+  alone.query.extents = {1, 1, 1, 1};
+  alone.key.extents = {1, 1, kManyKeys, 1};
+  alone.alibi.slopes = slopes;
+  alone.query_offsets = std::span(offsets).first(1);
+  AttentionProblem beside = alone;
+  beside.query.extents[0] = beside.key.extents[0] = 2;
+  beside.query_offsets = offsets;
+  RelativeBiasTable want;
+  want.Begin(alone);
+  RelativeBiasTable got;
+  got.Begin(beside);
+  for (int64_t key = 0; key < kManyKeys; ++key) {
+    ASSERT_EQ(got.Row(0, 0, 0, key)[0], want.Row(0, 0, 0, key)[0]) << key;
   }
 }
 
