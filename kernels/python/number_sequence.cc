@@ -48,12 +48,17 @@ std::optional<std::vector<double>> Numbers(nb::handle sequence, const char* fiel
   const nb::object iterator = Iterator(sequence, field, "numbers");
   std::vector<double> numbers;
   for (const nb::handle element : nb::iter(iterator)) {
-    numbers.push_back(PyFloat_AsDouble(element.ptr()));
+    const double number = PyFloat_AsDouble(element.ptr());
     if (PyErr_Occurred() != nullptr) {
+      const bool too_large = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
       PyErr_Clear();
-      RaiseTypeError(absl::StrCat(ElementName(field, numbers.size() - 1), ": got ",
-                                  TypeNameOf(element), ", want a number"));
+      const std::string name = ElementName(field, numbers.size());
+      if (too_large) {
+        RaiseValueError(absl::StrCat(name, ": got a number beyond float64, want one that fits"));
+      }
+      RaiseTypeError(absl::StrCat(name, ": got ", TypeNameOf(element), ", want a number"));
     }
+    numbers.push_back(number);
   }
   return numbers;
 }

@@ -16,8 +16,8 @@ namespace attention::python {
 [[nodiscard]] std::optional<std::vector<int64_t>> Integers(nanobind::handle sequence,
                                                            const char* field);
 
-// The same for numbers of any size. A tensor that requires a gradient is refused as BorrowArray
-// does.
+// The same for numbers; ValueError for one beyond float64. A tensor that requires a gradient is
+// refused as BorrowArray does.
 [[nodiscard]] std::optional<std::vector<double>> Numbers(nanobind::handle sequence,
                                                          const char* field);
 

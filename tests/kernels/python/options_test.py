@@ -104,6 +104,8 @@ class SinkTest(OptionsTest):
                 (ValueError, "sinks[1]: got NaN, want a number", [0.0, numpy.nan, 1.0, 1.0]),
                 (TypeError, "sinks: got float, want a sequence of numbers", 0.5),
                 (TypeError, "sinks[2]: got str, want a number", [0.0, 1.0, "2", 3.0]),
+                (ValueError, "sinks[1]: got a number beyond float64, want one that fits",
+                 [0.0, 10**400, 1.0, 1.0]),
                 (TypeError, "sinks[0]: got ndarray, want a number", numpy.zeros((4, 2)))):
             self.assert_refused(error, words, sinks=sinks)
 
