@@ -31,6 +31,12 @@ class AlignedArray {
 
   [[nodiscard]] T* data() const { return elements_.get(); }
   [[nodiscard]] size_t size() const { return count_; }
+  [[nodiscard]] size_t room_bytes() const { return count_ * sizeof(T); }
+
+  // Gives memory back if there is more than `byte_count` of it.
+  void ReleaseAbove(size_t byte_count) {
+    if (room_bytes() > byte_count) *this = AlignedArray();
+  }
 
  private:
   struct Free {

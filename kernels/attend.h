@@ -111,11 +111,11 @@ struct AttentionReport {
 [[nodiscard]] double EstimateFlops(const AttentionProblem& problem);
 
 // Bytes of packed keys and values that Attend holds at most for this problem at a time on so many
-// threads, or of partial results where queries are few, of turned queries and keys, of widened
-// parameters of a score, and of the tables that biases, segments and the mass of keys need. A
-// double, since it must not overflow. Extents alone matter, and which options and outputs are
-// there. Never less on more threads: where there are plenty of heads, each thread packs one at a
-// time, else all are packed at once.
+// threads, or of partial results where queries are few, of turned queries and keys and their
+// angles, of widened parameters of a score, and of the tables that biases, segments and the mass of
+// keys need. A double, since it must not overflow. Extents alone matter, and which options and
+// outputs are there. Never less on more threads: where there are plenty of heads, each thread packs
+// one at a time, else all are packed at once.
 [[nodiscard]] double EstimatePackedBytes(const AttentionProblem& problem,
                                          const AttentionOptions& options,
                                          const AttentionOutputs& outputs = {},

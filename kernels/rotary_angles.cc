@@ -21,6 +21,10 @@ void RotaryAngles::Begin(const RotaryEmbedding& rotary, int64_t width) {
   for (int64_t step = 0; step < kSteps; ++step) TurnsOf(step, rates(), StepTurns(step));
 }
 
+void RotaryAngles::ReleaseAbove(size_t byte_count) {
+  if (rates_.room_bytes() + steps_.room_bytes() > byte_count) *this = RotaryAngles();
+}
+
 void RotaryAngles::SetRates(const RotaryEmbedding& rotary) {
   const auto width = static_cast<long double>(2 * pair_count_);
   double* const high = rates_.data();

@@ -29,6 +29,14 @@ class RotaryAngles {
   void Fill(int64_t first, int64_t count, const PairTurns<double>& turns,
             AlignedArray<double>& scratch) const;
 
+  // Gives memory back if there is more than `byte_count` of it.
+  void ReleaseAbove(size_t byte_count);
+
+  // Bytes that Begin makes room for.
+  [[nodiscard]] static double RoomBytes(int64_t width) {
+    return sizeof(double) * static_cast<double>(kSteps + 1) * static_cast<double>(width);
+  }
+
  private:
   static constexpr int64_t kSteps = 32;
 

@@ -23,8 +23,9 @@ namespace {
 constexpr int64_t kItemRows = 64;
 constexpr int64_t kItemHeads = 32;
 
-// A thread keeps tables up to this width of rows for its next call.
-constexpr size_t kKeptElements = size_t{1} << 17;
+// A thread keeps at most this much of tables for its next call, and of angles: those of rows of
+// some thousand numbers.
+constexpr size_t kKeptBytes = size_t{2} << 20;
 
 constexpr absl::string_view kTables = "the cosines and sines of rotary pairs";
 
@@ -79,9 +80,7 @@ absl::StatusOr<int> RotateAll(const Rotation& rotation, const Execution& executi
   const int64_t head_blocks = DivideUp(head_count, kItemHeads);
   const auto rotate_item = [&](int64_t item) {
     thread_local AlignedArray<Number> tables;
-    const absl::Cleanup release = [] {
-      if (tables.size() > kKeptElements) tables = {};
-    };
+    const absl::Cleanup release = [] { tables.ReleaseAbove(kKeptBytes); };
     const int64_t first = item / head_blocks % row_blocks * kItemRows;
     const int64_t first_head = item % head_blocks * kItemHeads;
     const int64_t count = std::min(kItemRows, row_count - first);
@@ -107,6 +106,7 @@ absl::StatusOr<int> RotateByPositions(const Rotation& rotation, const RotaryAngl
                                       const RowPositions& positions, const Execution& execution) {
   return RotateAll<Number>(rotation, execution, [&](const TableRows<Number>& table) {
     thread_local AlignedArray<double> scratch;
+    const absl::Cleanup release = [] { scratch.ReleaseAbove(kKeptBytes); };
     const int64_t first = positions.batch_firsts.empty()
                               ? positions.first
                               : positions.batch_firsts[static_cast<size_t>(table.batch)];
@@ -220,6 +220,7 @@ absl::StatusOr<int> ApplyRotaryEmbedding(const RotaryEmbedding& rotary,
   const Rotation rotation = {input, output, width / 2, rotary.interleaved};
   return WithinMemory(kTables, [&] {
     const Kept<RotaryAngles> angles;
+    const absl::Cleanup release = [&] { angles->ReleaseAbove(kKeptBytes); };
     angles->Begin(rotary, width);
     return input.type == DataType::kF64
                ? RotateByPositions<double>(rotation, *angles, positions, execution)

@@ -6,6 +6,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "kernels/aligned_array.h"
 #include "kernels/kept.h"
+#include "kernels/rotary_angles.h"
 #include "kernels/rotary_embedding.h"
 
 namespace attention::kernels {
@@ -19,8 +20,8 @@ struct Copies {
   AlignedArray<std::byte> key;
 
   void ReleaseAbove(size_t byte_count) {
-    if (query.size() > byte_count) query = {};
-    if (key.size() > byte_count) key = {};
+    query.ReleaseAbove(byte_count);
+    key.ReleaseAbove(byte_count);
   }
 };
 
@@ -65,7 +66,10 @@ double RotatedBytes(const AttentionProblem& problem) {
     for (const int64_t extent : *extents) count *= static_cast<double>(extent);
     elements += count;
   }
-  return elements * static_cast<double>(ElementBytes(problem.query.type));
+  const RotaryEmbedding& rotary = *problem.rotary;
+  const int64_t width = rotary.width == 0 ? problem.query.extents[3] : rotary.width;
+  return elements * static_cast<double>(ElementBytes(problem.query.type)) +
+         RotaryAngles::RoomBytes(width);
 }
 
 }  // namespace attention::kernels

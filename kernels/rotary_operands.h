@@ -18,7 +18,7 @@ namespace attention::kernels {
     const AttentionProblem& problem, const Execution& execution,
     absl::FunctionRef<absl::StatusOr<AttentionReport>(const AttentionProblem&)> attend);
 
-// Bytes of the copies.
+// Bytes of the copies and of the angles. A double, since it must not overflow.
 [[nodiscard]] double RotatedBytes(const AttentionProblem& problem);
 
 }  // namespace attention::kernels

@@ -45,8 +45,10 @@ int64_t MostRows(const AttentionProblem& problem) {
 
 constexpr int64_t kVectorElements = 16;
 
-// A thread keeps at most this much for its next call.
+// A thread keeps at most this much for its next call: of partial results, and of rows that it
+// gathers.
 constexpr size_t kKeptElements = size_t{4} << 20;
+constexpr size_t kKeptRowBytes = size_t{1} << 20;
 
 int64_t ChunkCount(const AttentionProblem& problem) {
   return std::max<int64_t>(DivideUp(problem.key.extents[2], kChunkKeys), 1);
@@ -150,13 +152,15 @@ class DecodeCall {
     if (span.count == 0) return;
 
     thread_local AlignedArray<float> scores;
+    thread_local AlignedArray<std::byte> queries;
+    const absl::Cleanup release = [] { queries.ReleaseAbove(kKeptRowBytes); };
     const int64_t score_stride = RoundUp(span.count, kColumnMultiple);
     scores.Reserve(static_cast<size_t>(row_count_ * score_stride));
     const FewRows weights = {scores.data(), score_stride, row_count_};
     StreamedRows keys = Stream(problem_.key, group, span);
     StreamedRows values = Stream(problem_.value, group, span);
     FetchAfter(keys, values);
-    DotStreamedRows(keys, Queries(group), weights);
+    DotStreamedRows(keys, GatherQueries(group, queries), weights);
     WeighScores(group, partial, span, weights);
     const KeySpan next = SpanOf(BatchOf(group), chunk + 1);
     if (next.count == span.count) FetchAfter(values, Stream(problem_.key, group, next));
@@ -184,9 +188,8 @@ class DecodeCall {
     return masks;
   }
 
-  // The group's queries, one after the other.
-  [[nodiscard]] QueryRows Queries(int64_t group) const {
-    thread_local AlignedArray<std::byte> queries;
+  // The group's queries, one after the other, in `queries`.
+  [[nodiscard]] QueryRows GatherQueries(int64_t group, AlignedArray<std::byte>& queries) const {
     const DataType type = QueryRowType(problem_.key.type);
     const int64_t width = problem_.query.extents[3];
     const int64_t row_bytes = width * static_cast<int64_t>(ElementBytes(type));
@@ -286,6 +289,7 @@ class DecodeCall {
   // Adds up a group's chunks in order, each scaled from its own maximum to the common one.
   void Merge(int64_t group) {
     thread_local AlignedArray<float> merged;
+    const absl::Cleanup release = [] { merged.ReleaseAbove(kKeptRowBytes); };
     const int64_t width = problem_.value.extents[3];
     merged.Reserve(static_cast<size_t>(width));
     RowOutputs outputs(call_, BatchOf(group), KeyValueHeadOf(group));

@@ -67,8 +67,10 @@ class FusedImplementation final : public Implementation {
     KeyMass key_mass;
 
     void ReleaseAbove(size_t byte_count) {
-      relative_bias.ReleaseAbove(byte_count);
-      key_mass.ReleaseAbove(byte_count);
+      if (visibility.room_bytes() + relative_bias.room_bytes() + key_mass.room_bytes() >
+          byte_count) {
+        *this = Workspace();
+      }
     }
   };
 

@@ -43,6 +43,7 @@ class HeadSchedule {
         head_count_(call.problem.key.extents[1]) {}
 
   int Run() {
+    const absl::Cleanup release = [&] { memory_->ReleaseAbove(kKeptPackedBytes); };
     OrderBatch();
     const auto head_count = static_cast<double>(GroupCount());
     const double head_flops = EstimateFlops(call_.problem) / head_count;
@@ -66,9 +67,11 @@ class HeadSchedule {
     std::vector<PackedHead> pool;  // heads that threads share
 
     void ReleaseAbove(int64_t byte_count) {
-      int64_t pool_bytes = 0;
-      for (const PackedHead& head : pool) pool_bytes += head.room_bytes();
-      if (pool_bytes > byte_count) pool.clear();
+      auto bytes = static_cast<int64_t>(batch_order.capacity() * sizeof(int64_t) +
+                                        pairs.capacity() * sizeof(double) +
+                                        pool.capacity() * sizeof(PackedHead));
+      for (const PackedHead& head : pool) bytes += head.room_bytes();
+      if (bytes > byte_count) *this = Memory();
     }
   };
 
@@ -127,7 +130,6 @@ class HeadSchedule {
       pool.resize(static_cast<size_t>(GroupCount()));
     }
     PackedHead* const packed = pool.data();
-    const absl::Cleanup release = [&] { memory_->ReleaseAbove(kKeptPackedBytes); };
     for (int64_t group = 0; group < GroupCount(); ++group) {
       const Head head = HeadAt(group);
       packed[group].Begin(call_.problem, plan_, head.batch, head.head, ReadKeys(head.batch).end,

@@ -48,8 +48,4 @@ void KeyMass::Write(const AttentionOutputs& outputs) const {
   }
 }
 
-void KeyMass::ReleaseAbove(size_t byte_count) {
-  if (sums_.size() * sizeof(int64_t) > byte_count) *this = KeyMass();
-}
-
 }  // namespace attention::kernels

@@ -26,8 +26,8 @@ class KeyMass {
   // Writes the outputs, if they were asked for. After all of Add.
   void Write(const AttentionOutputs& outputs) const;
 
-  // Gives memory back if there is more than `byte_count` of it.
-  void ReleaseAbove(size_t byte_count);
+  // Bytes that there is room for.
+  [[nodiscard]] size_t room_bytes() const { return sums_.room_bytes(); }
 
  private:
   bool wanted_ = false;

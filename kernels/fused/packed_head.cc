@@ -10,13 +10,21 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 16;
 
-// Rows in the element type of the matrix kernels, in memory of the thread's own.
+// Rows in the element type of the matrix kernels. A thread keeps those of a few thousand numbers.
 template <class T>
-T* ScratchRows(int64_t count) {
-  thread_local AlignedArray<T> rows;
-  rows.Reserve(static_cast<size_t>(count));
-  return rows.data();
-}
+class ScratchRows {
+ public:
+  explicit ScratchRows(int64_t count) { rows.Reserve(static_cast<size_t>(count)); }
+  ~ScratchRows() { rows.ReleaseAbove(kKeptBytes); }
+  ScratchRows(const ScratchRows&) = delete;
+  ScratchRows& operator=(const ScratchRows&) = delete;
+
+  [[nodiscard]] T* data() const { return rows.data(); }
+
+ private:
+  static constexpr size_t kKeptBytes = size_t{1} << 20;
+  static inline thread_local AlignedArray<T> rows;
+};
 
 }  // namespace
 
@@ -161,8 +169,8 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
   const bool same_type = view.type == (bf16 ? DataType::kBF16 : DataType::kF32);
   const bool in_place = same_type && width == plan_->inner_width;
   const int part_count = plan_->products->part_count;
-  std::byte* scratch =
-      in_place ? nullptr : ScratchRows<std::byte>(part_count * kRowsAtOnce * row_bytes);
+  const ScratchRows<std::byte> scratch_rows(in_place ? 0 : part_count * kRowsAtOnce * row_bytes);
+  std::byte* scratch = scratch_rows.data();
   for (int64_t row = 0; row < rows.padded_count; row += kRowsAtOnce) {
     const int64_t count = std::clamp<int64_t>(rows.count - row, 0, kRowsAtOnce);
     WordRows source = {.data = nullptr, .stride_bytes = row_bytes, .row_count = count};
@@ -214,7 +222,8 @@ void PackedHead::PackSplitValues(const Rows& rows, const Block& block,
   const TensorView& view = problem_->value;
   const int64_t width = view.extents[3];
   const int part_count = plan_->products->part_count;
-  uint16_t* scratch = ScratchRows<uint16_t>(2 * part_count * width);
+  const ScratchRows<uint16_t> scratch_rows(2 * part_count * width);
+  uint16_t* scratch = scratch_rows.data();
   auto* target = reinterpret_cast<uint16_t*>(destination);
   const auto& left_out = block.unsplittable_keys;
   // The parts of one row, or null for a row of zeros.

@@ -65,7 +65,7 @@ class PackedHead {
 
   // Bytes that there is room for.
   [[nodiscard]] int64_t room_bytes() const {
-    return static_cast<int64_t>(keys_.size() + values_.size());
+    return static_cast<int64_t>(keys_.size() + values_.size() + blocks_.capacity() * sizeof(Block));
   }
 
   // Gives memory back if there is more than `byte_count` of it.

@@ -39,10 +39,6 @@ void RelativeBiasTable::Begin(const AttentionProblem& problem) {
   for (const Stretch& stretch : stretches_) Fill(problem, stretch);
 }
 
-void RelativeBiasTable::ReleaseAbove(size_t byte_count) {
-  if (biases_.capacity() * sizeof(float) > byte_count) *this = RelativeBiasTable();
-}
-
 void RelativeBiasTable::FindStretches(const AttentionProblem& problem) {
   const int64_t batch_count = problem.query.extents[0];
   const int64_t last_query = problem.query.extents[2] - 1;

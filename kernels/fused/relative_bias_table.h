@@ -31,8 +31,10 @@ class RelativeBiasTable {
 
   static constexpr int64_t kReadableAfterwards = 32;
 
-  // Gives memory back if there is more than `byte_count` of it.
-  void ReleaseAbove(size_t byte_count);
+  // Bytes that there is room for.
+  [[nodiscard]] size_t room_bytes() const {
+    return biases_.capacity() * sizeof(float) + buckets_.capacity() * sizeof(int64_t);
+  }
 
   // Bytes that Begin needs at most.
   [[nodiscard]] static double MaxBytes(const AttentionProblem& problem);

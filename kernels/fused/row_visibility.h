@@ -37,6 +37,11 @@ class RowVisibility {
   // Whether segments hide beyond what Keys says.
   [[nodiscard]] bool SegmentsAreMask(int64_t batch) const { return !segments_.Contiguous(batch); }
 
+  // Bytes that there is room for.
+  [[nodiscard]] size_t room_bytes() const {
+    return hulls_.capacity() * sizeof(KeyRange) + segments_.room_bytes();
+  }
+
  private:
   [[nodiscard]] KeyRange KeysOfRow(int64_t batch, const ScoreRow& row) const;
   [[nodiscard]] KeyRange FindHull(int64_t batch) const;

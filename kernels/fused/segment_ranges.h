@@ -34,6 +34,11 @@ class SegmentRanges {
     return seen;
   }
 
+  // Bytes that there is room for.
+  [[nodiscard]] size_t room_bytes() const {
+    return ranges_.capacity() * sizeof(KeyRange) + runs_.capacity() * sizeof(Run);
+  }
+
  private:
   struct Run {
     int32_t segment;

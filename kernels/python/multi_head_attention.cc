@@ -85,9 +85,7 @@ std::unique_ptr<const PackedProjection> Pack(const Array& weight, const std::opt
 class Scratch {
  public:
   explicit Scratch(size_t bytes) { kept.Reserve(bytes); }
-  ~Scratch() {
-    if (kept.size() > kMostKeptBytes) kept = {};
-  }
+  ~Scratch() { kept.ReleaseAbove(kMostKeptBytes); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 

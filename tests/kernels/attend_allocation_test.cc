@@ -236,6 +236,41 @@ TEST_F(AttendSteadyAllocationTest, TilesOfVeryWideHeadsAreNotKept) {
   EXPECT_LT(KeptBytes({TestProblem(recipe)}, 1), kMostWorkingBytes);
 }
 
+// 66 MiB of angles.
+TEST_F(AttendSteadyAllocationTest, AnglesOfVeryWideRowsAreNotKept) {
+  ProblemRecipe recipe;
+  recipe.query_count = recipe.key_count = 1;
+  recipe.key_width = 1 << 18;
+  recipe.rotary = kernels::RotaryEmbedding{};
+  EXPECT_LT(KeptBytes({TestProblem(recipe)}, 1), kMostWorkingBytes);
+}
+
+// 64 MiB of ranges, one for each query.
+TEST_F(AttendSteadyAllocationTest, RangesOfVeryManySegmentsAreNotKept) {
+  ProblemRecipe recipe;
+  recipe.query_count = (1 << 22) + 1;
+  recipe.key_count = recipe.key_width = recipe.value_width = 1;
+  recipe.segments = SegmentRecipe{.contiguous = true};
+  EXPECT_LT(KeptBytes({TestProblem(recipe)}, 1), kMostWorkingBytes);
+}
+
+// 32 MiB of queries that decoding gathers, and 16 MiB of the keys on their way into packed ones.
+TEST_F(AttendSteadyAllocationTest, CopiesOfVeryWideRowsAreNotKept) {
+  ProblemRecipe decoding;
+  decoding.type = DataType::kF16;
+  decoding.query_head_count = 32;
+  decoding.query_count = decoding.key_count = 1;
+  decoding.key_width = 1 << 18;
+  decoding.value_width = 8;
+  EXPECT_LT(KeptBytes({TestProblem(decoding)}, 1), kMostWorkingBytes);
+  ProblemRecipe packing = decoding;
+  packing.query_head_count = 1;
+  packing.query_count = 9;
+  packing.key_count = 16;
+  const int64_t packed_bytes = packing.key_count * packing.key_width * int64_t{sizeof(float)};
+  EXPECT_LT(KeptBytes({TestProblem(packing)}, 1), packed_bytes + kMostWorkingBytes);
+}
+
 // 40 or 80 MiB for each block of keys and values, which is packed again for what is not finite.
 TEST_F(AttendSteadyAllocationTest, WhatIsPackedAgainIsNotKept) {
   ProblemRecipe recipe;

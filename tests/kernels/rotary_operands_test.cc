@@ -144,14 +144,17 @@ TEST(AttendWithRotaryTest, StopsWhileItTurns) {
               HasCode(absl::StatusCode::kCancelled));
 }
 
-TEST(AttendWithRotaryTest, CountsTheCopies) {
+TEST(AttendWithRotaryTest, CountsTheCopiesAndTheAngles) {
   const ProblemRecipe recipe = Recipes()[0];
   const TestProblem problem(recipe);
   AttentionProblem view = problem.View();
   const double plain = EstimatePackedBytes(view, recipe.options);
   view.rotary = RotaryEmbedding{};
   EXPECT_EQ(EstimatePackedBytes(view, recipe.options) - plain,
-            4.0 * (2 * 4 * 2 * 24 + 2 * 2 * 90 * 24));
+            4.0 * (2 * 4 * 2 * 24 + 2 * 2 * 90 * 24) + 8.0 * (32 + 1) * 24);
+  view.rotary->width = 8;
+  EXPECT_EQ(EstimatePackedBytes(view, recipe.options) - plain,
+            4.0 * (2 * 4 * 2 * 24 + 2 * 2 * 90 * 24) + 8.0 * (32 + 1) * 8);
 }
 
 TEST(AttendWithRotaryTest, RefusesWhatCannotBeTurned) {
