@@ -57,7 +57,7 @@ absl::Status UseImplementation(std::string_view name) {
         absl::StrCat("implementation: got ", absl::string_view(name.data(), name.size()),
                      ", want one of ", absl::StrJoin(AllImplementations(), ", ", append_name)));
   }
-  if (absl::Status status = CapInstructionSetFor(name); !status.ok()) return status;
+  if (absl::Status status = implementation->CapInstructionSets(); !status.ok()) return status;
   if (!implementation->supported_by_runtime_system()) {
     return absl::FailedPreconditionError(
         absl::StrCat("implementation: ", absl::string_view(name.data(), name.size()),

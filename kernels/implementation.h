@@ -25,6 +25,10 @@ class Implementation {
   // Whether the processor, as capped by UseImplementation, can run it.
   [[nodiscard]] virtual bool supported_by_runtime_system() const = 0;
 
+  // Caps the instruction sets of every kernel at those that it is made for, if it is made for any.
+  // kFailedPrecondition if they are settled otherwise.
+  [[nodiscard]] virtual absl::Status CapInstructionSets() const = 0;
+
   // Whether it offers this problem, with any results; a validated one is expected. None turns
   // queries and keys: with `rotary` there is none that offers it, but Attend turns them first.
   [[nodiscard]] virtual bool Offers(const AttentionProblem& problem,
@@ -56,7 +60,8 @@ class Implementation {
 // the implementations that are usable or the instruction set, which settles them. Returns
 // kInvalidArgument, naming the known ones, if there is no such name; kFailedPrecondition if this
 // machine cannot run it, or if instruction sets that it must cap are settled. What is refused
-// changes nothing.
+// leaves all implementations as usable as they were; but one that this machine cannot run settles
+// the instruction sets, since oneDNN, which knows what the processor has, answers only once.
 [[nodiscard]] absl::Status UseImplementation(std::string_view name);
 
 // The instruction set that kernels dispatch to, after any cap: "avx512_amx", "avx512_bf16",

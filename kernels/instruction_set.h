@@ -4,7 +4,6 @@
 #define ATTENTION_KERNELS_INSTRUCTION_SET_H_
 
 #include <cstdint>
-#include <string_view>
 
 #include "absl/status/status.h"
 
@@ -22,9 +21,9 @@ enum class InstructionLevel : uint8_t {
 // What both oneDNN and the elementwise kernels dispatch to in this process.
 [[nodiscard]] InstructionLevel EffectiveInstructionLevel();
 
-// Caps both at the level that the fused implementation `name` is made for; does nothing for other
-// names. kFailedPrecondition if oneDNN has already chosen otherwise.
-[[nodiscard]] absl::Status CapInstructionSetFor(std::string_view name);
+// Caps both at a level; the lowest and the highest cap nothing. kFailedPrecondition if oneDNN has
+// already chosen otherwise.
+[[nodiscard]] absl::Status CapInstructionLevel(InstructionLevel level);
 
 }  // namespace attention::kernels
 

@@ -24,6 +24,7 @@ class FusedImplementation final : public Implementation {
   bool supported_by_runtime_system() const override {
     return EffectiveInstructionLevel() == level_;
   }
+  absl::Status CapInstructionSets() const override { return CapInstructionLevel(level_); }
 
   bool Offers(const AttentionProblem& problem, const AttentionOptions& options) const override {
     return !problem.rotary.has_value() && problem.query.type != DataType::kF64 &&

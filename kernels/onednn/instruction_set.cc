@@ -26,26 +26,31 @@ InstructionLevel EffectiveInstructionLevel() {
   return level;
 }
 
-absl::Status CapInstructionSetFor(std::string_view name) {
+absl::Status CapInstructionLevel(InstructionLevel level) {
   dnnl::cpu_isa cap = dnnl::cpu_isa::isa_default;
   int64_t highest_target = 0;
-  if (name == "fused-avx2") {
-    cap = dnnl::cpu_isa::avx2;
-    highest_target = HWY_AVX2;
-  } else if (name == "fused-avx512") {
-    cap = dnnl::cpu_isa::avx512_core;
-    highest_target = HWY_AVX3;
-  } else if (name == "fused-avx512-bf16") {
-    cap = dnnl::cpu_isa::avx512_core_bf16;
-    highest_target = HWY_AVX3_ZEN4;  // named after one processor that has it
-  } else {
-    return absl::OkStatus();
+  switch (level) {
+    case InstructionLevel::kAvx512Amx:
+    case InstructionLevel::kBaseline:
+      return absl::OkStatus();
+    case InstructionLevel::kAvx512Bf16:
+      cap = dnnl::cpu_isa::avx512_core_bf16;
+      highest_target = HWY_AVX3_ZEN4;  // named after one processor that has it
+      break;
+    case InstructionLevel::kAvx512:
+      cap = dnnl::cpu_isa::avx512_core;
+      highest_target = HWY_AVX3;
+      break;
+    case InstructionLevel::kAvx2:
+      cap = dnnl::cpu_isa::avx2;
+      highest_target = HWY_AVX2;
+      break;
   }
   // First the one that may refuse: who is refused finds the process as it was.
   if (dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(cap)) != dnnl_success) {
     return absl::FailedPreconditionError(
-        "implementation: cannot be forced any more, since this process has already computed, or "
-        "asked which implementations there are");
+        "implementation: cannot be forced any more, since this process has already computed, asked "
+        "which implementations there are, or been refused one that the processor lacks");
   }
   hwy::DisableTargets(highest_target - 1);  // a smaller bit is a newer instruction set
   return absl::OkStatus();

@@ -98,8 +98,8 @@ constexpr const char* kUseDocumentation = R"(
 Forces an implementation for the rest of the process, among fused-amx, fused-avx512-bf16,
 fused-avx512, fused-avx2 and unfused-float64. At most once, before anything was computed, and before
 usable_implementations, implementation or instruction_set was called: the answer settles what can
-run. Raises ValueError for an unknown name and RuntimeError, changing nothing, where the processor
-lacks what it needs or where it is too late.
+run. Raises ValueError for an unknown name, and RuntimeError where it is too late or the processor
+lacks what it needs, after which it is too late for others as well; what can run stays the same.
 )";
 
 std::vector<std::string> UsableNames() {

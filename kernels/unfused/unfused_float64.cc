@@ -94,6 +94,7 @@ class UnfusedFloat64Implementation final : public Implementation {
     return "every option, in float64, on any machine";
   }
   bool supported_by_runtime_system() const override { return true; }
+  absl::Status CapInstructionSets() const override { return absl::OkStatus(); }
   bool Offers(const AttentionProblem& problem, const AttentionOptions&) const override {
     return !problem.rotary.has_value();
   }
