@@ -108,7 +108,30 @@ class FusedImplementation final : public Implementation {
   const InstructionLevel level_;
 };
 
+// What is made once for a call: biases of all distances, keys of segments, sums of weights.
+double TableBytes(const AttentionProblem& problem, const AttentionOutputs& outputs) {
+  const auto rows = static_cast<double>(problem.query.extents[0]);
+  const auto heads = static_cast<double>(problem.query.extents[1]);
+  const auto queries = static_cast<double>(problem.query.extents[2]);
+  const auto keys = static_cast<double>(problem.key.extents[2]);
+  double bytes = RelativeBiasTable::MaxBytes(problem);
+  if (!problem.query_segments.empty()) {
+    bytes += rows * queries * sizeof(KeyRange) + keys * 3 * sizeof(int64_t);
+  }
+  if (outputs.key_mass.present()) bytes += rows * heads * keys * sizeof(int64_t);
+  return bytes;
+}
+
 }  // namespace
+
+double FusedBytes(const AttentionProblem& problem, const AttentionOptions& options,
+                  const AttentionOutputs& outputs, int thread_count) {
+  const double table_bytes = TableBytes(problem, outputs);
+  if (problem.query.type == DataType::kF64) return table_bytes;  // the rest is read in place
+  if (IsDecode(problem, options, outputs)) return table_bytes + DecodeBytes(problem, outputs);
+  return table_bytes +
+         MostPackedHeads(problem, thread_count) * MostPackedHeadBytes(problem, options.precision);
+}
 
 const Implementation& FusedAmx() {
   static const FusedImplementation instance("fused-amx",

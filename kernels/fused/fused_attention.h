@@ -17,6 +17,10 @@ namespace attention::kernels {
 [[nodiscard]] const Implementation& FusedAvx512();      // BF16 is widened to F32
 [[nodiscard]] const Implementation& FusedAvx2();        // BF16 is widened to F32
 
+// What EstimatePackedBytes says of these: packed keys and values or partial results, and tables.
+[[nodiscard]] double FusedBytes(const AttentionProblem& problem, const AttentionOptions& options,
+                                const AttentionOutputs& outputs, int thread_count);
+
 }  // namespace attention::kernels
 
 #endif  // ATTENTION_KERNELS_FUSED_FUSED_ATTENTION_H_

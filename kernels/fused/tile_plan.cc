@@ -9,6 +9,8 @@
 namespace attention::kernels {
 namespace {
 
+constexpr int64_t kVectorElements = 16;
+
 struct TileSize {
   int64_t rows;
   int64_t least_rows;  // where there are few tiles for the threads
@@ -60,7 +62,6 @@ int64_t AvoidAliasing(int64_t stride_elements, int64_t element_bytes) {
 
 TilePlan PlanTiles(const AttentionProblem& problem, const Products& products, int thread_count) {
   constexpr int64_t kTilesPerThread = 4;
-  constexpr int64_t kVectorElements = 16;
   const bool bf16 = products.bf16;
   const TileSize preferred = PreferredTile(products, problem);
   const int64_t key_count = problem.key.extents[2];
@@ -92,6 +93,25 @@ TilePlan PlanTiles(const AttentionProblem& problem, const Products& products, in
   plan.output_stride = AvoidAliasing(plan.value_stride, sizeof(float));
   plan.key_block_count = DivideUp(key_count, plan.key_columns);
   return plan;
+}
+
+double MostPackedHeadBytes(const AttentionProblem& problem, Precision precision) {
+  // Of a number: three parts of two bytes, or f32 where the processor has no BF16 products.
+  const bool splits = problem.query.type == DataType::kF32 && precision != Precision::kF32;
+  const double number_bytes = splits ? 6 : 4;
+  // The last block of keys is padded, rows of packed keys are spread a little (AvoidAliasing), and
+  // widths are rounded up, of split keys to tile registers.
+  constexpr double kMostPaddingOfFewKeys = 63;
+  constexpr double kMostPaddingOfManyKeys = 511;
+  constexpr double kSpread = 1.125;
+  constexpr double kMostPaddingOfValues = kVectorElements - 1;
+  const double most_padding_of_width = splits ? kBlockInnerCount - 1 : 1;
+  const auto keys = static_cast<double>(problem.key.extents[2]);
+  const double padded_keys = keys + std::clamp(keys, kMostPaddingOfFewKeys, kMostPaddingOfManyKeys);
+  const double widths =
+      kSpread * (static_cast<double>(problem.key.extents[3]) + most_padding_of_width) +
+      static_cast<double>(problem.value.extents[3]) + kMostPaddingOfValues;
+  return padded_keys * widths * number_bytes;
 }
 
 }  // namespace attention::kernels

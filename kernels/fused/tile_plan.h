@@ -51,6 +51,10 @@ struct TilePlan {
 [[nodiscard]] TilePlan PlanTiles(const AttentionProblem& problem, const Products& products,
                                  int thread_count);
 
+// Bytes of packed keys and values of a head, at most, whatever products and plan are chosen. A
+// double, since it must not overflow.
+[[nodiscard]] double MostPackedHeadBytes(const AttentionProblem& problem, Precision precision);
+
 }  // namespace attention::kernels
 
 #endif  // ATTENTION_KERNELS_FUSED_TILE_PLAN_H_
