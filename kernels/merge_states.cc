@@ -140,7 +140,7 @@ absl::StatusOr<int> MergeAttentionStates(std::span<const AttentionState> states,
     }
   };
   return WithinMemory("the states' weights", [&]() -> absl::StatusOr<int> {
-    const int threads = RunItems(execution, (row_count + kItemRows - 1) / kItemRows, merge_item);
+    const int threads = RunItems(execution, DivideUp(row_count, kItemRows), merge_item);
     if (StopRequested(execution)) return absl::CancelledError("stopped on request");
     return threads;
   });

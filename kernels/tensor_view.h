@@ -38,6 +38,14 @@ using Extents = std::array<int64_t, 4>;
   return extents[0] * extents[1] * extents[2] * extents[3];
 }
 
+// Of counts of at least 0.
+[[nodiscard]] constexpr int64_t DivideUp(int64_t count, int64_t divisor) {
+  return (count + divisor - 1) / divisor;
+}
+[[nodiscard]] constexpr int64_t RoundUp(int64_t count, int64_t multiple) {
+  return DivideUp(count, multiple) * multiple;
+}
+
 // The strides of a dense row-major array.
 [[nodiscard]] constexpr Extents DenseStrides(const Extents& extents) {
   return {extents[1] * extents[2] * extents[3], extents[2] * extents[3], extents[3], 1};

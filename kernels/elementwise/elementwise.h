@@ -17,13 +17,6 @@ namespace attention::kernels {
 // padding may be overwritten.
 inline constexpr int64_t kColumnMultiple = 16;
 
-[[nodiscard]] constexpr int64_t DivideUp(int64_t count, int64_t divisor) {
-  return (count + divisor - 1) / divisor;
-}
-[[nodiscard]] constexpr int64_t RoundUp(int64_t count, int64_t multiple) {
-  return DivideUp(count, multiple) * multiple;
-}
-
 // destination[i] = source[i] as f32, exactly; F64 is rounded, and stays finite if it is. Unaligned
 // pointers are fine.
 void ConvertToF32(DataType type, const void* source, int64_t count, float* destination);

@@ -83,14 +83,14 @@ absl::StatusOr<ProjectionReport> Call::Run() {
   // than to hand it over. No bit depends on it.
   constexpr int64_t kItemsPerThread = 8;
   constexpr double kLeastProductsPerItem = 1 << 20;
-  const int64_t group_count = (rows_.row_count + group_rows_ - 1) / group_rows_;
+  const int64_t group_count = DivideUp(rows_.row_count, group_rows_);
   const int thread_count = ThreadCount(execution_);
   if (thread_count > 1 && group_count > 0) {
     const double panel_products = static_cast<double>(std::min(rows_.row_count, group_rows_)) *
                                   static_cast<double>(kPanelColumns * plan_.input_width);
     const double worthwhile =
         static_cast<double>(panel_count_) * panel_products / kLeastProductsPerItem;
-    const int64_t wanted = (kItemsPerThread * thread_count - 1) / group_count + 1;
+    const int64_t wanted = DivideUp(kItemsPerThread * thread_count, group_count);
     const auto most =
         static_cast<int64_t>(std::clamp(worthwhile, 1.0, static_cast<double>(panel_count_)));
     range_count_ = std::min(wanted, most);

@@ -6,7 +6,7 @@ namespace attention::kernels {
 
 int64_t PanelCount(std::span<const ProjectionMap> maps) {
   int64_t count = 0;
-  for (const ProjectionMap& map : maps) count += (map.output_width - 1) / kPanelColumns + 1;
+  for (const ProjectionMap& map : maps) count += DivideUp(map.output_width, kPanelColumns);
   return count;
 }
 
@@ -14,7 +14,7 @@ PanelPlace PlaceOfPanel(std::span<const ProjectionMap> maps, int64_t panel) {
   PanelPlace place;
   place.panel = panel;
   for (const ProjectionMap& map : maps) {
-    const int64_t count = (map.output_width - 1) / kPanelColumns + 1;
+    const int64_t count = DivideUp(map.output_width, kPanelColumns);
     if (panel < count) {
       place.first_column = panel * kPanelColumns;
       place.column_count = std::min(kPanelColumns, map.output_width - place.first_column);

@@ -12,7 +12,7 @@ int64_t ProjectionPlan::part_count() const {
   return products->bf16 ? 1 : 0;
 }
 
-int64_t ProjectionPlan::slab_count() const { return (input_width - 1) / kSlabRows + 1; }
+int64_t ProjectionPlan::slab_count() const { return DivideUp(input_width, kSlabRows); }
 
 int64_t ProjectionPlan::slab_rows(int64_t slab) const {
   return std::min(kSlabRows, input_width - slab * kSlabRows);
