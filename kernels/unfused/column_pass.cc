@@ -1,7 +1,6 @@
 #include "kernels/unfused/column_pass.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
 namespace attention::kernels {
@@ -10,16 +9,16 @@ namespace {
 constexpr int64_t kKeysPerItem = 64;
 
 // Calls visit(query, key, score) for the visible pairs of a range of keys, queries in ascending
-// order. Returns false if a stop was requested.
+// order. Ends early if a stop is requested.
 template <typename Visit>
-bool VisitBlock(const UnfusedTask& task, Block block, const Visit& visit) {
+void VisitBlock(const UnfusedTask& task, Block block, const Visit& visit) {
   const int64_t query_count = task.problem.query.extents[2];
   const int64_t queries_per_block = QueriesPerBlock(block.key_count);
   BlockScores scores;
   for (block.first_query = 0; block.first_query < query_count;
        block.first_query += queries_per_block) {
     block.query_count = std::min(queries_per_block, query_count - block.first_query);
-    if (!ComputeScores(task, block, scores)) return false;
+    if (!ComputeScores(task, block, scores)) return;
     for (int64_t pair = 0; pair < block.query_count * block.key_count; ++pair) {
       const auto index = static_cast<size_t>(pair);
       if (scores.visible[index] == 0) continue;
@@ -27,16 +26,12 @@ bool VisitBlock(const UnfusedTask& task, Block block, const Visit& visit) {
             static_cast<size_t>(block.first_key + pair % block.key_count), scores.masked[index]);
     }
   }
-  return true;
 }
 
 template <typename Visit>
-ColumnPassReport VisitColumns(const UnfusedTask& task, int64_t batch, int64_t head,
-                              const Visit& visit) {
+int VisitColumns(const UnfusedTask& task, int64_t batch, int64_t head, const Visit& visit) {
   const int64_t key_count = task.problem.key.extents[2];
-  const int64_t item_count = (key_count + kKeysPerItem - 1) / kKeysPerItem;
-  std::atomic<int64_t> finished_item_count = 0;
-  const int thread_count = RunItems(task.execution, item_count, [&](int64_t item) {
+  return RunItems(task.execution, DivideUp(key_count, kKeysPerItem), [&](int64_t item) {
     const int64_t first_key = item * kKeysPerItem;
     const Block block = {.batch = batch,
                          .head = head,
@@ -44,9 +39,8 @@ ColumnPassReport VisitColumns(const UnfusedTask& task, int64_t batch, int64_t he
                          .query_count = 0,
                          .first_key = first_key,
                          .key_count = std::min(kKeysPerItem, key_count - first_key)};
-    if (VisitBlock(task, block, visit)) ++finished_item_count;
+    VisitBlock(task, block, visit);
   });
-  return {.thread_count = thread_count, .complete = finished_item_count == item_count};
 }
 
 void Include(double score, SoftmaxSum& column) {
@@ -63,16 +57,16 @@ void Include(double score, SoftmaxSum& column) {
 
 }  // namespace
 
-ColumnPassReport ComputeColumnSums(const UnfusedTask& task, int64_t batch, int64_t head,
-                                   std::vector<SoftmaxSum>& columns) {
+int ComputeColumnSums(const UnfusedTask& task, int64_t batch, int64_t head,
+                      std::vector<SoftmaxSum>& columns) {
   columns.assign(static_cast<size_t>(task.problem.key.extents[2]), {});
   return VisitColumns(task, batch, head, [&](size_t /*query*/, size_t key, double score) {
     Include(score, columns[key]);
   });
 }
 
-ColumnPassReport ComputeKeyMass(const UnfusedTask& task, int64_t batch, int64_t head,
-                                const std::vector<SoftmaxSum>& rows, std::vector<double>& mass) {
+int ComputeKeyMass(const UnfusedTask& task, int64_t batch, int64_t head,
+                   const std::vector<SoftmaxSum>& rows, std::vector<double>& mass) {
   mass.assign(static_cast<size_t>(task.problem.key.extents[2]), 0.0);
   return VisitColumns(task, batch, head, [&](size_t query, size_t key, double score) {
     mass[key] += rows[query].Weight(score);

@@ -12,23 +12,18 @@
 
 namespace attention::kernels {
 
-struct ColumnPassReport {
-  int thread_count = 1;   // that took part
-  bool complete = false;  // false if a stop was requested; what was computed is then unusable
-};
-
 // Both run on the task's executor, an item for each range of keys, in one pass over the queries,
-// whose order never depends on the threads.
+// whose order never depends on the threads, and return how many threads took part. If a stop was
+// requested, what they computed is unusable.
 
 // What softmax over queries normalizes the scores of each key with, `columns`, [keys]. The sums are
 // rescaled whenever a maximum grows.
-[[nodiscard]] ColumnPassReport ComputeColumnSums(const UnfusedTask& task, int64_t batch,
-                                                 int64_t head, std::vector<SoftmaxSum>& columns);
+[[nodiscard]] int ComputeColumnSums(const UnfusedTask& task, int64_t batch, int64_t head,
+                                    std::vector<SoftmaxSum>& columns);
 
 // Sums the weights of each key, [keys], over all queries, whose `rows`, [queries], are known.
-[[nodiscard]] ColumnPassReport ComputeKeyMass(const UnfusedTask& task, int64_t batch, int64_t head,
-                                              const std::vector<SoftmaxSum>& rows,
-                                              std::vector<double>& mass);
+[[nodiscard]] int ComputeKeyMass(const UnfusedTask& task, int64_t batch, int64_t head,
+                                 const std::vector<SoftmaxSum>& rows, std::vector<double>& mass);
 
 }  // namespace attention::kernels
 

@@ -126,14 +126,14 @@ void ApplyHeadFactor(double factor, BlockScores& weights) {
 
 // Adds up the visible values, each read once for all rows. Hidden ones are not multiplied: they may
 // be NaN.
-bool WriteOutputs(const UnfusedTask& task, const Block& block, const BlockScores& weights) {
+void WriteOutputs(const UnfusedTask& task, const Block& block, const BlockScores& weights) {
   const TensorView& values = task.problem.value;
   const int64_t width = values.extents[3];
   const int64_t key_value_head = KeyValueHead(task.problem, block.head);
   std::vector<double> value(static_cast<size_t>(width));
   std::vector<double> sums(static_cast<size_t>(block.query_count * width), 0.0);
   for (int64_t j = 0; j < block.key_count; ++j) {
-    if (j % kKeysBetweenStopChecks == 0 && StopRequested(task.execution)) return false;
+    if (j % kKeysBetweenStopChecks == 0 && StopRequested(task.execution)) return;
     LoadElements(values.type, RowAddress(values, block.batch, key_value_head, j), width,
                  value.data());
     for (int64_t i = 0; i < block.query_count; ++i) {
@@ -149,14 +149,13 @@ bool WriteOutputs(const UnfusedTask& task, const Block& block, const BlockScores
     StoreElements(output.type, sums.data() + i * width, width,
                   RowAddress(output, block.batch, block.head, block.first_query + i));
   }
-  return true;
 }
 
 }  // namespace
 
-bool ComputeRows(const UnfusedTask& task, const Block& block, const HeadState& state) {
+void ComputeRows(const UnfusedTask& task, const Block& block, const HeadState& state) {
   BlockScores scores;
-  if (!ComputeScores(task, block, scores)) return false;
+  if (!ComputeScores(task, block, scores)) return;
   switch (task.options.scores) {
     case ScoresOutput::kNone:
       break;
@@ -171,7 +170,7 @@ bool ComputeRows(const UnfusedTask& task, const Block& block, const HeadState& s
   Normalize(task, block, state, scores);
   ApplyHeadFactor(HeadFactor(task.problem, block.head), scores);
   if (task.outputs.weights.present()) WriteMatrix(block, scores.masked, task.outputs.weights);
-  return WriteOutputs(task, block, scores);
+  WriteOutputs(task, block, scores);
 }
 
 }  // namespace attention::kernels

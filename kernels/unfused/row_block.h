@@ -17,8 +17,8 @@ struct HeadState {
 };
 
 // Computes and writes all that is asked for of the block's rows, but for the key mass; the block
-// spans all keys. Returns false if a stop was requested.
-[[nodiscard]] bool ComputeRows(const UnfusedTask& task, const Block& block, const HeadState& state);
+// spans all keys. Ends early if a stop is requested.
+void ComputeRows(const UnfusedTask& task, const Block& block, const HeadState& state);
 
 }  // namespace attention::kernels
 

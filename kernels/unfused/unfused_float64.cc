@@ -1,7 +1,6 @@
 #include "kernels/unfused/unfused_float64.h"
 
 #include <algorithm>
-#include <atomic>
 #include <vector>
 
 #include "kernels/convert.h"
@@ -12,22 +11,15 @@
 namespace attention::kernels {
 namespace {
 
-struct Progress {
-  int thread_count = 1;
-  bool complete = false;  // false if a stop was requested
-};
-
 // Computes all rows of `head_count` heads from `first_head` on, counted over all batch entries.
-// `state` is that of the one head, where there is any.
-Progress ComputeHeads(const UnfusedTask& task, int64_t first_head, int64_t head_count,
-                      const HeadState& state) {
+// `state` is that of the one head, where there is any. Returns how many threads took part.
+int ComputeHeads(const UnfusedTask& task, int64_t first_head, int64_t head_count,
+                 const HeadState& state) {
   const Extents& query = task.problem.query.extents;
   const int64_t key_count = task.problem.key.extents[2];
   const int64_t queries_per_block = QueriesPerBlock(key_count);
-  const int64_t blocks_per_head = (query[2] + queries_per_block - 1) / queries_per_block;
-  const int64_t item_count = head_count * blocks_per_head;
-  std::atomic<int64_t> finished_item_count = 0;
-  const int thread_count = RunItems(task.execution, item_count, [&](int64_t item) {
+  const int64_t blocks_per_head = DivideUp(query[2], queries_per_block);
+  return RunItems(task.execution, head_count * blocks_per_head, [&](int64_t item) {
     const int64_t head = first_head + item / blocks_per_head;
     const int64_t first_query = item % blocks_per_head * queries_per_block;
     const Block block = {.batch = head / query[1],
@@ -36,15 +28,8 @@ Progress ComputeHeads(const UnfusedTask& task, int64_t first_head, int64_t head_
                          .query_count = std::min(queries_per_block, query[2] - first_query),
                          .first_key = 0,
                          .key_count = key_count};
-    if (ComputeRows(task, block, state)) ++finished_item_count;
+    ComputeRows(task, block, state);
   });
-  return {.thread_count = thread_count, .complete = finished_item_count == item_count};
-}
-
-// What is summed over queries, before or after the rows.
-void Include(const ColumnPassReport& pass, Progress& progress) {
-  progress.thread_count = std::max(progress.thread_count, pass.thread_count);
-  progress.complete = progress.complete && pass.complete;
 }
 
 void StoreKeyMass(const MutableTensorView& key_mass, int64_t head,
@@ -54,28 +39,29 @@ void StoreKeyMass(const MutableTensorView& key_mass, int64_t head,
                 RowAddress(key_mass, head / head_count, head % head_count, 0));
 }
 
-// Head by head, so that only one head's columns or rows are remembered at a time.
-Progress ComputeHeadByHead(const UnfusedTask& task) {
+// Head by head, so that only one head's columns or rows are remembered at a time. Returns how many
+// threads took part.
+int ComputeHeadByHead(const UnfusedTask& task) {
   const Extents& query = task.problem.query.extents;
   std::vector<SoftmaxSum> columns;
   std::vector<SoftmaxSum> rows(static_cast<size_t>(query[2]));
   std::vector<double> mass;
-  Progress progress = {.thread_count = 1, .complete = true};
-  for (int64_t head = 0; head < query[0] * query[1] && progress.complete; ++head) {
+  int threads = 1;
+  for (int64_t head = 0; head < query[0] * query[1]; ++head) {
     const int64_t batch = head / query[1];
     const int64_t head_of_batch = head % query[1];
     if (task.options.normalization == Normalization::kSoftmaxOverQueries) {
-      Include(ComputeColumnSums(task, batch, head_of_batch, columns), progress);
-      if (!progress.complete) break;
+      threads = std::max(threads, ComputeColumnSums(task, batch, head_of_batch, columns));
+      if (StopRequested(task.execution)) break;
     }
-    const Progress head_rows =
-        ComputeHeads(task, head, 1, {.columns = columns.data(), .rows = rows.data()});
-    Include({head_rows.thread_count, head_rows.complete}, progress);
-    if (!progress.complete || !task.outputs.key_mass.present()) continue;
-    Include(ComputeKeyMass(task, batch, head_of_batch, rows, mass), progress);
+    const HeadState state = {.columns = columns.data(), .rows = rows.data()};
+    threads = std::max(threads, ComputeHeads(task, head, 1, state));
+    if (StopRequested(task.execution)) break;
+    if (!task.outputs.key_mass.present()) continue;
+    threads = std::max(threads, ComputeKeyMass(task, batch, head_of_batch, rows, mass));
     StoreKeyMass(task.outputs.key_mass, head, mass);
   }
-  return progress;
+  return threads;
 }
 
 // Without queries there is nothing to compute, however many heads there are, and one result to
@@ -114,10 +100,9 @@ class UnfusedFloat64Implementation final : public Implementation {
     const UnfusedTask task = {problem, options, outputs, execution, score_function, relative_bias};
     const bool sums_over_queries =
         options.normalization == Normalization::kSoftmaxOverQueries || outputs.key_mass.present();
-    const Progress progress = sums_over_queries ? ComputeHeadByHead(task)
-                                                : ComputeHeads(task, 0, query[0] * query[1], {});
-    if (!progress.complete) return absl::CancelledError("stopped on request");
-    report.thread_count = progress.thread_count;
+    report.thread_count = sums_over_queries ? ComputeHeadByHead(task)
+                                            : ComputeHeads(task, 0, query[0] * query[1], {});
+    if (StopRequested(execution)) return absl::CancelledError("stopped on request");
     return report;
   }
 };
