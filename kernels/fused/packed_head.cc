@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/fused/query_rows.h"
 
 namespace attention::kernels {
 namespace {
@@ -164,7 +165,6 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
   const int64_t width = view.extents[3];
   const int64_t row_bytes = plan_->inner_width * plan_->ElementBytes();
   const int64_t row_words = row_bytes / static_cast<int64_t>(sizeof(uint32_t));
-  const bool split = SplitsF32();
   const bool bf16 = plan_->products->bf16;
   const bool same_type = view.type == (bf16 ? DataType::kBF16 : DataType::kF32);
   const bool in_place = same_type && width == plan_->inner_width;
@@ -180,23 +180,7 @@ void PackedHead::PackKeys(const Rows& rows, const Block& block, std::byte* desti
     } else {
       for (int64_t i = 0; i < count; ++i) {
         const std::byte* key = RowAddress(view, batch_, head_, rows.first + row + i);
-        std::byte* target = scratch + i * row_bytes;
-        const auto part = [&](int index) {
-          return index < part_count
-                     ? reinterpret_cast<uint16_t*>(target + index * kRowsAtOnce * row_bytes)
-                     : nullptr;
-        };
-        if (split) {
-          for (int index = 0; index < part_count; ++index) {
-            std::fill(part(index) + width, part(index) + plan_->inner_width, uint16_t{0});
-          }
-          SplitToBF16(reinterpret_cast<const float*>(key), width, {part(0), part(1), part(2)});
-        } else if (bf16) {
-          std::fill(part(0) + width, part(0) + plan_->inner_width, uint16_t{0});
-          std::memcpy(target, key, static_cast<size_t>(width) * sizeof(uint16_t));
-        } else {
-          ConvertToF32(view.type, key, width, reinterpret_cast<float*>(target));
-        }
+        PackRow(view.type, *plan_, key, width, scratch + i * row_bytes, kRowsAtOnce * row_bytes);
       }
       for (const int64_t unsplittable : block.unsplittable_keys) {
         const int64_t i = unsplittable - rows.first - row;

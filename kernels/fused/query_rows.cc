@@ -7,6 +7,25 @@
 
 namespace attention::kernels {
 
+void PackRow(DataType type, const TilePlan& plan, const std::byte* source, int64_t width,
+             std::byte* target, int64_t part_bytes) {
+  if (!plan.products->bf16) {
+    return ConvertToF32(type, source, width, reinterpret_cast<float*>(target));
+  }
+  const int part_count = plan.products->part_count;
+  const auto part = [&](int index) {
+    return index < part_count ? reinterpret_cast<uint16_t*>(target + index * part_bytes) : nullptr;
+  };
+  for (int index = 0; index < part_count; ++index) {
+    std::fill(part(index) + width, part(index) + plan.inner_width, uint16_t{0});
+  }
+  if (type == DataType::kBF16) {
+    std::memcpy(target, source, static_cast<size_t>(width) * sizeof(uint16_t));
+  } else {
+    SplitToBF16(reinterpret_cast<const float*>(source), width, {part(0), part(1), part(2)});
+  }
+}
+
 const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& plan, int64_t batch,
                                std::span<const ScoreRow> rows, int64_t padded_row_count,
                                AlignedArray<std::byte>& storage) {
@@ -28,23 +47,7 @@ const std::byte* PackQueryRows(const AttentionProblem& problem, const TilePlan& 
   storage.Reserve(static_cast<size_t>(part_count * part_bytes));
   std::byte* target = storage.data();
   for (int64_t row = 0; row < row_count; ++row, target += row_bytes) {
-    const std::byte* source = address(rows[static_cast<size_t>(row)]);
-    const auto part = [&](int index) {
-      return index < part_count ? reinterpret_cast<uint16_t*>(target + index * part_bytes)
-                                : nullptr;
-    };
-    if (!bf16) {
-      ConvertToF32(view.type, source, width, reinterpret_cast<float*>(target));
-      continue;
-    }
-    for (int index = 0; index < part_count; ++index) {
-      std::fill(part(index) + width, part(index) + plan.inner_width, uint16_t{0});
-    }
-    if (same_type) {
-      std::memcpy(target, source, static_cast<size_t>(width) * sizeof(uint16_t));
-    } else {
-      SplitToBF16(reinterpret_cast<const float*>(source), width, {part(0), part(1), part(2)});
-    }
+    PackRow(view.type, plan, address(rows[static_cast<size_t>(row)]), width, target, part_bytes);
   }
   for (int index = 0; index < part_count; ++index) {
     std::memset(target + index * part_bytes, 0,

@@ -27,6 +27,11 @@ inline void ListGroupRows(int64_t key_value_head, int64_t group_size, int64_t fi
   }
 }
 
+// One row of numbers as the matrix kernels read it, filled up with zeros to the inner width: part i
+// of split numbers at target + i * part_bytes.
+void PackRow(DataType type, const TilePlan& plan, const std::byte* source, int64_t width,
+             std::byte* target, int64_t part_bytes);
+
 // Rows of a batch entry in the type of the matrix kernels, [padded_row_count, inner width], with
 // zero rows at the end; all parts of split numbers one after the other. In `storage`, unless they
 // lie ready in memory. Throws std::bad_alloc.
