@@ -58,8 +58,8 @@ inline constexpr int64_t kMaxTopWeights = 256;
 struct AttentionOutputs {
   MutableTensorView output;   // [batch, query heads, queries, value width], the type of the queries
   MutableTensorView weights;  // absent, or dense [batch, query heads, queries, keys]
-  MutableTensorView
-      scores;  // absent unless options.scores asks; dense [batch, query heads, queries, keys]
+  // Absent unless options.scores asks, or dense [batch, query heads, queries, keys].
+  MutableTensorView scores;
 
   // Absent, or [batch, query heads, queries, 1].
   MutableTensorView log_sum_exp;  // ln(sum over visible j of e^s[i, j], + e^sink); -infinity for

@@ -72,10 +72,8 @@ struct MutableTensorView {
 
   [[nodiscard]] bool present() const { return data != nullptr; }
 
-  operator TensorView()
-      const {  // NOLINT(google-explicit-constructor): a view may always lose its right to write
-    return {data, type, extents, strides};
-  }
+  // A view may always lose its right to write. NOLINTNEXTLINE(google-explicit-constructor)
+  operator TensorView() const { return {data, type, extents, strides}; }
 };
 
 [[nodiscard]] inline TensorView DenseView(const void* data, DataType type, const Extents& extents) {

@@ -39,6 +39,13 @@ struct KeyRange {
   int64_t end = 0;
 };
 
+// The least range that contains both; an empty one adds nothing.
+[[nodiscard]] inline KeyRange Union(const KeyRange& a, const KeyRange& b) {
+  if (a.begin == a.end) return b;
+  if (b.begin == b.end) return a;
+  return {.begin = std::min(a.begin, b.begin), .end = std::max(a.end, b.end)};
+}
+
 // What a query sees as far as causality, prefixes, the window and lengths say. Empty ranges have
 // begin = end. With growing `query`, neither end moves back.
 [[nodiscard]] inline KeyRange VisibleKeys(const AttentionProblem& problem, int64_t batch,

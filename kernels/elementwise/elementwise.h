@@ -59,10 +59,10 @@ struct SoftmaxTransform {
   const float* const* biases = nullptr;  // for each row that of column 0
   bool biases_hide = false;  // whether a bias of -infinity hides, even NaN; then without a softcap
 
-  // Or hidden where 0.
+  // Columns with 0 are hidden. Null: not used.
   const uint8_t* const* visible = nullptr;  // for each row that of column 0
 
-  // Or hidden where the segment of a column is not that of the row.
+  // Columns whose segment is not that of the row are hidden. Null: not used.
   const int32_t* column_segments = nullptr;
   const int32_t* row_segments = nullptr;
 };
@@ -135,10 +135,10 @@ struct BF16Weights {
   bool exact_sums;  // with one part: sum the weights as they were before rounding
 };
 
-// The same with weights in BF16. A single part is rounded, and `sums` counts what it
-// holds after rounding, unless exact sums are asked for; with more parts the weights are exact to
-// 2^-16 (two) or 2^-24 (three).
-// column_count is a multiple of kPairedColumns; the scores stay, but for -infinity where hidden.
+// The same with weights in BF16. A single part is rounded, and `sums` counts what it holds after
+// rounding, unless exact sums are asked for; with more parts the weights are exact to 2^-16 (two)
+// or 2^-24 (three). column_count is a multiple of kPairedColumns; the scores stay, but for
+// -infinity where hidden.
 void SoftmaxToBF16(const SoftmaxBlock& block, const BF16Weights& weights);
 
 // What a row's scores are normalized with, once its softmax is final.

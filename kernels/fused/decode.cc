@@ -77,7 +77,7 @@ class DecodeCall {
         row_count_(group_size_ * problem_.query.extents[2]),
         chunk_count_(ChunkCount(problem_)),
         output_stride_(OutputStride(problem_)),
-        keeps_scores_(RowStatistics::NeedWeights(call.outputs)),
+        keeps_scores_(RowStatistics::NeedsWeights(call.outputs)),
         partials_(partials) {
     const auto partial_rows = static_cast<size_t>(group_count() * chunk_count_ * row_count_);
     partials.maxima.Reserve(partial_rows);
@@ -219,7 +219,7 @@ class DecodeCall {
       const auto end = static_cast<int32_t>(visible.end);
       const float exponent_scale = call_.form.ExponentScale(score_row.head);
       float* numbers = scores.data + row * scores.stride_elements;
-      if (masks.Transform()) {
+      if (masks.transforms()) {
         masks.Apply(score_row, {span.first + begin, end - begin}, numbers + begin);
       }
       if (keeps_scores_) {
@@ -351,7 +351,7 @@ double DecodeBytes(const AttentionProblem& problem, const AttentionOutputs& outp
       static_cast<double>(query[0]) * static_cast<double>(query[1]) * static_cast<double>(query[2]);
   const auto partial_numbers = static_cast<double>(OutputStride(problem) + 2);  // maximum and sum
   double numbers = rows * static_cast<double>(ChunkCount(problem)) * partial_numbers;
-  if (RowStatistics::NeedWeights(outputs)) {
+  if (RowStatistics::NeedsWeights(outputs)) {
     numbers += rows * static_cast<double>(problem.key.extents[2]);
   }
   return numbers * sizeof(float);

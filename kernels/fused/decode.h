@@ -12,8 +12,7 @@ namespace attention::kernels {
 
 // Whether ComputeDecode is made for this problem: few queries, and no score matrix to return.
 // Depends on the extents but for the batch, on the type, on the outputs asked for and on the
-// instruction set alone. The problem is one that fused attention
-// offers.
+// instruction set alone. The problem is one that fused attention offers.
 [[nodiscard]] bool IsDecode(const AttentionProblem& problem, const AttentionOptions& options,
                             const AttentionOutputs& outputs);
 

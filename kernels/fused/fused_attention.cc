@@ -75,8 +75,8 @@ class FusedImplementation final : public Implementation {
     }
   };
 
-  // The mass of the keys is rounded once a tile, so it has the tiles that an entry of the batch has
-  // alone on some number of threads, whatever is beside it and however many threads there are.
+  // Key mass is rounded once per tile, so its tiles must not depend on the batch or the thread
+  // count: plan as if one entry ran on 16 threads.
   static TilePlan PlanFor(const FusedCall& call, const Products& products) {
     constexpr int kThreadsOfKeyMass = 16;
     if (!call.key_mass.wanted()) {

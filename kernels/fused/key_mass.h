@@ -33,7 +33,7 @@ class KeyMass {
   bool wanted_ = false;
   int64_t key_count_ = 0;
   int64_t element_count_ = 0;
-  double units_ = 1;            // in 1
+  double units_ = 1;            // per 1.0 of mass
   AlignedArray<int64_t> sums_;  // [batch * query heads, keys]
 };
 

@@ -46,7 +46,8 @@ void Gather(const TensorView& mask, const std::byte* source, int64_t count, void
 
 }  // namespace
 
-bool MaskRows::MadeRow::Is(const void* new_source, int64_t new_value, const KeySpan& new_keys) {
+bool MaskRows::MadeRow::ClaimFor(const void* new_source, int64_t new_value,
+                                 const KeySpan& new_keys) {
   if (source == new_source && value == new_value && keys == new_keys) return true;
   source = new_source;
   value = new_value;
@@ -118,7 +119,7 @@ const uint8_t* MaskRows::BlockRow(const ScoreRow& row, const KeySpan& keys) {
   const BlockMask& blocks = problem().block_mask;
   if (!blocks.mask.present()) return nullptr;
   const uint8_t* elements = BlocksOf(row);
-  if (blocks_.Is(elements, 0, keys)) return blocks_.visible.data();
+  if (blocks_.ClaimFor(elements, 0, keys)) return blocks_.visible.data();
   const int64_t size = blocks.key_block_size;
   uint8_t* visible = blocks_.visible.data();
   for (int64_t key = keys.first; key < keys.end();) {
@@ -141,7 +142,7 @@ const uint8_t* MaskRows::SegmentRow(const ScoreRow& row, const KeySpan& keys) {
   const int32_t* key_segments =
       problem().key_segments.data() + batch_ * problem().key.extents[2] + keys.first;
   const int32_t segment = SegmentOf(row.query);
-  if (!segments_.Is(key_segments, segment, keys)) {
+  if (!segments_.ClaimFor(key_segments, segment, keys)) {
     CompareEqual(key_segments, segment, keys.count, segments_.visible.data());
   }
   return segments_.visible.data();
@@ -204,7 +205,7 @@ bool MaskRows::AnyVisible(const ScoreRow& row, const KeySpan& keys) {
   return additive == nullptr || AnySeen(visible, additive, keys.count);
 }
 
-bool MaskRows::Repeat(const ScoreRow& a, const ScoreRow& b) const {
+bool MaskRows::SameMasks(const ScoreRow& a, const ScoreRow& b) const {
   const auto same = [&](const TensorView& mask, int64_t query_a, int64_t query_b) {
     return !mask.present() || MaskOffset(mask, batch_, a.head, query_a, 0) ==
                                   MaskOffset(mask, batch_, b.head, query_b, 0);

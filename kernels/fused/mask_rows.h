@@ -60,12 +60,12 @@ class MaskRows {
   void Begin(const FusedCall& call, int64_t batch);
 
   // Whether any mask hides keys.
-  [[nodiscard]] bool Hide() const { return hides_; }
+  [[nodiscard]] bool hides() const { return hides_; }
 
   [[nodiscard]] MaskPlace place() const { return place_; }
 
   // Whether Apply does anything.
-  [[nodiscard]] bool Transform() const { return hides_ || call_->form.transforms(); }
+  [[nodiscard]] bool transforms() const { return hides_ || call_->form.transforms(); }
 
   // What the softmax reads of `keys`, in the place of their products.
   void Apply(const ScoreRow& row, const KeySpan& keys, float* scores);
@@ -80,7 +80,7 @@ class MaskRows {
   [[nodiscard]] bool AnyVisible(const ScoreRow& row, const KeySpan& keys);
 
   // Whether both rows surely see the same keys, since they read the same elements of the masks.
-  [[nodiscard]] bool Repeat(const ScoreRow& a, const ScoreRow& b) const;
+  [[nodiscard]] bool SameMasks(const ScoreRow& a, const ScoreRow& b) const;
 
   // Whether the masks let the row see `key`.
   [[nodiscard]] bool Visible(const ScoreRow& row, int64_t key) const;
@@ -94,7 +94,7 @@ class MaskRows {
     std::vector<uint8_t> visible;
 
     // Whether it is made already; if not, it is taken to be from now on.
-    bool Is(const void* new_source, int64_t new_value, const KeySpan& new_keys);
+    bool ClaimFor(const void* new_source, int64_t new_value, const KeySpan& new_keys);
   };
 
   [[nodiscard]] const AttentionProblem& problem() const { return call_->problem; }

@@ -17,7 +17,7 @@ namespace attention::kernels {
 class RowStatistics {
  public:
   // Whether weights must pass by; log-sum-exp does without.
-  [[nodiscard]] static bool NeedWeights(const AttentionOutputs& outputs) {
+  [[nodiscard]] static bool NeedsWeights(const AttentionOutputs& outputs) {
     return outputs.entropy.present() || outputs.maximum_weight.present() ||
            outputs.key_mass.present() || outputs.top_weights.count > 0;
   }

@@ -1,7 +1,5 @@
 #include "kernels/fused/row_visibility.h"
 
-#include <algorithm>
-
 namespace attention::kernels {
 
 void RowVisibility::Begin(const AttentionProblem& problem, const AttentionOptions& options,
@@ -33,11 +31,7 @@ KeyRange RowVisibility::FindHull(int64_t batch) const {
   }
   KeyRange hull;
   for (int64_t query = 0; query <= last_query; ++query) {
-    const KeyRange keys = segments_.Intersect(batch, query, VisibleKeys(*problem_, batch, query));
-    if (keys.begin == keys.end) continue;
-    const bool first = hull.begin == hull.end;
-    hull = {.begin = first ? keys.begin : std::min(hull.begin, keys.begin),
-            .end = std::max(hull.end, keys.end)};
+    hull = Union(hull, segments_.Intersect(batch, query, VisibleKeys(*problem_, batch, query)));
   }
   return hull;
 }

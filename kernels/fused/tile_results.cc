@@ -15,7 +15,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 bool NeedsSecondPass(const FusedCall& call) {
   return call.outputs.weights.present() || call.options.scores != ScoresOutput::kNone ||
-         RowStatistics::NeedWeights(call.outputs);
+         RowStatistics::NeedsWeights(call.outputs);
 }
 
 bool TileResults::WritesMatrices() const {
@@ -77,7 +77,7 @@ void TileResults::PassRow(int64_t row, const KeySpan& keys, const KeySpan& compu
     float* weights = WeightsOf(row, keys) + visible.begin;
     const WeightSummary summary = scratch.softmax[static_cast<size_t>(row)].Weigh(
         {tile_.Scores(row) + visible.begin, visible.count()},
-        RowStatistics::NeedWeights(call.outputs), weights);
+        RowStatistics::NeedsWeights(call.outputs), weights);
     scratch.statistics.Take(row, tile_.RowAt(row),
                             {.keys = {keys.first + visible.begin, visible.count()},
                              .weights = weights,

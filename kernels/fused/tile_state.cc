@@ -34,10 +34,7 @@ void TileState::PrepareRows(int64_t first_row) {
     const KeyRange keys = real ? call_.visibility.Keys(head_.batch(), RowAt(row)) : KeyRange();
     scratch_.visible_keys.data()[row] = keys;
     scratch_.exponent_scales.data()[row] = call_.form.ExponentScale(RowAt(row).head);
-    if (keys.begin == keys.end) continue;
-    const bool first = hull_.begin == hull_.end;
-    hull_ = {.begin = first ? keys.begin : std::min(hull_.begin, keys.begin),
-             .end = std::max(hull_.end, keys.end)};
+    hull_ = Union(hull_, keys);
   }
 }
 
@@ -58,10 +55,10 @@ TileRows TileState::RowsSeeing(const KeySpan& keys) const {
   const auto sees_nothing = [&](int64_t row) {
     const Columns columns = VisibleColumns(row, keys);
     if (columns.count() == 0) return true;
-    if (!masks.Hide()) return false;
+    if (!masks.hides()) return false;
     const ScoreRow score_row = RowAt(row);
     const KeySpan asked = {.first = keys.first + columns.begin, .count = columns.count()};
-    const bool known = asked == blind_keys && masks.Repeat(score_row, blind_row);
+    const bool known = asked == blind_keys && masks.SameMasks(score_row, blind_row);
     if (!known && masks.AnyVisible(score_row, asked)) return false;
     blind_row = score_row;
     blind_keys = asked;
@@ -128,7 +125,7 @@ absl::Status TileState::AccumulateOutput() {
 }
 
 void TileState::Transform(int64_t row, const KeySpan& span, const Columns& columns) const {
-  if (!scratch_.masks.Transform()) return;
+  if (!scratch_.masks.transforms()) return;
   scratch_.masks.Apply(RowAt(row), {span.first + columns.begin, columns.count()},
                        Scores(row) + columns.begin);
 }
