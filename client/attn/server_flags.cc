@@ -1,12 +1,16 @@
 #include "client/attn/server_flags.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "CLI/CLI.hpp"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/attn/value_flags.h"
 
@@ -20,8 +24,7 @@ ClientOptions OptionsOf(const ServerFlags& flags) {
 }
 
 // Of gRPC's own names for servers; none of them is the name of a host before its port.
-constexpr const char* kSchemes[] = {
-    "dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "vsock:", "xds:"};
+constexpr const char* kSchemes[] = {"dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "xds:"};
 
 // Whether the text is HOST:PORT with a port from 1 to 65535, which gRPC would not check, and no
 // other colon outside of brackets, by which it takes an IPv6 address for one without a port.
@@ -39,6 +42,24 @@ bool IsHostAndPort(std::string_view server) {
          (in_brackets || host.find(':') == std::string_view::npos);
 }
 
+// Whether the text is one or more addresses with their ports, as they follow the scheme of this
+// family; of others gRPC writes lines of its own, and its error does not name them.
+bool AreAddresses(std::string_view text, int family) {
+  text.remove_prefix(std::min(text.find_first_not_of('/'), text.size()));
+  const auto is_address = [family](std::string_view part) {
+    std::string host(part.substr(0, part.rfind(':')));
+    if (family == AF_INET6) {
+      if (!host.starts_with('[') || !host.ends_with(']')) return false;
+      host = host.substr(1, host.find_first_of("]%") - 1);  // a % begins the name of a network
+    }
+    in6_addr parsed;
+    return IsHostAndPort(part) && inet_pton(family, host.c_str(), &parsed) == 1;
+  };
+  const std::vector<std::string> parts =
+      absl::StrSplit(absl::string_view(text.data(), text.size()), ',');
+  return std::ranges::all_of(parts, is_address);
+}
+
 // What is wrong with the text of --server; empty if nothing is. gRPC would look up a URL as the
 // name of a host, and for no name it writes lines of its own.
 std::string ServerProblem(const std::string& server) {
@@ -46,8 +67,12 @@ std::string ServerProblem(const std::string& server) {
   const absl::string_view name = absl::StripPrefix(server, "dns:");
   if (name.find_first_not_of(" \t\r\n/") == absl::string_view::npos)
     return "it names no server; " + want;
-  const bool has_scheme = std::ranges::any_of(
-      kSchemes, [&](const char* scheme) { return absl::StartsWith(server, scheme); });
+  if (server.starts_with("ipv4:") && !AreAddresses(server.substr(5), AF_INET))
+    return absl::StrCat("got ", server, ", want ipv4:ADDRESS:PORT, such as ipv4:127.0.0.1:8001");
+  if (server.starts_with("ipv6:") && !AreAddresses(server.substr(5), AF_INET6))
+    return absl::StrCat("got ", server, ", want ipv6:[ADDRESS]:PORT, such as ipv6:[::1]:8001");
+  const bool has_scheme =
+      std::ranges::any_of(kSchemes, [&](const char* scheme) { return server.starts_with(scheme); });
   return has_scheme || IsHostAndPort(server) ? "" : absl::StrCat("got ", server, ", ", want);
 }
 

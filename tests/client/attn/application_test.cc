@@ -83,6 +83,24 @@ TEST_F(ApplicationTest, WrongCommandLinesAreOneSentenceAndExitCodeTwo) {
   ExpectUsageError({"example", "no-such"}, "no example is named no-such");
 }
 
+TEST_F(ApplicationTest, ACommandLineHasOneCommand) {
+  ExpectUsageError({"self", "--embeddings", "-", "health"}, "not expected: health", kTwoByTwo);
+  EXPECT_EQ(Run({"health", "info", "--help"}), ExitCode::kOk);
+  EXPECT_THAT(out_, HasSubstr("--service")) << "the help of the first";
+  service_.FailNext({{grpc::Status(grpc::StatusCode::NOT_FOUND, "no such layer"), {}}});
+  EXPECT_EQ(Call({"layers", "health"}), ExitCode::kServer);
+  EXPECT_EQ(service_.last_request<v1::GetLayerRequest>().name(), "health")
+      << "a layer may have the name of a command";
+}
+
+TEST_F(ApplicationTest, UnexpectedArgumentsAreNamedAsTheyWereTyped) {
+  ExpectUsageError({"self", "--embeddings", "-", "--bogus", "3", ""},
+                   "not expected: --bogus 3 \"\"", kTwoByTwo);
+  ExpectUsageError({"self", "--embedding", "x.json"}, "not expected: --embedding x.json");
+  EXPECT_THAT(err_, HasSubstr("--embeddings is required"));
+  ExpectUsageError({""}, "a command is needed");
+}
+
 TEST_F(ApplicationTest, UnreadableInputsAreNamed) {
   ExpectUsageError({"self", "--embeddings", "/no/such/file"}, "--embeddings: /no/such/file");
   ExpectUsageError({"self", "--embeddings", "-"}, "line 1, column 2", "1,x");
@@ -268,7 +286,23 @@ TEST_F(ApplicationTest, APortIsANumberFromOneTo65535) {
                         ", want HOST:PORT, such as 127.0.0.1:8001, here and in ATTN_SERVER\n");
   }
   for (const char* server : {"localhost:1", "127.0.0.1:65535", "[::1]:8001", "dns:localhost",
-                             "dns:///localhost:1", "unix:/no/such/socket", "ipv4:127.0.0.1:1"}) {
+                             "dns:///localhost:1", "unix:/no/such/socket"}) {
+    EXPECT_EQ(Run({"health", "--deadline-ms", "1", "--server", server}), ExitCode::kServer)
+        << server << ": " << err_;
+  }
+}
+
+TEST_F(ApplicationTest, AddressesOfGrpcsSchemesAreNumbers) {
+  for (const char* server :
+       {"ipv4:localhost:1", "ipv4:127.0.0.1", "ipv4:127.0.0.1:1,", "ipv4:[::1]:1",
+        "ipv4:", "ipv6:127.0.0.1:1", "ipv6:[::1]", "ipv6:::1:80", "vsock:1:2"}) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(Run({"health", "--server", server}), ExitCode::kUsage) << server;
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "") << "gRPC's own lines";
+    EXPECT_THAT(err_, HasSubstr(std::string("got ") + server + ", want ")) << server;
+  }
+  for (const char* server : {"ipv4:127.0.0.1:1", "ipv4:127.0.0.1:1,127.0.0.1:2", "ipv6:[::1]:1",
+                             "ipv6:[fe80::1%25lo]:1", "ipv4:///127.0.0.1:1"}) {
     EXPECT_EQ(Run({"health", "--deadline-ms", "1", "--server", server}), ExitCode::kServer)
         << server << ": " << err_;
   }
