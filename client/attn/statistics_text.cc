@@ -1,6 +1,7 @@
 #include "client/attn/statistics_text.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -66,7 +67,8 @@ std::string KeyName(const ResultNames& names, size_t key) {
   return key == names.key_labels.size() ? std::string(kAppendedKeyLabel) : std::to_string(key);
 }
 
-// "sat 0.390168, cat 0.304374"; "none" for a query that sees no key.
+// "sat 0.390168, cat 0.304374"; "none" for a query that sees no key, "nan" where its weights are
+// that, which have no strongest.
 template <typename NameOf>
 std::string Strongest(std::span<const double> weights, std::span<const double> keys, NameOf name_of,
                       int decimals) {
@@ -75,7 +77,8 @@ std::string Strongest(std::span<const double> weights, std::span<const double> k
     entries.push_back(name_of(static_cast<size_t>(keys[i])) + " " +
                       NumberText(weights[i], decimals));
   }
-  return entries.empty() ? "none" : absl::StrJoin(entries, ", ");
+  if (!entries.empty()) return absl::StrJoin(entries, ", ");
+  return !weights.empty() && std::isnan(weights[0]) ? NumberText(weights[0], decimals) : "none";
 }
 
 std::string FormatStrongest(const AttentionResult& result, const ResultNames& names,

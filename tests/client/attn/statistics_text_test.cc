@@ -1,5 +1,6 @@
 #include "client/attn/statistics_text.h"
 
+#include <cmath>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -36,6 +37,14 @@ TEST(StatisticsTextTest, StrongestKeysAreNamed) {
   EXPECT_EQ(FormatStatistics(result, Names(), TwoDecimals()),
             "strongest keys, head 0\na   z 0.75, x 0.25\nbc  y 1.00\n\n"
             "strongest keys, head 1\na   x 0.50, y 0.50\nbc  none\n\n");
+}
+
+TEST(StatisticsTextTest, AQueryWhoseWeightsAreNaNIsNoQueryWithoutKeys) {
+  AttentionResult result;
+  result.top_weights = Tensor({2, 2}, {std::nan(""), std::nan(""), 0, 0});
+  result.top_keys = Tensor({2, 2}, {-1, -1, -1, -1}, DataType::kInt32);
+  EXPECT_EQ(FormatStatistics(result, Names(), TwoDecimals()),
+            "strongest keys\na   nan\nbc  none\n\n");
 }
 
 TEST(StatisticsTextTest, KeysOfARaggedBatchCountFromTheFirstOfTheirSequence) {
