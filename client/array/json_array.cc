@@ -22,7 +22,8 @@ std::optional<double> NumberFromJson(const nlohmann::json& json) {
   return std::nullopt;
 }
 
-nlohmann::ordered_json NumberToJson(double number) {
+nlohmann::ordered_json NumberToJson(double number, bool whole) {
+  if (whole) return static_cast<int64_t>(number);
   if (std::isnan(number)) return "NaN";
   if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
   return number;
@@ -145,10 +146,10 @@ absl::StatusOr<Array> ArrayFromJson(const nlohmann::json& json) {
   return std::move(walker).TakeArray();
 }
 
-nlohmann::ordered_json ArrayToJson(const Array& array) {
+nlohmann::ordered_json ArrayToJson(const Array& array, bool whole) {
   // From the innermost axis outwards: each pass groups runs of `extent` entries into lists.
   nlohmann::ordered_json entries = nlohmann::ordered_json::array();
-  for (const double number : array.numbers) entries.push_back(NumberToJson(number));
+  for (const double number : array.numbers) entries.push_back(NumberToJson(number, whole));
   for (size_t axis = array.shape.size(); axis-- > 0;) {
     const int64_t extent = array.shape[axis];
     int64_t list_count = 1;

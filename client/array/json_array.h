@@ -19,8 +19,9 @@ namespace attention::client {
 [[nodiscard]] absl::StatusOr<Array> ParseJsonArray(std::string_view text);
 [[nodiscard]] absl::StatusOr<Array> ArrayFromJson(const nlohmann::json& json);
 
-// The inverse. A shape without axes gives a single number.
-[[nodiscard]] nlohmann::ordered_json ArrayToJson(const Array& array);
+// The inverse. A shape without axes gives a single number. Numbers that are `whole`, all of which
+// fit an int64_t, are written without ".0", which readers of integers refuse.
+[[nodiscard]] nlohmann::ordered_json ArrayToJson(const Array& array, bool whole = false);
 
 }  // namespace attention::client
 

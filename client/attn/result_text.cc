@@ -45,7 +45,9 @@ std::string Note(const LabelledMatrix& matrix, const ShownCounts& shown) {
 }
 
 nlohmann::ordered_json TensorJson(const TensorValue& tensor) {
-  return ArrayToJson({.shape = tensor.shape(), .numbers = tensor.ToDoubles()});
+  const bool whole = tensor.type() == DataType::kInt32 || tensor.type() == DataType::kInt64 ||
+                     tensor.type() == DataType::kBool;
+  return ArrayToJson({.shape = tensor.shape(), .numbers = tensor.ToDoubles()}, whole);
 }
 
 nlohmann::ordered_json ExecutionJson(const Execution& execution) {

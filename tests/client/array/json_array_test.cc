@@ -80,5 +80,10 @@ TEST(JsonArrayTest, WritesWhatItReads) {
   }
 }
 
+TEST(JsonArrayTest, WholeNumbersHaveNoPoint) {
+  const std::string text = "[[1,-2],[0,1099511627776]]";
+  EXPECT_EQ(ArrayToJson(ParseJsonArray(text).value(), /*whole=*/true).dump(), text);
+}
+
 }  // namespace
 }  // namespace attention::client

@@ -89,6 +89,12 @@ TEST_F(ResultFlagsTest, SavedTensorsStandBesideWhatIsPrinted) {
     EXPECT_TRUE(json.contains(std::string(named.field_name))) << named.field_name;
 }
 
+TEST_F(ResultFlagsTest, NumbersOfKeysAreWholeInJson) {
+  EXPECT_EQ(CallReady({"--output", "json"}), ExitCode::kOk) << err_;
+  EXPECT_THAT(out_, HasSubstr("\"top_keys\":[[0]]"));
+  EXPECT_THAT(out_, HasSubstr("\"output\":[[1.0]]"));
+}
+
 TEST_F(ResultFlagsTest, TablesShowEveryTensor) {
   EXPECT_EQ(CallReady({"--precision-digits", "0"}), ExitCode::kOk) << err_;
   for (const char* text :
