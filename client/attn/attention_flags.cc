@@ -54,7 +54,7 @@ void AddProjectionFlags(CLI::App* command, InputFlags* flags) {
   add("key", &flags->key_projection, "[width, heads * key width]");
   add("value", &flags->value_projection, "[width, heads * value width]");
   add("output", &flags->output_projection, "[heads * value width, output width]");
-  CLI::Option* layer = AddText(command, "--layer", &flags->layer, "NAME",
+  CLI::Option* layer = AddName(command, "--layer", &flags->layer,
                                "A layer that the server has loaded, instead of all these "
                                "(`attn layers` lists them)")
                            ->group("Projections");
@@ -122,19 +122,13 @@ std::vector<ResultTensor> TensorsOf(Method method) {
 }
 
 void AddDisplayFlags(CLI::App* command, LabelFlags* label_flags, ResultFlags* flags) {
-  const auto add_labels = [&](const std::string& name, std::vector<std::string>* labels,
-                              const std::string& help) {
-    command->add_option(name, *labels, help)
-        ->delimiter(',')
-        ->allow_extra_args(false)
-        ->type_name("A,B,C")
-        ->group("Display");
-  };
-  add_labels("--labels", &label_flags->both, "Names of the words, for rows and columns");
-  add_labels("--query-labels", &label_flags->queries, "Names of the queries");
-  add_labels("--key-labels", &label_flags->keys, "Names of the keys");
+  constexpr const char* kGroup = "Display";
+  AddNames(command, "--labels", &label_flags->both, "Names of the words, for rows and columns")
+      ->group(kGroup);
+  AddNames(command, "--query-labels", &label_flags->queries, "Names of the queries")->group(kGroup);
+  AddNames(command, "--key-labels", &label_flags->keys, "Names of the keys")->group(kGroup);
   command->add_flag("--heatmap", flags->heat_map, "Also show the weights as a picture")
-      ->group("Display");
+      ->group(kGroup);
   AddColourFlag(command, &flags->colour);
   AddTableFlags(command, flags);
 }

@@ -11,6 +11,7 @@
 #include "client/attn/display_flags.h"
 #include "client/attn/example_report.h"
 #include "client/attn/server_flags.h"
+#include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
 #include "client/examples/example_library.h"
 #include "client/examples/example_run.h"
@@ -89,7 +90,9 @@ void AddExampleCommands(CLI::App* app, const Console& console, Command* chosen) 
       "example", "Compute worked examples on the server, explain and check them");
   run->group("Examples");
   const auto flags = std::make_shared<ExampleFlags>();
-  run->add_option("NAME", flags->name, "An example's name, or all")->required()->type_name("");
+  AddText(run, "NAME", &flags->name, "NAME", "An example's name, or all")
+      ->required()
+      ->type_name("");
   AddWordFlag<DataType>(
       run, "--type", &flags->type, {{"f64", DataType::kF64}, {"f32", DataType::kF32}},
       "Data type to compute in: f64 (default) is compared to within 1e-8, f32 to within 1e-6");

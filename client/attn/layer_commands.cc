@@ -121,7 +121,7 @@ void AddLayerCommands(CLI::App* app, const Console& console, Command* chosen) {
       app->add_subcommand("layers", "The layers that --layer can name, or one of them");
   command->group("Server");
   const auto flags = std::make_shared<LayerFlags>();
-  AddText(command, "name", &flags->name, "NAME", "One layer, described in full");
+  AddName(command, "name", &flags->name, "One layer, described in full");
   AddWordFlag<bool>(command, "--output", &flags->json, {{"table", false}, {"json", true}},
                     "How it is written (default table)");
   AddServerFlags(command, &flags->server);

@@ -61,7 +61,9 @@ class OptionLoader {
 
   void LoadVisibility() {
     const MaskFlags& flags = flags_.options.mask;
-    if (flags.causal) options_.causal = Parse("--causal", *flags.causal);
+    if (flags.causal) {
+      options_.causal = *flags.causal == kEqualCounts ? Causal{} : Parse("--causal", *flags.causal);
+    }
     options_.prefix_lengths = files_.KeepCounts(flags.prefix_lengths);
     if (flags.window_left || flags.window_right)
       options_.window = Window{.left = flags.window_left, .right = flags.window_right};
@@ -116,7 +118,6 @@ class OptionLoader {
   }
 
   Causal Parse(const std::string& flag, const std::string& text) {
-    if (text.empty()) return {.alignment = Causal::Alignment::kEqualCounts};
     if (text == "top-left") return {.alignment = Causal::Alignment::kTopLeft};
     if (text == "bottom-right") return {.alignment = Causal::Alignment::kBottomRight};
     if (text == "key-lengths") return {.alignment = Causal::Alignment::kKeyLengths};

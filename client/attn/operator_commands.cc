@@ -202,9 +202,8 @@ Outcome RunMerge(const MergeFlags& flags, const Console& console) {
   const DataType log_type = flags.common.type == DataType::kF64 ? DataType::kF64 : DataType::kF32;
   for (const std::string& state : flags.states) {
     const size_t comma = state.find(',');
-    if (comma == std::string::npos) {
-      return {ExitCode::kUsage, "--state: " + state + " is not OUTPUT,LSE, two files"};
-    }
+    if (comma == std::string::npos || comma == 0 || comma + 1 == state.size())
+      return {ExitCode::kUsage, "--state: got " + state + ", want OUTPUT,LSE, two files"};
     const TensorRef output = files.Read("--state", state.substr(0, comma), flags.common.type);
     const TensorRef log_sum_exp = files.Read("--state", state.substr(comma + 1), log_type);
     if (!files.status().ok()) return UsageError(files.status());
@@ -282,6 +281,7 @@ void AddMerge(CLI::App* app, const Console& console, Command* chosen) {
                    "Output and log-sum-exp over some of the keys, two files; once for each part")
       ->required()
       ->allow_extra_args(false)
+      ->check(NotEmpty("OUTPUT,LSE"))
       ->type_name("OUTPUT,LSE")
       ->group("Inputs");
   AddOperatorFlags(command, {ResultTensor::kOutput, ResultTensor::kLogSumExp}, &flags->common);

@@ -15,10 +15,13 @@ constexpr WholeRange kBlockSize = {.min = 1, .max = int64_t{1} << 20};
 
 CLI::Option* AddAlignment(CLI::App* command, const std::string& name, AlignmentText* alignment,
                           const std::string& help) {
-  return command
-      ->add_option_function<std::string>(
-          name, [alignment](const std::string& text) { *alignment = text; }, help)
-      ->type_name("ALIGNMENT");
+  // Not a check(), which CLI11 leaves out for an empty text where a flag needs no value.
+  const auto set = [name, alignment](const std::string& text) {
+    if (const std::string problem = NotEmpty("ALIGNMENT")(text); !problem.empty())
+      throw CLI::ValidationError(name, problem);
+    *alignment = text;
+  };
+  return command->add_option_function<std::string>(name, set, help)->type_name("ALIGNMENT");
 }
 
 void AddScoreFlags(CLI::App* command, ScoreFlags* flags) {
@@ -99,9 +102,10 @@ void AddMaskFlags(CLI::App* command, MaskFlags* flags) {
   AddAlignment(command, "--causal", &flags->causal,
                "Hide what lies ahead: query i sees key j if j <= i + offset. The alignment is "
                "top-left (offset 0), bottom-right (offset keys - queries), key-lengths (the last "
-               "query sees the last real key) or a number, as in --causal=-1; without one, queries "
-               "and keys must be equally many")
+               "query sees the last real key), a number, as in --causal=-1, or equal-counts "
+               "(offset 0; queries and keys must be equally many)")
       ->expected(0, 1)
+      ->default_str(kEqualCounts)
       ->type_name("[ALIGNMENT]")
       ->group("Masks");
   AddCounts(command, "--prefix-lengths", &flags->prefix_lengths,
@@ -139,7 +143,6 @@ void AddPositionFlags(CLI::App* command, PositionFlags* flags) {
   AddAlignment(command, "--query-alignment", &flags->query_alignment,
                "Where the queries stand among the keys, for windows, biases and rotation: "
                "top-left, bottom-right, key-lengths or an offset; as --causal says if not given")
-      ->check(NotEmpty("ALIGNMENT"))
       ->group(kGroup);
   AddNumbers(command, "--alibi", &flags->alibi,
              "Slope of each head: slope * (key - query position) is added to the scores")

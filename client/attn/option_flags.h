@@ -16,8 +16,10 @@ class App;
 
 namespace attention::client {
 
-// An alignment of queries and keys: "" (equally many), "top-left", "bottom-right", "key-lengths" or
-// a number.
+// An alignment of queries and keys: "top-left", "bottom-right", "key-lengths", a number or, of
+// --causal alone, kEqualCounts, which it has where none is given. A word, not an empty text: that
+// is refused.
+inline constexpr const char* kEqualCounts = "equal-counts";
 using AlignmentText = std::optional<std::string>;
 
 struct ScoreFlags {

@@ -85,6 +85,7 @@ void AddResultFlags(CLI::App* command, const std::vector<ResultTensor>& tensors,
           absl::StrCat("Also write one tensor as a .npy file, as --save ", first, "=", first,
                        ".npy; may be repeated"))
       ->allow_extra_args(false)
+      ->check(NotEmpty("TENSOR=FILE"))
       ->type_name("TENSOR=FILE")
       ->group("Results");
 }

@@ -123,7 +123,7 @@ void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
   const auto flags = std::make_shared<ServerFlags>();
   flags->deadline_ms = kHealthDeadlineMs;
   const auto service = std::make_shared<std::string>();
-  AddText(command, "--service", service.get(), "NAME",
+  AddName(command, "--service", service.get(),
           "A service's full name; the whole server if not given");
   AddServerFlags(command, flags.get());
   command->get_option("--deadline-ms")->description("Give up after this many milliseconds");

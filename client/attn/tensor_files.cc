@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,20 +12,41 @@
 namespace attention::client {
 namespace {
 
-// Empty if the text is anything else than numbers with commas between them.
-std::vector<double> ParseNumbers(const std::string& text) {
+// None if the text is anything else than numbers with commas between them; OUT_OF_RANGE if it is
+// that but float64 cannot hold one of them.
+absl::StatusOr<std::vector<double>> ParseNumbers(const std::string& text) {
   std::vector<double> numbers;
+  bool all_fit = true;
   const char* position = text.data();
   const char* const end = position + text.size();
   while (true) {
     double number = 0;
     const auto [next, error] = std::from_chars(position, end, number);
-    if (error != std::errc()) return {};
+    if (error == std::errc::invalid_argument) return std::vector<double>();
+    all_fit = all_fit && error == std::errc();
     numbers.push_back(number);
-    if (next == end) return numbers;
-    if (*next != ',') return {};
+    if (next == end) break;
+    if (*next != ',') return std::vector<double>();
     position = next + 1;
   }
+  if (all_fit) return numbers;
+  return absl::OutOfRangeError("a number is beyond those of float64");
+}
+
+// As TensorValue::FromDoubles(), but refuses a finite number that would become an infinite one. To
+// the library that is rounding; from a file it is a wrong --type.
+absl::StatusOr<TensorValue> Converted(DataType type, const Shape& shape,
+                                      std::span<const double> numbers) {
+  absl::StatusOr<TensorValue> tensor = TensorValue::FromDoubles(type, shape, numbers);
+  if (!tensor.ok() || numbers.empty()) return tensor;
+  // Rounding keeps the order: if any becomes infinite, the largest does.
+  const auto largest = std::ranges::max_element(
+      numbers, {}, [](double number) { return std::isfinite(number) ? std::abs(number) : 0.0; });
+  const auto rounded = TensorValue::FromDoubles(type, {1}, std::span(&*largest, 1));
+  if (!std::isfinite(*largest) || std::isfinite(rounded->ToDoubles()[0])) return tensor;
+  return absl::InvalidArgumentError(absl::StrCat("element ", largest - numbers.begin(), " is ",
+                                                 *largest, ", which ", std::string(Name(type)),
+                                                 " cannot hold"));
 }
 
 }  // namespace
@@ -66,7 +89,7 @@ TensorRef TensorFiles::Read(const std::string& flag, const std::string& path, Da
         absl::StrCat(flag, ": shape ", ToString(array->shape), " has an extent over ", kMaxExtent));
     return {};
   }
-  absl::StatusOr<TensorValue> tensor = TensorValue::FromDoubles(type, array->shape, array->numbers);
+  absl::StatusOr<TensorValue> tensor = Converted(type, array->shape, array->numbers);
   if (!tensor.ok()) {
     Fail(absl::StrCat(flag, ": ", tensor.status().message()));
     return {};
@@ -82,13 +105,13 @@ std::optional<TensorRef> TensorFiles::ReadOptional(const std::string& flag, cons
 std::optional<TensorRef> TensorFiles::ReadNumbers(const std::string& flag, const std::string& text,
                                                   DataType type) {
   if (text.empty()) return std::nullopt;
-  const std::vector<double> numbers = ParseNumbers(text);
+  const absl::StatusOr<std::vector<double>> numbers = ParseNumbers(text);
   // A matrix of one row may be meant as one: sequences without a batch have vectors of numbers.
-  if (numbers.empty()) {
+  if (numbers.ok() && numbers->empty()) {
     return AsVector(Read(flag, text, type, ", and is no list of numbers with commas between them"));
   }
   absl::StatusOr<TensorValue> tensor =
-      TensorValue::FromDoubles(type, {std::ssize(numbers)}, numbers);
+      numbers.ok() ? Converted(type, {std::ssize(*numbers)}, *numbers) : numbers.status();
   if (tensor.ok()) return Keep(*std::move(tensor));
   Fail(absl::StrCat(flag, ": ", tensor.status().message()));
   return std::nullopt;

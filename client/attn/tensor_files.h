@@ -38,10 +38,10 @@ class TensorFiles {
   TensorFiles(ArrayFormat format, std::istream& standard_input)
       : format_(format), standard_input_(standard_input) {}
 
-  // The tensor in a file, as `type`. `flag` names it in errors, the note is what else to say of a
-  // file that cannot be opened. Standard input can be read for one flag only. An extent over
-  // kMaxExtent is refused even where there are no elements: what is made for each row would not fit
-  // into memory.
+  // The tensor in a file, as `type`; a finite number that would become infinite is refused. `flag`
+  // names it in errors, the note is what else to say of a file that cannot be opened. Standard
+  // input can be read for one flag only. An extent over kMaxExtent is refused even where there are
+  // no elements: what is made for each row would not fit into memory.
   [[nodiscard]] TensorRef Read(const std::string& flag, const std::string& path, DataType type,
                                const std::string& not_found_note = "");
 

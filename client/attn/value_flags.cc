@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "client/terminal/display_width.h"
 
 namespace attention::client {
 namespace {
@@ -51,6 +52,30 @@ CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* va
 CLI::Option* AddFile(CLI::App* command, const std::string& name, std::string* value,
                      const std::string& help) {
   return AddText(command, name, value, "FILE", help);
+}
+
+CLI::Option* AddName(CLI::App* command, const std::string& name, std::string* value,
+                     const std::string& help) {
+  const auto check = [](const std::string& text) {
+    return IsUtf8(text) ? std::string() : Refusal(text, "NAME in UTF-8");
+  };
+  return AddText(command, name, value, "NAME", help)->check(check);
+}
+
+CLI::Option* AddNames(CLI::App* command, const std::string& name, std::vector<std::string>* value,
+                      const std::string& help) {
+  const auto set = [name, value](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      for (const absl::string_view part : absl::StrSplit(text, ',')) {
+        if (part.empty())
+          throw CLI::ValidationError(name, Refusal(text, "names with commas between them"));
+        value->emplace_back(part);
+      }
+    }
+  };
+  return command->add_option_function<std::vector<std::string>>(name, set, help)
+      ->allow_extra_args(false)
+      ->type_name("A,B,C");
 }
 
 CLI::Option* AddNumbers(CLI::App* command, const std::string& name, std::string* value,

@@ -28,6 +28,14 @@ CLI::Option* AddText(CLI::App* command, const std::string& name, std::string* va
 CLI::Option* AddFile(CLI::App* command, const std::string& name, std::string* value,
                      const std::string& help);
 
+// A name that the server is asked for, which messages want in UTF-8.
+CLI::Option* AddName(CLI::App* command, const std::string& name, std::string* value,
+                     const std::string& help);
+
+// Texts with commas between them, none of them empty. More of them where the flag is repeated.
+CLI::Option* AddNames(CLI::App* command, const std::string& name, std::vector<std::string>* value,
+                      const std::string& help);
+
 // Numbers on the command line, or a file of them; see TensorFiles::ReadNumbers().
 CLI::Option* AddNumbers(CLI::App* command, const std::string& name, std::string* value,
                         const std::string& help);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "client/attn/value_flags.h"
 
 namespace attention::client {
 
@@ -29,6 +30,7 @@ CLI::Option* AddWordFlag(CLI::App* command, const std::string& name, Value* valu
     }
   };
   return command->add_option_function<std::string>(name, set, help)
+      ->check(NotEmpty(type_name))
       ->check(CLI::IsMember(choices).description(""))
       ->type_name(type_name);
 }

@@ -89,6 +89,15 @@ int DisplayWidth(std::string_view text) {
   return width;
 }
 
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const Character character = FirstCharacter(text);
+    if (character.code_point == kReplacement && character.byte_count == 1) return false;
+    text.remove_prefix(character.byte_count);
+  }
+  return true;
+}
+
 std::string Printable(std::string_view text) {
   std::string printable;
   while (!text.empty()) {

@@ -16,6 +16,8 @@ namespace attention::client {
 // The columns of a text that Printable() returned.
 [[nodiscard]] int DisplayWidth(std::string_view text);
 
+[[nodiscard]] bool IsUtf8(std::string_view text);
+
 // The text with a replacement character for everything that could move the cursor, change the
 // direction of writing or is not UTF-8. Labels come from anywhere; a terminal must not obey them.
 [[nodiscard]] std::string Printable(std::string_view text);

@@ -123,7 +123,7 @@ TEST_F(OperatorCommandsTest, MergeSendsEveryState) {
 }
 
 TEST_F(OperatorCommandsTest, AStateIsTwoFiles) {
-  ExpectUsageError({"merge", "--state", File("o.json", kTwoByTwo)}, "is not OUTPUT,LSE");
+  ExpectUsageError({"merge", "--state", File("o.json", kTwoByTwo)}, "want OUTPUT,LSE, two files");
   ExpectUsageError({"merge"}, "--state");
 }
 

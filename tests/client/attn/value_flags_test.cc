@@ -19,16 +19,54 @@ class ValueFlagsTest : public ApplicationFixture {
 
 TEST_F(ValueFlagsTest, AnEmptyTextIsNoFileNoNameAndNoNumbers) {
   for (const char* flag :
-       {"--boolean-mask", "--additive-mask", "--query-weight", "--general-score", "--relative-bias",
-        "--sinks", "--temperature", "--alibi", "--segments", "--layer", "--output-file",
-        "--key-lengths", "--query-alignment", "--scale", "--heads"}) {
-    ExpectRefused(flag, "", std::string(flag) + ": ");
+       {"--boolean-mask",    "--additive-mask", "--query-weight", "--general-score",
+        "--relative-bias",   "--sinks",         "--temperature",  "--alibi",
+        "--segments",        "--layer",         "--output-file",  "--key-lengths",
+        "--query-alignment", "--scale",         "--heads",        "--causal",
+        "--labels",          "--save",          "--type",         "--output"}) {
+    ExpectRefused(flag, "", std::string(flag) + ": got nothing, want ");
   }
   ExpectUsageError({"self", "--embeddings", ""}, "--embeddings: got nothing, want FILE");
   ExpectUsageError({"layers", ""}, "got nothing, want NAME");
   ExpectUsageError({"health", "--service", ""}, "--service: got nothing, want NAME");
   ExpectUsageError({"rotary", "--input", "-", "--position-ids", ""},
                    "--position-ids: got nothing, want N,N|FILE", "[[1,2]]");
+  ExpectUsageError({"merge", "--state", ""}, "--state: got nothing, want OUTPUT,LSE");
+  ExpectUsageError({"example", ""}, "got nothing, want NAME");
+}
+
+TEST_F(ValueFlagsTest, PartsBetweenCommasAreNotEmpty) {
+  for (const char* text : {"a,,b,c", "a,", ",a", ","}) {
+    ExpectRefused("--labels", text,
+                  std::string("--labels: got ") + text + ", want names with commas between them");
+  }
+  for (const char* text : {"x.json,", ",x.json", ","})
+    ExpectUsageError({"merge", "--state", text}, std::string("--state: got ") + text + ", want");
+}
+
+TEST_F(ValueFlagsTest, NamesThatAreSentAreUtf8) {
+  const std::string text = ", want NAME in UTF-8";
+  ExpectRefused("--layer", "\xff", "--layer: got \uFFFD" + text);
+  ExpectUsageError({"layers", "a\xc0\x80"}, "name: got a\uFFFD\uFFFD" + text);
+  ExpectUsageError({"health", "--service", "\xff"}, "--service: got \uFFFD" + text);
+  EXPECT_EQ(Call({"layers", "\uFFFD층"}), ExitCode::kOk) << err_;
+}
+
+TEST_F(ValueFlagsTest, NumbersThatTheirTypeCannotHoldAreRefused) {
+  const auto refused = [&](const std::string& type, const std::string& input,
+                           const std::string& text) {
+    ExpectUsageError({"self", "--embeddings", "-", "--type", type}, text, input);
+  };
+  refused("f32", "[[1e39,0],[0,1]]", "--embeddings: element 0 is 1e+39, which F32 cannot hold");
+  refused("f16", "[[1,2],[3,-70000]]", "element 3 is -70000, which F16 cannot hold");
+  refused("f16", "[[65520]]", "element 0 is 65520, which F16 cannot hold");
+  refused("bf16", "[[1,3.4e38]]", "element 1 is 3.4e+38, which BF16 cannot hold");
+  ExpectRefused("--sinks", "0,1e39", "--sinks: element 1 is 1e+39, which F32 cannot hold");
+  for (const char* text : {"1e400", "0,-1e400"})
+    ExpectRefused("--sinks", text, "--sinks: a number is beyond those of float64");
+  for (const char* largest : {"[[65519]]", "[[\"Infinity\"]]", "[[\"NaN\"]]"}) {
+    EXPECT_EQ(Call({"self", "--embeddings", "-", "--type", "f16"}, largest), ExitCode::kOk) << err_;
+  }
 }
 
 TEST_F(ValueFlagsTest, CountsAreWholeNumbersWithCommasBetweenThem) {

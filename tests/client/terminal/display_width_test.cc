@@ -61,6 +61,11 @@ TEST(DisplayWidthTest, WhatIsNotUtf8IsReplacedByteByByte) {
   EXPECT_EQ(Printable("a\x80z"), "a\uFFFDz");
 }
 
+TEST(DisplayWidthTest, Utf8IsToldFromOtherBytes) {
+  for (const char* text : {"", "a", "나는 😀", "\uFFFD", "\x1b"}) EXPECT_TRUE(IsUtf8(text)) << text;
+  for (const char* text : {"\xff", "a\xc0\x80", "\xea\xb0"}) EXPECT_FALSE(IsUtf8(text));
+}
+
 TEST(DisplayWidthTest, ShortenedTextFits) {
   EXPECT_EQ(Shortened("abcdef", 6), "abcdef");
   EXPECT_EQ(Shortened("abcdef", 4), "abc…");
