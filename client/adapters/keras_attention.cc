@@ -29,12 +29,12 @@ absl::StatusOr<Adapted> Common(const KerasAttentionCall& call) {
   absl::Status status = CheckEmbeddings("query", request.query);
   if (status.ok()) status = CheckEmbeddings("key", request.key);
   if (status.ok()) status = CheckEmbeddings("value", request.value);
-  if (status.ok() && call.query_mask)
-    status =
-        CheckBools("query_mask", *call.query_mask, {call.query.shape()[0], call.query.shape()[1]});
+  if (!status.ok()) return status;
+  const Shape& query = call.query.shape();
+  const Shape& value = call.value.shape();
+  if (call.query_mask) status = CheckBools("query_mask", *call.query_mask, {query[0], query[1]});
   if (status.ok() && call.value_mask)
-    status =
-        CheckBools("value_mask", *call.value_mask, {call.value.shape()[0], call.value.shape()[1]});
+    status = CheckBools("value_mask", *call.value_mask, {value[0], value[1]});
   if (!status.ok()) return status;
   request.layout = Layout::kPacked;
   request.head_count = 1;
@@ -117,6 +117,10 @@ absl::StatusOr<KerasAttentionResult> KerasResult(const KerasAttentionCall& call,
   if (!answer.weights || answer.weights->shape().size() != 4)
     return absl::InternalError("the server answered without the weights it was asked for");
   Shape shape = answer.weights->shape();
+  if (shape[1] != 1) {
+    return absl::InternalError(
+        absl::StrCat("the server answered with weights ", ToString(shape), ", want one head"));
+  }
   shape.erase(shape.begin() + 1);  // the one head
   result.attention_scores = (*std::move(answer.weights)).Reshaped(std::move(shape));
   return result;

@@ -121,12 +121,13 @@ absl::Status AddMasks(const KerasMultiHeadAttention& layer, const KerasMultiHead
   const Shape of_keys = {batch, 1, 1, key_count};
   absl::Status status = masks.Add("value_mask", call.value_mask, {batch, key_count}, of_keys);
   if (status.ok()) status = masks.Add("key_mask", call.key_mask, {batch, key_count}, of_keys);
+  const Shape of_queries = {batch, 1, query_count, 1};
   if (status.ok())
-    status =
-        masks.Add("query_mask", call.query_mask, {batch, query_count}, {batch, 1, query_count, 1});
-  if (status.ok())
+    status = masks.Add("query_mask", call.query_mask, {batch, query_count}, of_queries);
+  if (status.ok()) {
     status = masks.Add("attention_mask", call.attention_mask, {batch, query_count, key_count},
                        {batch, 1, query_count, key_count});
+  }
   if (!status.ok()) return status;
   AttentionOptions& options = adapted->request.options;
   options.boolean_mask = masks.all();

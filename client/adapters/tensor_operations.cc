@@ -108,14 +108,16 @@ TensorValue WithOneMoreColumn(const TensorRef& tensor) {
   const size_t element_bytes = ElementBytes(tensor.type());
   const size_t row_bytes = static_cast<size_t>(shape.back()) * element_bytes;
   const std::string from = Bytes(tensor);
-  const size_t row_count = row_bytes == 0 ? 0 : from.size() / row_bytes;
+  // Of the other axes: rows without elements become ones with one.
+  const auto row_count =
+      static_cast<size_t>(ElementCount(Shape(shape.begin(), shape.end() - 1)).value_or(0));
   std::string to;
   to.reserve(from.size() + row_count * element_bytes);
   for (size_t row = 0; row < row_count; ++row) {
     to.append(from, row * row_bytes, row_bytes);
     to.append(element_bytes, '\0');
   }
-  if (row_count > 0) ++shape.back();
+  ++shape.back();
   return Make(tensor.type(), std::move(shape), std::move(to));
 }
 

@@ -28,9 +28,19 @@ struct TorchMask {
   std::optional<TensorRef> added;
 };
 
-absl::StatusOr<TorchMask> Canonical(const std::string& name, const TensorRef& mask, Shape shape) {
-  if (absl::Status status = CheckBytes(name, mask); !status.ok()) return status;
-  const TensorRef reshaped = Reshaped(mask, std::move(shape));
+// The lengths of the masks' axes.
+struct MaskExtents {
+  int64_t batch;
+  int64_t heads;
+  int64_t queries;
+  int64_t keys;
+};
+
+// The mask, whose shape must be `want`, under another shape with as many elements.
+absl::StatusOr<TorchMask> Canonical(const std::string& name, const TensorRef& mask,
+                                    const Shape& want, Shape canonical) {
+  if (absl::Status status = CheckShape(name, mask, want); !status.ok()) return status;
+  const TensorRef reshaped = Reshaped(mask, std::move(canonical));
   switch (mask.type()) {
     case DataType::kBool:
       return TorchMask{.hidden = reshaped, .added = {}};
@@ -44,28 +54,21 @@ absl::StatusOr<TorchMask> Canonical(const std::string& name, const TensorRef& ma
 }
 
 // [N num_heads, L, S] as [N, num_heads, L, S]; [L, S] as it is.
-absl::StatusOr<TorchMask> AttentionMask(const TensorRef& mask, int64_t batch, int64_t num_heads) {
-  Shape shape = mask.shape();
-  if (shape.size() == 3) {
-    if (shape[0] != batch * num_heads) {
-      return absl::InvalidArgumentError(absl::StrCat("attn_mask.shape[0]: got ", shape[0],
-                                                     ", want ", batch * num_heads,
-                                                     ", batch times num_heads"));
-    }
-    shape = {batch, num_heads, shape[1], shape[2]};
-  } else if (shape.size() != 2) {
-    return WrongShape("attn_mask", shape, "2 or 3 axes");
+absl::StatusOr<TorchMask> AttentionMask(const TensorRef& mask, const MaskExtents& extents) {
+  const auto [batch, heads, queries, keys] = extents;
+  if (mask.shape().size() == 3) {
+    return Canonical("attn_mask", mask, {batch * heads, queries, keys},
+                     {batch, heads, queries, keys});
   }
-  return Canonical("attn_mask", mask, std::move(shape));
+  return Canonical("attn_mask", mask, {queries, keys}, {queries, keys});
 }
 
 // [N, S] as [N, 1, 1, S].
-absl::StatusOr<TorchMask> PaddingMask(const TensorRef& mask, bool has_batch) {
-  const Shape& shape = mask.shape();
-  if (shape.size() != (has_batch ? 2 : 1))
-    return WrongShape("key_padding_mask", shape, has_batch ? "[batch, keys]" : "[keys]");
-  return Canonical("key_padding_mask", mask,
-                   has_batch ? Shape{shape[0], 1, 1, shape[1]} : Shape{shape[0]});
+absl::StatusOr<TorchMask> PaddingMask(const TensorRef& mask, const MaskExtents& extents,
+                                      bool has_batch) {
+  const auto [batch, heads, queries, keys] = extents;
+  if (!has_batch) return Canonical("key_padding_mask", mask, {keys}, {keys});
+  return Canonical("key_padding_mask", mask, {batch, keys}, {batch, 1, 1, keys});
 }
 
 // Weights with the column of the zero key: e^(0 - log_sum_exp) of each row.
@@ -243,18 +246,23 @@ absl::Status TorchMultiheadAttention::AddMasks(
   const bool takes_hint =
       call.is_causal && !call.key_padding_mask && !call.need_weights && !appended_key_;
   if (takes_hint) options.causal = Causal{.alignment = Causal::Alignment::kTopLeft};
-  const Shape& query_shape = adapted->request.query.shape();
+  const MultiHeadAttentionRequest& request = adapted->request;
+  const Shape& query_shape = request.query.shape();
+  const Shape& key_shape = request.key ? request.key->shape() : query_shape;
   const bool has_batch = query_shape.size() == 3;
+  const MaskExtents extents = {.batch = has_batch ? query_shape[0] : 1,
+                               .heads = num_heads_,
+                               .queries = query_shape[query_shape.size() - 2],
+                               .keys = key_shape[key_shape.size() - 2]};
   TorchMask attention;
   TorchMask padding;
   if (call.attn_mask && !takes_hint) {
-    absl::StatusOr<TorchMask> mask =
-        AttentionMask(*call.attn_mask, has_batch ? query_shape[0] : 1, num_heads_);
+    absl::StatusOr<TorchMask> mask = AttentionMask(*call.attn_mask, extents);
     if (!mask.ok()) return mask.status();
     attention = *std::move(mask);
   }
   if (call.key_padding_mask) {
-    absl::StatusOr<TorchMask> mask = PaddingMask(*call.key_padding_mask, has_batch);
+    absl::StatusOr<TorchMask> mask = PaddingMask(*call.key_padding_mask, extents, has_batch);
     if (!mask.ok()) return mask.status();
     padding = *std::move(mask);
   }

@@ -8,8 +8,7 @@
 //   in_proj_bias [3 E]                       their biases
 //   out_proj.weight [E, E], out_proj.bias    projections.output, transposed
 //   bias_k, bias_v [1, 1, E]                 projections.appended_key, appended_value: one more
-//   key,
-//                                            which masks are widened to let through
+//                                            key, which masks are widened to let through
 //   num_heads                                head_count; scale stays 1 / sqrt(E / num_heads)
 //   batch_first=False: [L, N, E]             batch and sequence exchanged, in the answer, too
 //   no batch: [L, E]                         no batch
@@ -19,10 +18,9 @@
 //   key_padding_mask bool, True = hide       boolean_mask [N, 1, 1, S], inverted; beside a boolean
 //                                            attn_mask an additive_mask of -infinity
 //   key_padding_mask float                   additive_mask [N, 1, 1, S], added to a float attn_mask
-//   add_zero_attn=True                       sinks of logit 0 for each head: a key of zeros scores
-//   0,
-//                                            and its value of zeros adds nothing; its column of the
-//                                            weights is e^(0 - log_sum_exp)
+//   add_zero_attn=True                       sinks of logit 0 for each head: a key of zeros has
+//                                            score 0, and its value of zeros adds nothing; its
+//                                            column of the weights is e^(0 - log_sum_exp)
 //   need_weights=True                        return_weights; a fully masked query is NaN
 //   need_weights=False                       a fully masked query attends to nothing: zeros before
 //                                            the output projection

@@ -100,6 +100,17 @@ TEST(KerasAttentionTest, QueryMasksZeroRowsOfTheAnswer) {
   EXPECT_FALSE(request.options().has_boolean_mask()) << "query masks do not hide keys";
 }
 
+TEST(KerasAttentionTest, WeightsOfMoreHeadsThanOneAreAWrongAnswer) {
+  KerasAttentionCall call = Call();
+  call.return_attention_scores = true;
+  AttentionResult answer;
+  answer.weights =
+      TensorValue::FromDoubles(DataType::kF32, {1, 2, 1, 1}, std::vector<double>{0.5, 0.5}).value();
+  const auto result = KerasResult(call, answer);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("[1, 2, 1, 1]"));
+}
+
 TEST(KerasAttentionTest, ArgumentsThatCannotBeRightAreNamed) {
   const auto error = [](const KerasAttentionCall& call) {
     return std::string(KerasRequest(KerasAttention{}, call).status().message());

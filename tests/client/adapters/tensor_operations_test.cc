@@ -52,6 +52,11 @@ TEST(TensorOperationsTest, OneMoreColumnIsZero) {
   const TensorValue wider = WithOneMoreColumn(TensorRef(kSix, {2, 3}));
   EXPECT_THAT(wider.shape(), ElementsAre(2, 4));
   EXPECT_THAT(wider.ToDoubles(), ElementsAre(1, 2, 3, 0, 4, 5, 6, 0));
+  const std::vector<float> none;
+  EXPECT_THAT(WithOneMoreColumn(TensorRef(none, {0, 3})).shape(), ElementsAre(0, 4));
+  const TensorValue first = WithOneMoreColumn(TensorRef(none, {2, 0}));
+  EXPECT_THAT(first.shape(), ElementsAre(2, 1));
+  EXPECT_THAT(first.ToDoubles(), ElementsAre(0, 0));
 }
 
 TEST(TensorOperationsTest, MasksAreInvertedAndMadeInfinite) {

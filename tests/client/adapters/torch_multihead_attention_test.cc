@@ -121,9 +121,50 @@ TEST(TorchMultiheadAttentionTest, MasksOfEachHeadGetTheirOwnAxis) {
   call.attn_mask = TensorRef(added, {4, 3, 3});
   const auto adapted = module.Request(call).value();
   EXPECT_THAT(adapted.request.options.additive_mask->shape(), ElementsAre(2, 2, 3, 3));
-  call.attn_mask = TensorRef(added, {2, 6, 3});
+}
+
+TEST(TorchMultiheadAttentionTest, MasksThatPyTorchRefusesAreNotBroadcast) {
+  const TorchMultiheadAttention module = Module(Parameters());
+  const std::vector<float> numbers(36, 0.5F);
+  const auto refusal = [&](const TorchMultiheadCall& call) {
+    const auto adapted = module.Request(call);
+    EXPECT_EQ(adapted.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(adapted.status().message());
+  };
+  const auto tensor = [&](const Shape& shape) {
+    return TensorRef(std::span(numbers).first(static_cast<size_t>(*ElementCount(shape))), shape);
+  };
+  for (const Shape& shape : {Shape{1, 3}, Shape{3, 1}, Shape{3}}) {
+    TorchMultiheadCall call = SelfCall();
+    call.attn_mask = tensor(shape);
+    EXPECT_EQ(refusal(call), "attn_mask: got shape " + ToString(shape) + ", want [3, 3]");
+  }
+  for (const Shape& shape : {Shape{4, 1, 3}, Shape{2, 6, 3}, Shape{1, 3, 3}}) {
+    TorchMultiheadCall call = SelfCall();
+    call.attn_mask = tensor(shape);
+    EXPECT_EQ(refusal(call), "attn_mask: got shape " + ToString(shape) + ", want [4, 3, 3]");
+  }
+  for (const Shape& shape : {Shape{1, 3}, Shape{2, 1}, Shape{3}}) {
+    TorchMultiheadCall call = SelfCall();
+    call.key_padding_mask = tensor(shape);
+    EXPECT_EQ(refusal(call), "key_padding_mask: got shape " + ToString(shape) + ", want [2, 3]");
+  }
+}
+
+TEST(TorchMultiheadAttentionTest, MasksOfOtherKeysAreAsLongAsThese) {
+  TorchMultiheadParameters parameters = Parameters();
+  parameters.batch_first = true;
+  const TorchMultiheadAttention module = Module(parameters);
+  const std::vector<float> numbers(8, 0.5F);
+  TorchMultiheadCall call = {.query = TensorRef(kOutBias, {1, 2}),
+                             .key = TensorRef(numbers, {4, 2}),
+                             .value = TensorRef(numbers, {4, 2})};
+  call.attn_mask = TensorRef(std::span(numbers).first(4), {1, 4});
+  call.key_padding_mask = TensorRef(std::span(numbers).first(4), {4});
+  EXPECT_TRUE(module.Request(call).ok());
+  call.key_padding_mask = TensorRef(std::span(numbers).first(1), {1});
   EXPECT_THAT(std::string(module.Request(call).status().message()),
-              HasSubstr("attn_mask.shape[0]: got 2, want 4"));
+              HasSubstr("key_padding_mask: got shape [1], want [4]"));
 }
 
 TEST(TorchMultiheadAttentionTest, TwoBooleanMasksNeedNoProduct) {
