@@ -34,7 +34,8 @@ struct RetryOptions {
   std::chrono::milliseconds max_backoff{5000};
 };
 
-// Time, so that tests need not wait. Implementations are thread-safe.
+// Time, so that tests need not wait, but for a connection: gRPC waits for that by the machine's
+// clock. Implementations are thread-safe.
 class RetryClock {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
