@@ -32,8 +32,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    code = server.stop()
-    assert code == 0, f"the server ended with {code}:\n{server.log}"
+    server.end_well()
 
 
 class OnnxTest(unittest.TestCase):

@@ -24,8 +24,7 @@ def start_server():
 
 
 def stop_server():
-    code = _Shared.server.stop()
-    assert code == 0, f"the server ended with {code}:\n{_Shared.server.log}"
+    _Shared.server.end_well()
 
 
 def server_address():

@@ -25,8 +25,8 @@ def setUpModule():
 
 
 def tearDownModule():
-    codes = [server.stop() for server in servers.values()]
-    assert codes == [0] * len(codes), codes
+    for server in servers.values():
+        server.end_well()
 
 
 def send(request, thread_count=2):

@@ -79,7 +79,7 @@ class EveryFieldTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        assert cls.server.stop() == 0, cls.server.log
+        cls.server.end_well()
 
     def answer(self, method, request):
         """What the answer says, but for times and names that differ from call to call; or the

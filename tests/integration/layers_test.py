@@ -91,7 +91,7 @@ class LayersTestCase(unittest.TestCase):
 
     def serve(self, *flags):
         server = ServerProcess(f"--layers-directory={self.directory}", *flags)
-        self.addCleanup(server.stop)
+        self.addCleanup(server.end_well)
         return server
 
     def check_answer(self, server, layer, method, request):

@@ -33,7 +33,7 @@ class MalformedTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        assert cls.server.stop() == 0, cls.server.log
+        cls.server.end_well()
 
     def refuse(self, case):
         """Sends the case and returns the error."""

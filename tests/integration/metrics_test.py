@@ -36,7 +36,7 @@ LABELS = {
 class MetricsTest(unittest.TestCase):
     def setUp(self):
         self.server = ServerProcess()
-        self.addCleanup(self.server.stop)
+        self.addCleanup(self.server.end_well)
         self.before = self.server.samples()
 
     def growth(self, name, **labels):

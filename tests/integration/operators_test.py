@@ -22,7 +22,7 @@ class OperatorsTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        assert cls.server.stop() == 0, cls.server.log
+        cls.server.end_well()
 
     def normals(self, *shape):
         return self.generator.standard_normal(shape)

@@ -33,7 +33,7 @@ class OptionAnswersTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        assert cls.server.stop() == 0, cls.server.log
+        cls.server.end_well()
 
     def check(self, method, request):
         response = getattr(self.server.stub, method)(request, timeout=60)

@@ -16,6 +16,8 @@
 #include <string_view>
 #include <thread>
 
+#include "gtest/gtest.h"
+
 namespace attention::testing {
 namespace {
 
@@ -62,17 +64,13 @@ ServerProcess::ServerProcess(const std::vector<std::string>& flags,
 }
 
 ServerProcess::~ServerProcess() {
-  Stop();
-  unlink(log_path_.c_str());
-}
-
-int ServerProcess::Stop() {
-  if (pid_ < 0) return -1;
   kill(pid_, SIGTERM);
   int status = 0;
   waitpid(pid_, &status, 0);
-  pid_ = -1;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
+      << "the server ended with wait status " << status << "; its log:\n"
+      << Log();
+  unlink(log_path_.c_str());
 }
 
 std::string ServerProcess::Log() const {

@@ -19,7 +19,8 @@ class ServerProcess {
   explicit ServerProcess(const std::vector<std::string>& flags = {},
                          const std::string& grpc_address = "127.0.0.1:0");
 
-  // Stops the server by its process id.
+  // Asks the server to end (SIGTERM) and waits for that. The test fails unless its exit code is 0,
+  // which it is not after a leak, either.
   ~ServerProcess();
 
   ServerProcess(const ServerProcess&) = delete;
@@ -28,9 +29,6 @@ class ServerProcess {
   // "127.0.0.1:PORT"
   [[nodiscard]] const std::string& grpc_address() const { return grpc_address_; }
   [[nodiscard]] const std::string& http_address() const { return http_address_; }
-
-  // Asks the server to end (SIGTERM) and returns its exit code, or -1 if a signal ended it.
-  int Stop();
 
   // What the server has logged so far.
   [[nodiscard]] std::string Log() const;

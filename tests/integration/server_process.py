@@ -54,7 +54,7 @@ def free_address():
 
 
 class ServerProcess:
-    """Starts the server with `flags`; use as a context manager, or call stop()."""
+    """Starts the server with `flags`; use as a context manager, or call end_well()."""
 
     def __init__(self, *flags, environment=None):
         self._process = subprocess.Popen(
@@ -76,8 +76,11 @@ class ServerProcess:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
-        self.stop()
+    def __exit__(self, exception_type, exception, traceback):
+        if exception_type is None:
+            self.end_well()
+        else:
+            self.stop()  # what went wrong first says more
 
     @property
     def grpc_address(self):
@@ -157,6 +160,11 @@ class ServerProcess:
         code = self.wait()
         self._process.stderr.close()
         return code
+
+    def end_well(self):
+        """Ends the process; fails where its exit code is not 0, as it is after a leak, too."""
+        code = self.stop()
+        assert code == 0, f"the server ended with {code}:\n{self.log}"
 
     def _read_log(self):
         for line in self._process.stderr:
