@@ -7,11 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "client/attn/attention_commands.h"
-#include "client/attn/example_commands.h"
-#include "client/attn/layer_commands.h"
-#include "client/attn/operator_commands.h"
-#include "client/attn/server_commands.h"
+#include "client/attn/commands.h"
 #include "client/terminal/display_width.h"
 
 namespace attention::client {

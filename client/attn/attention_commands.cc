@@ -1,5 +1,3 @@
-#include "client/attn/attention_commands.h"
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -7,6 +5,7 @@
 #include "CLI/CLI.hpp"
 #include "client/attn/attention_flags.h"
 #include "client/attn/attention_request.h"
+#include "client/attn/commands.h"
 #include "client/attn/result_flags.h"
 
 namespace attention::client {
@@ -14,13 +13,12 @@ namespace {
 
 struct CommandText {
   Method method;
-  const char* name;
   const char* description;
   const char* examples;
 };
 
 constexpr CommandText kCommands[] = {
-    {Method::kSelf, "self", "A sequence attends to itself",
+    {Method::kSelf, "A sequence attends to itself",
      "Examples:\n"
      "  echo '[[1,0],[0,1]]' | attn self --embeddings - --weights\n"
      "  attn self --embeddings words.csv --labels The,cat,sat --heatmap\n"
@@ -28,25 +26,24 @@ constexpr CommandText kCommands[] = {
      "  attn self --embeddings x.npy --query-weight wq.npy --key-weight wk.npy --value-weight "
      "wv.npy --heads 8 \\\n"
      "    --output npy > y.npy"},
-    {Method::kMasked, "masked", "Like self, with at least one mask",
+    {Method::kMasked, "Like self, with at least one mask",
      "Examples:\n"
      "  attn masked --embeddings words.json --causal --weights\n"
      "  attn masked --embeddings batch.npy --key-lengths 5,3,7\n"
      "  attn masked --embeddings words.json --window-left 1 --window-right 1\n"
      "  attn masked --embeddings words.json --segments 0,0,1,1 --causal\n"
      "  attn masked --embeddings words.json --boolean-mask mask.csv --type f64"},
-    {Method::kMultiHead, "multi-head", "Several heads over query, key and value embeddings",
+    {Method::kMultiHead, "Several heads over query, key and value embeddings",
      "Examples:\n"
      "  attn multi-head --query x.npy --heads 12 --query-weight wq.npy --key-weight wk.npy "
      "--value-weight wv.npy \\\n"
      "    --output-weight wo.npy\n"
      "  attn multi-head --query x.csv --key y.csv --heads 2 --weights"},
-    {Method::kCross, "cross", "One sequence attends to another",
+    {Method::kCross, "One sequence attends to another",
      "Examples:\n"
      "  attn cross --query decoder.csv --memory encoder.csv --weights\n"
      "  attn cross --query q.json --memory m.json --query-labels a,b --key-labels x,y,z --heatmap"},
-    {Method::kScaledDotProduct, "sdpa",
-     "Scaled dot-product attention of ready queries, keys and values",
+    {Method::kScaledDotProduct, "Scaled dot-product attention of ready queries, keys and values",
      "Examples:\n"
      "  attn sdpa --query q.csv --key k.csv --value v.csv --scale 1 --weights --scores raw\n"
      "  attn sdpa --query q.npy --key k.npy --value v.npy --layout packed --heads 8 --kv-heads 2 "
@@ -116,12 +113,13 @@ Outcome RunAttention(Method method, const AttentionFlags& flags, const Console& 
 
 void AddAttentionCommands(CLI::App* app, const Console& console, Command* chosen) {
   for (const CommandText& text : kCommands) {
-    CLI::App* command = app->add_subcommand(text.name, text.description)->group("Attention");
+    CLI::App* command =
+        app->add_subcommand(std::string(Name(text.method)), text.description)->group("Attention");
     command->footer(text.examples);
     const auto flags = std::make_shared<AttentionFlags>();
     AddAttentionFlags(text.method, command, flags.get());
-    command->callback([&console, chosen, flags, method = text.method] {
-      *chosen = [&console, flags, method] { return RunAttention(method, *flags, console); };
+    OnChosen(command, chosen, [&console, flags, method = text.method] {
+      return RunAttention(method, *flags, console);
     });
   }
 }

@@ -1,5 +1,3 @@
-#include "client/attn/example_commands.h"
-
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -8,6 +6,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "client/attn/commands.h"
 #include "client/attn/display_flags.h"
 #include "client/attn/example_report.h"
 #include "client/attn/server_flags.h"
@@ -84,7 +83,7 @@ Outcome RunChosenExamples(const ExampleFlags& flags, const Console& console) {
 
 void AddExampleCommands(CLI::App* app, const Console& console, Command* chosen) {
   CLI::App* list = app->add_subcommand("examples", "List the worked examples")->group("Examples");
-  list->callback([&console, chosen] { *chosen = [&console] { return RunExamples(console); }; });
+  OnChosen(list, chosen, [&console] { return RunExamples(console); });
 
   CLI::App* run = app->add_subcommand(
       "example", "Compute worked examples on the server, explain and check them");
@@ -101,9 +100,7 @@ void AddExampleCommands(CLI::App* app, const Console& console, Command* chosen) 
   run->footer(
       "Exit code 3 if a number differs.\nExamples:\n  attn example friends\n  attn example all "
       "--type f32");
-  run->callback([&console, chosen, flags] {
-    *chosen = [&console, flags] { return RunChosenExamples(*flags, console); };
-  });
+  OnChosen(run, chosen, [&console, flags] { return RunChosenExamples(*flags, console); });
 }
 
 }  // namespace attention::client

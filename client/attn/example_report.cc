@@ -32,7 +32,7 @@ std::string Heading(const Example& example) {
                             : example.additive_score ? "1"
                                                      : "1/sqrt(key width)";
   std::string text = example.name + ": " + example.title + "\n";
-  text += "attn " + std::string(MethodName(example.method)) + ", " +
+  text += "attn " + std::string(Name(example.method)) + ", " +
           (example.head_count == 1 ? "1 head" : std::to_string(example.head_count) + " heads") +
           ", scale " + scale + ", " + std::string(NormalizationName(example.normalization)) + "\n";
   if (!example.note.empty()) text += example.note + "\n";
@@ -82,22 +82,6 @@ std::string StrongestText(const Example& example, const ExampleAnswer& answer, s
 
 }  // namespace
 
-std::string_view MethodName(Method method) {
-  switch (method) {
-    case Method::kSelf:
-      return "self";
-    case Method::kMasked:
-      return "masked";
-    case Method::kMultiHead:
-      return "multi-head";
-    case Method::kCross:
-      return "cross";
-    case Method::kScaledDotProduct:
-      break;
-  }
-  return "sdpa";
-}
-
 std::string FormatExampleList(const std::vector<Example>& examples) {
   int name_width = 0;
   for (const Example& example : examples)
@@ -106,7 +90,7 @@ std::string FormatExampleList(const std::vector<Example>& examples) {
   std::string text;
   for (const Example& example : examples) {
     text += AlignedLeft(example.name, name_width) + "  " +
-            AlignedLeft(MethodName(example.method), kMethodWidth) + "  " + example.title + "\n";
+            AlignedLeft(Name(example.method), kMethodWidth) + "  " + example.title + "\n";
   }
   return text;
 }

@@ -4,16 +4,12 @@
 #define ATTENTION_CLIENT_ATTN_EXAMPLE_REPORT_H_
 
 #include <string>
-#include <string_view>
 
 #include "client/examples/example.h"
 #include "client/examples/example_run.h"
 #include "client/terminal/heat_map.h"
 
 namespace attention::client {
-
-// "self", "masked", "multi-head", "cross", "sdpa": the command and the remote call.
-[[nodiscard]] std::string_view MethodName(Method method);
 
 // "friends  self  Four friends choose a motorcycle", a line for each example.
 [[nodiscard]] std::string FormatExampleList(const std::vector<Example>& examples);

@@ -1,5 +1,3 @@
-#include "client/attn/layer_commands.h"
-
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "client/attn/commands.h"
 #include "client/attn/server_flags.h"
 #include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
@@ -130,9 +129,7 @@ void AddLayerCommands(CLI::App* app, const Console& console, Command* chosen) {
       "  attn layers\n"
       "  attn layers encoder.0 --output json\n"
       "  attn self --embeddings x.npy --layer encoder.0");
-  command->callback([&console, chosen, flags] {
-    *chosen = [&console, flags] { return RunLayers(*flags, console); };
-  });
+  OnChosen(command, chosen, [&console, flags] { return RunLayers(*flags, console); });
 }
 
 }  // namespace attention::client

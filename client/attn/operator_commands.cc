@@ -1,5 +1,3 @@
-#include "client/attn/operator_commands.h"
-
 #include <algorithm>
 #include <memory>
 #include <numeric>
@@ -9,6 +7,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "client/attn/commands.h"
 #include "client/attn/element_flags.h"
 #include "client/attn/result_flags.h"
 #include "client/attn/rotary_tables.h"
@@ -266,9 +265,7 @@ void AddRotary(CLI::App* app, const Console& console, Command* chosen) {
       "  echo '[[1,0],[1,0],[1,0]]' | attn rotary --input - --base 100\n"
       "  attn rotary --input q.npy --cos cos.npy --sin sin.npy --position-ids 7,8,9 --output npy > "
       "turned.npy");
-  command->callback([&console, chosen, flags] {
-    *chosen = [&console, flags] { return RunRotary(*flags, console); };
-  });
+  OnChosen(command, chosen, [&console, flags] { return RunRotary(*flags, console); });
 }
 
 void AddMerge(CLI::App* app, const Console& console, Command* chosen) {
@@ -292,9 +289,7 @@ void AddMerge(CLI::App* app, const Console& console, Command* chosen) {
       "  attn sdpa --query q.npy --key k2.npy --value v2.npy --save output=o2.npy --save "
       "log-sum-exp=l2.npy\n"
       "  attn merge --state o1.npy,l1.npy --state o2.npy,l2.npy");
-  command->callback([&console, chosen, flags] {
-    *chosen = [&console, flags] { return RunMerge(*flags, console); };
-  });
+  OnChosen(command, chosen, [&console, flags] { return RunMerge(*flags, console); });
 }
 
 }  // namespace

@@ -1,5 +1,3 @@
-#include "client/attn/server_commands.h"
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/attn/commands.h"
 #include "client/attn/server_flags.h"
 #include "client/attn/value_flags.h"
 #include "client/attn/word_flag.h"
@@ -110,9 +109,7 @@ void AddInfo(CLI::App* app, const Console& console, Command* chosen) {
                     "How it is written (default table)");
   AddServerFlags(command, &flags->server);
   command->footer("Example:\n  attn info --server 127.0.0.1:8001 --output json");
-  command->callback([&console, chosen, flags] {
-    *chosen = [&console, flags] { return RunInfo(*flags, console); };
-  });
+  OnChosen(command, chosen, [&console, flags] { return RunInfo(*flags, console); });
 }
 
 void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
@@ -128,9 +125,8 @@ void AddHealth(CLI::App* app, const Console& console, Command* chosen) {
   AddServerFlags(command, flags.get());
   command->get_option("--deadline-ms")->description("Give up after this many milliseconds");
   command->footer("Example:\n  attn health --service attention.v1.AttentionService");
-  command->callback([&console, chosen, flags, service] {
-    *chosen = [&console, flags, service] { return RunHealth(*flags, *service, console); };
-  });
+  OnChosen(command, chosen,
+           [&console, flags, service] { return RunHealth(*flags, *service, console); });
 }
 
 void AddVersion(CLI::App* app, const Console& console, Command* chosen) {
@@ -143,9 +139,8 @@ void AddVersion(CLI::App* app, const Console& console, Command* chosen) {
   // Without a name no server is asked, not even the default one.
   command->get_option("--server")->description("Also ask the server that listens there");
   command->get_option("--server")->default_str("");
-  command->callback([&console, chosen, flags, command] {
-    const bool ask_server = command->count("--server") > 0;
-    *chosen = [&console, flags, ask_server] { return RunVersion(*flags, ask_server, console); };
+  OnChosen(command, chosen, [&console, flags, command] {
+    return RunVersion(*flags, /*ask_server=*/command->count("--server") > 0, console);
   });
 }
 

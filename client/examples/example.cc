@@ -13,13 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::pair<std::string_view, Method> kMethods[] = {
-    {"self", Method::kSelf},
-    {"masked", Method::kMasked},
-    {"multi-head", Method::kMultiHead},
-    {"cross", Method::kCross},
-    {"sdpa", Method::kScaledDotProduct},
-};
 constexpr std::pair<std::string_view, Normalization> kNormalizations[] = {
     {"softmax-over-keys", Normalization::kSoftmaxOverKeys},
     {"softmax-over-queries", Normalization::kSoftmaxOverQueries},
@@ -197,7 +190,7 @@ absl::Status ReadExample(const json& object, Example* example) {
   fields.Read("name", IsString, &example->name);
   fields.Read("title", IsString, &example->title);
   fields.Read("note", IsString, &example->note);
-  fields.ReadWord("method", kMethods, &example->method);
+  fields.ReadWord("method", kMethodWords, &example->method);
   fields.Read("query_labels", IsListOf<IsString>, &example->query_labels);
   fields.Read("key_labels", IsListOf<IsString>, &example->key_labels);
   ReadInputs(&fields, example);

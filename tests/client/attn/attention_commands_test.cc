@@ -1,5 +1,3 @@
-#include "client/attn/attention_commands.h"
-
 #include <fstream>
 #include <utility>
 

@@ -1,5 +1,3 @@
-#include "client/attn/example_commands.h"
-
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/client/attn/application_fixture.h"

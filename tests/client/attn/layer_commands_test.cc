@@ -1,5 +1,3 @@
-#include "client/attn/layer_commands.h"
-
 #include <algorithm>
 
 #include "gmock/gmock.h"

@@ -1,5 +1,3 @@
-#include "client/attn/operator_commands.h"
-
 #include <cmath>
 #include <fstream>
 #include <vector>

@@ -1,5 +1,3 @@
-#include "client/attn/server_commands.h"
-
 #include <algorithm>
 #include <cstdlib>
 
