@@ -47,41 +47,29 @@ struct BFloat16 {
 };
 
 // The data type of each C++ type that can be an element.
+template <DataType type>
+struct ElementTypeIs {
+  static constexpr DataType kType = type;
+};
 template <typename T>
 struct ElementType;
 template <>
-struct ElementType<float> {
-  static constexpr DataType kType = DataType::kF32;
-};
+struct ElementType<float> : ElementTypeIs<DataType::kF32> {};
 template <>
-struct ElementType<Float16> {
-  static constexpr DataType kType = DataType::kF16;
-};
+struct ElementType<Float16> : ElementTypeIs<DataType::kF16> {};
 template <>
-struct ElementType<BFloat16> {
-  static constexpr DataType kType = DataType::kBF16;
-};
+struct ElementType<BFloat16> : ElementTypeIs<DataType::kBF16> {};
 template <>
-struct ElementType<double> {
-  static constexpr DataType kType = DataType::kF64;
-};
+struct ElementType<double> : ElementTypeIs<DataType::kF64> {};
 template <>
-struct ElementType<bool> {
-  static constexpr DataType kType = DataType::kBool;
-};
+struct ElementType<bool> : ElementTypeIs<DataType::kBool> {};
 template <>
-struct ElementType<int32_t> {
-  static constexpr DataType kType = DataType::kInt32;
-};
+struct ElementType<int32_t> : ElementTypeIs<DataType::kInt32> {};
 template <>
-struct ElementType<int64_t> {
-  static constexpr DataType kType = DataType::kInt64;
-};
+struct ElementType<int64_t> : ElementTypeIs<DataType::kInt64> {};
 
 template <typename T>
-concept Element = requires {
-  ElementType<T>::kType;
-};
+concept Element = requires { ElementType<T>::kType; };
 
 // Extents, outermost first.
 using Shape = std::vector<int64_t>;
@@ -101,7 +89,8 @@ class TensorRef {
 
   // Any contiguous range of elements: a vector, an array, a span.
   template <std::ranges::contiguous_range Range>
-  requires Element<std::ranges::range_value_t<Range>> TensorRef(const Range& elements, Shape shape)
+    requires Element<std::ranges::range_value_t<Range>>
+  TensorRef(const Range& elements, Shape shape)
       : type_(ElementType<std::ranges::range_value_t<Range>>::kType),
         shape_(std::move(shape)),
         bytes_(std::as_bytes(std::span(std::ranges::data(elements), std::ranges::size(elements)))) {
@@ -114,6 +103,11 @@ class TensorRef {
   [[nodiscard]] DataType type() const { return type_; }
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+
+  // The bytes as strings hold them.
+  [[nodiscard]] std::string_view chars() const {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
 
   // INVALID_ARGUMENT if the number of bytes is not the one that type and shape ask for, or one of a
   // kBool is neither 0 nor 1.

@@ -11,10 +11,6 @@
 namespace attention::client {
 namespace {
 
-std::string Bytes(const TensorRef& tensor) {
-  return {reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size()};
-}
-
 // Of elements that are right by construction.
 TensorValue Make(DataType type, Shape shape, std::string bytes) {
   absl::StatusOr<TensorValue> tensor =
@@ -91,7 +87,7 @@ TensorValue Transposed(const TensorRef& tensor) {
   const auto rows = static_cast<size_t>(shape[0]);
   const auto columns = static_cast<size_t>(shape[1]);
   std::swap(shape[0], shape[1]);
-  const std::string from = Bytes(tensor);
+  const std::string_view from = tensor.chars();
   std::string to(from.size(), '\0');
   const size_t entry_bytes = rows * columns == 0 ? 0 : from.size() / (rows * columns);
   for (size_t row = 0; row < rows; ++row) {
@@ -107,7 +103,7 @@ TensorValue WithOneMoreColumn(const TensorRef& tensor) {
   Shape shape = tensor.shape();
   const size_t element_bytes = ElementBytes(tensor.type());
   const size_t row_bytes = static_cast<size_t>(shape.back()) * element_bytes;
-  const std::string from = Bytes(tensor);
+  const std::string_view from = tensor.chars();
   // Of the other axes: rows without elements become ones with one.
   const auto row_count =
       static_cast<size_t>(ElementCount(Shape(shape.begin(), shape.end() - 1)).value_or(0));
@@ -123,7 +119,7 @@ TensorValue WithOneMoreColumn(const TensorRef& tensor) {
 
 TensorValue Inverted(const TensorRef& tensor) {
   assert(tensor.type() == DataType::kBool);
-  std::string bytes = Bytes(tensor);
+  std::string bytes(tensor.chars());
   for (char& byte : bytes) byte = byte == 0 ? '\1' : '\0';
   return Make(tensor.type(), tensor.shape(), std::move(bytes));
 }
@@ -144,7 +140,7 @@ absl::StatusOr<TensorValue> Sum(const TensorRef& first, const TensorRef& second)
 }
 
 TensorValue ZeroedRows(const TensorRef& tensor, const TensorRef& kept) {
-  std::string bytes = Bytes(tensor);
+  std::string bytes(tensor.chars());
   const size_t row_count = kept.bytes().size();
   const size_t row_bytes = row_count == 0 ? 0 : bytes.size() / row_count;
   for (size_t row = 0; row < row_count; ++row) {
@@ -154,7 +150,7 @@ TensorValue ZeroedRows(const TensorRef& tensor, const TensorRef& kept) {
 }
 
 std::vector<double> ToDoubles(const TensorRef& tensor) {
-  return Make(tensor.type(), tensor.shape(), Bytes(tensor)).ToDoubles();
+  return Make(tensor.type(), tensor.shape(), std::string(tensor.chars())).ToDoubles();
 }
 
 }  // namespace attention::client

@@ -13,9 +13,7 @@ namespace attention::client {
 namespace {
 
 TensorValue Copied(const TensorRef& tensor) {
-  return *TensorValue::Create(
-      tensor.type(), tensor.shape(),
-      std::string(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size()));
+  return *TensorValue::Create(tensor.type(), tensor.shape(), std::string(tensor.chars()));
 }
 
 bool IsSame(const TensorRef& first, const TensorRef& second) {

@@ -138,8 +138,7 @@ std::string ToNpy(const TensorValue& tensor) {
   file.append({'\x01', '\x00', static_cast<char>(header.size() & 0xff),
                static_cast<char>(header.size() >> 8)});
   file += header;
-  const auto data = tensor.bytes();
-  file.append(reinterpret_cast<const char*>(data.data()), data.size());
+  file += tensor.ref().chars();
   return file;
 }
 

@@ -141,10 +141,7 @@ class OptionLoader {
     const std::optional<TensorRef> numbers = files_.ReadNumbers(flag, text, PreciseType());
     if (!numbers || numbers->shape() != Shape{1} || head_count_ <= 1) return numbers;
     std::string repeated;
-    for (int64_t head = 0; head < head_count_; ++head) {
-      repeated.append(reinterpret_cast<const char*>(numbers->bytes().data()),
-                      numbers->bytes().size());
-    }
+    for (int64_t head = 0; head < head_count_; ++head) repeated += numbers->chars();
     return files_.Keep(*TensorValue::Create(numbers->type(), {head_count_}, std::move(repeated)));
   }
 

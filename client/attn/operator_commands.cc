@@ -137,9 +137,8 @@ class RotaryLoader {
     if (!positions.empty() && positions.front() < 0)
       files_.Fail(absl::StrCat("--position-ids: got ", positions.front(), ", want >= 0"));
     for (int64_t& id : ids) id = std::ranges::lower_bound(positions, id) - positions.begin();
-    std::string bytes(reinterpret_cast<const char*>(ids.data()), given.bytes().size());
-    request->position_ids =
-        files_.Keep(*TensorValue::Create(DataType::kInt64, given.shape(), std::move(bytes)));
+    request->position_ids = files_.Keep(*TensorValue::Create(
+        DataType::kInt64, given.shape(), std::string(TensorRef(ids, given.shape()).chars())));
     return positions;
   }
 

@@ -120,9 +120,8 @@ std::optional<TensorRef> TensorFiles::ReadNumbers(const std::string& flag, const
 std::optional<TensorRef> TensorFiles::KeepCounts(const std::vector<int64_t>& counts) {
   if (counts.empty()) return std::nullopt;
   const TensorRef borrowed(counts, {std::ssize(counts)});
-  std::string bytes(reinterpret_cast<const char*>(borrowed.bytes().data()),
-                    borrowed.bytes().size());
-  return Keep(*TensorValue::Create(borrowed.type(), borrowed.shape(), std::move(bytes)));
+  return Keep(
+      *TensorValue::Create(borrowed.type(), borrowed.shape(), std::string(borrowed.chars())));
 }
 
 TensorRef TensorFiles::Keep(TensorValue tensor) {
