@@ -22,11 +22,9 @@ absl::StatusOr<std::span<const int32_t>> ReadTokenSegments(const v1::Tensor& ten
   const int rank = decoding.has_batch ? 2 : 1;
   ATTENTION_RETURN_IF_ERROR(CheckRank(segments, path, rank));
   if (decoding.has_batch) {
-    ATTENTION_RETURN_IF_ERROR(
-        CheckSame(ShapePath(path, 0), segments.shape[0], decoding.batch(), "the batch"));
+    ATTENTION_RETURN_IF_ERROR(CheckExtent(segments, path, 0, decoding.batch(), "the batch"));
   }
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(path, rank - 1), segments.shape[rank - 1], count, whose));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(segments, path, rank - 1, count, whose));
   return std::span<const int32_t>(static_cast<const int32_t*>(segments.data),
                                   static_cast<size_t>(segments.element_count));
 }
@@ -51,8 +49,8 @@ absl::StatusOr<std::span<int64_t>> ReadLengths(const v1::Tensor& tensor, absl::s
   ATTENTION_ASSIGN_OR_RETURN(const WireTensor lengths, decoding.reader.Read(tensor, path));
   ATTENTION_RETURN_IF_ERROR(CheckIntegerType(lengths, path));
   ATTENTION_RETURN_IF_ERROR(CheckRank(lengths, path, 1));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(path, 0), lengths.shape[0], decoding.entry_count(),
-                                      decoding.ragged() ? "the sequences" : "the batch"));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(lengths, path, 0, decoding.entry_count(),
+                                        decoding.ragged() ? "the sequences" : "the batch"));
   const std::span<int64_t> result = decoding.reader.NewNumbers<int64_t>(lengths.element_count);
   for (int64_t i = 0; i < lengths.element_count; ++i) {
     const int64_t length = IntegerAt(lengths, i);

@@ -44,8 +44,8 @@ absl::Status DecodeRelativePositionBias(const OptionsDecoding& decoding) {
   if (result.bucket_count % 2 != 0) {
     return FieldError(ShapePath(kTablePath, 0), result.bucket_count, "an even number");
   }
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kTablePath, 1), table.shape[1],
-                                      decoding.query_heads(), "the query heads"));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckExtent(table, kTablePath, 1, decoding.query_heads(), "the query heads"));
   if (bias.maximum_distance() != 0) result.maximum_distance = bias.maximum_distance();
   ATTENTION_RETURN_IF_ERROR(
       CheckRange(kDistancePath, result.maximum_distance, 0, kMaxBucketDistance));

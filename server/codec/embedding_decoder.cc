@@ -46,8 +46,7 @@ absl::StatusOr<LinearMap> ReadLinearMap(const v1::Projection& projection, absl::
                              reader.Read(projection.weight(), weight_path));
   ATTENTION_RETURN_IF_ERROR(CheckSameType(weight, weight_path, type, "the embeddings"));
   ATTENTION_RETURN_IF_ERROR(CheckRank(weight, weight_path, 2));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(weight_path, 0), weight.shape[0], input_width, whose_width));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(weight, weight_path, 0, input_width, whose_width));
   ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(weight_path, 1), weight.shape[1], 1, kMaxWidth));
   LinearMap map;
   map.input_width = input_width;
@@ -58,8 +57,8 @@ absl::StatusOr<LinearMap> ReadLinearMap(const v1::Projection& projection, absl::
     ATTENTION_ASSIGN_OR_RETURN(const WireTensor bias, reader.Read(projection.bias(), bias_path));
     ATTENTION_RETURN_IF_ERROR(CheckSameType(bias, bias_path, type, "the embeddings"));
     ATTENTION_RETURN_IF_ERROR(CheckRank(bias, bias_path, 1));
-    ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(bias_path, 0), bias.shape[0], map.output_width,
-                                        ShapePath(weight_path, 1)));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckExtent(bias, bias_path, 0, map.output_width, ShapePath(weight_path, 1)));
     map.bias = bias.data;
   }
   return map;
@@ -115,8 +114,8 @@ absl::Status ReadAppended(const v1::Tensor& tensor, absl::string_view path,
   ATTENTION_ASSIGN_OR_RETURN(const WireTensor row, reader.Read(tensor, path));
   ATTENTION_RETURN_IF_ERROR(CheckSameType(row, path, WireType(view.type), "the embeddings"));
   ATTENTION_RETURN_IF_ERROR(CheckRank(row, path, 1));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(path, 0), row.shape[0],
-                                      view.extents[1] * view.extents[3], heads.width_path));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckExtent(row, path, 0, view.extents[1] * view.extents[3], heads.width_path));
   return AppendRow(row.data, rows_path, heads);
 }
 

@@ -3,6 +3,8 @@
 #ifndef ATTENTION_SERVER_CODEC_FIELD_ERROR_H_
 #define ATTENTION_SERVER_CODEC_FIELD_ERROR_H_
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
@@ -19,6 +21,12 @@ namespace attention::server {
 // kInvalidArgument: "query: got nothing, want a tensor".
 [[nodiscard]] inline absl::Status MissingField(const absl::AlphaNum& path) {
   return FieldError(path, "nothing", "a tensor");
+}
+
+// kInvalidArgument: "layout: got 9, want 0 to 3". `maximum` is the last enumerator of its kind.
+[[nodiscard]] inline absl::Status UnknownEnumerator(const absl::AlphaNum& path, int64_t got,
+                                                    int maximum) {
+  return FieldError(path, got, absl::StrCat("0 to ", maximum));
 }
 
 // kInvalidArgument: "options.sinks: got another number at element 3, want finite". For elements,

@@ -38,7 +38,7 @@ absl::StatusOr<std::span<const double>> ReadHeadNumbers(const v1::Tensor& tensor
   ATTENTION_ASSIGN_OR_RETURN(const WireTensor numbers, decoding.reader.Read(tensor, path));
   ATTENTION_RETURN_IF_ERROR(CheckRank(numbers, path, 1));
   ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(path, 0), numbers.shape[0], decoding.query_heads(), "the query heads"));
+      CheckExtent(numbers, path, 0, decoding.query_heads(), "the query heads"));
   return ToDoubles(numbers, path, rule, decoding.reader);
 }
 

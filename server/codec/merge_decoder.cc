@@ -26,8 +26,8 @@ absl::Status CheckLikeFirst(const Operand& output, const Operand& first) {
   }
   for (int axis = 0; axis < first.tensor.rank; ++axis) {
     const auto index = static_cast<size_t>(axis);
-    ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(output.path, axis), output.tensor.shape[index],
-                                        first.tensor.shape[index], kFirstOutput));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckExtent(output.tensor, output.path, axis, first.tensor.shape[index], kFirstOutput));
   }
   return absl::OkStatus();
 }
@@ -46,8 +46,8 @@ absl::StatusOr<kernels::TensorView> ReadLogSumExp(const v1::Tensor& tensor, absl
   ATTENTION_RETURN_IF_ERROR(CheckRank(log_sum_exp, path, rank));
   for (int axis = 0; axis < rank; ++axis) {
     const auto index = static_cast<size_t>(axis);
-    ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(path, axis), log_sum_exp.shape[index],
-                                        output.tensor.shape[index], output.path));
+    ATTENTION_RETURN_IF_ERROR(
+        CheckExtent(log_sum_exp, path, axis, output.tensor.shape[index], output.path));
   }
   return kernels::DenseView(log_sum_exp.data, *KernelType(type),
                             {output.batch(), output.heads(), output.rows(), 1});

@@ -43,6 +43,11 @@ absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want, absl::
   return FieldError(path, got, absl::StrCat(want, " as in ", whose));
 }
 
+absl::Status CheckExtent(const WireTensor& tensor, absl::string_view path, int axis, int64_t want,
+                         absl::string_view whose) {
+  return CheckSame(ShapePath(path, axis), tensor.shape[static_cast<size_t>(axis)], want, whose);
+}
+
 absl::Status CheckSameType(const WireTensor& tensor, absl::string_view path, v1::DataType want,
                            absl::string_view whose) {
   if (tensor.type == want) return absl::OkStatus();

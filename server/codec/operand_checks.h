@@ -30,6 +30,10 @@ namespace attention::server {
 [[nodiscard]] absl::Status CheckSame(absl::string_view path, int64_t got, int64_t want,
                                      absl::string_view whose);
 
+// The same for one extent of a tensor.
+[[nodiscard]] absl::Status CheckExtent(const WireTensor& tensor, absl::string_view path, int axis,
+                                       int64_t want, absl::string_view whose);
+
 // "key.data_type: got DATA_TYPE_F16, want DATA_TYPE_F32 as in query"
 [[nodiscard]] absl::Status CheckSameType(const WireTensor& tensor, absl::string_view path,
                                          v1::DataType want, absl::string_view whose);

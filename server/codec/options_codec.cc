@@ -31,8 +31,8 @@ absl::Status DecodeNormalization(const OptionsDecoding& decoding) {
       normalization = kernels::Normalization::kNone;
       return absl::OkStatus();
     default:
-      return FieldError("options.normalization", static_cast<int>(decoding.options.normalization()),
-                        absl::StrCat("0 to ", static_cast<int>(v1::Normalization_MAX)));
+      return UnknownEnumerator("options.normalization", decoding.options.normalization(),
+                               v1::Normalization_MAX);
   }
 }
 
@@ -46,8 +46,7 @@ absl::StatusOr<kernels::FullyMasked> PolicyOf(v1::FullyMaskedPolicy policy) {
     case v1::FULLY_MASKED_POLICY_UNIFORM:
       return kernels::FullyMasked::kUniform;
     default:
-      return FieldError("options.fully_masked", static_cast<int>(policy),
-                        absl::StrCat("0 to ", static_cast<int>(v1::FullyMaskedPolicy_MAX)));
+      return UnknownEnumerator("options.fully_masked", policy, v1::FullyMaskedPolicy_MAX);
   }
 }
 
@@ -68,8 +67,7 @@ absl::Status DecodeSoftmaxType(const OptionsDecoding& decoding) {
   constexpr absl::string_view kPath = "options.softmax_type";
   const v1::DataType type = decoding.options.softmax_type();
   if (!v1::DataType_IsValid(type)) {
-    return FieldError(kPath, static_cast<int>(type),
-                      absl::StrCat("0 to ", static_cast<int>(v1::DataType_MAX)));
+    return UnknownEnumerator(kPath, type, v1::DataType_MAX);
   }
   if (type != v1::DATA_TYPE_UNSPECIFIED && !IsFloatingPoint(type)) {
     return FieldError(kPath, TypeName(type), "DATA_TYPE_F32, F16, BF16 or F64");
@@ -84,8 +82,7 @@ absl::Status DecodePrecision(const OptionsDecoding& decoding) {
   if (wanted == v1::PRECISION_UNSPECIFIED) return absl::OkStatus();
   const std::optional<kernels::Precision> precision = KernelPrecision(wanted);
   if (!precision.has_value()) {
-    return FieldError(kPath, static_cast<int>(wanted),
-                      absl::StrCat("0 to ", static_cast<int>(v1::Precision_MAX)));
+    return UnknownEnumerator(kPath, wanted, v1::Precision_MAX);
   }
   if (decoding.task.type != kernels::DataType::kF32) {
     return FieldError(kPath, v1::Precision_Name(wanted),

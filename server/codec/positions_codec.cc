@@ -99,8 +99,7 @@ Offsets OffsetsAtTheEnd(const OptionsDecoding& decoding) {
 absl::StatusOr<Offsets> ReadOffsets(const Alignment& alignment, const OptionsDecoding& decoding) {
   const std::string kind_path = absl::StrCat(alignment.path, ".alignment");
   if (!v1::CausalAlignment_IsValid(alignment.kind)) {
-    return FieldError(kind_path, static_cast<int>(alignment.kind),
-                      absl::StrCat("0 to ", static_cast<int>(v1::CausalAlignment_MAX)));
+    return UnknownEnumerator(kind_path, alignment.kind, v1::CausalAlignment_MAX);
   }
   const std::string& name = v1::CausalAlignment_Name(alignment.kind);
   if (alignment.kind != v1::CAUSAL_ALIGNMENT_OFFSET && alignment.offset.has_value()) {

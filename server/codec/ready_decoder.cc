@@ -46,8 +46,7 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
                                 TensorReader& reader, DecodedRequest& decoded) {
   const v1::Layout layout = request.layout();
   if (!v1::Layout_IsValid(layout)) {
-    return FieldError("layout", static_cast<int>(layout),
-                      absl::StrCat("0 to ", static_cast<int>(v1::Layout_MAX)));
+    return UnknownEnumerator("layout", layout, v1::Layout_MAX);
   }
   ATTENTION_RETURN_IF_ERROR(CheckRaggedLayout(request));
   const bool packed = layout == v1::LAYOUT_PACKED;

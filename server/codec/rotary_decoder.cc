@@ -72,13 +72,11 @@ absl::StatusOr<kernels::TensorView> ReadTable(const TableField& field, bool by_p
   if (by_position) {
     ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(field.path, 0), rows, 0, kMaxSequence));
   } else {
-    ATTENTION_RETURN_IF_ERROR(
-        CheckSame(ShapePath(field.path, 0), table.shape[0], input.batch(), "input"));
+    ATTENTION_RETURN_IF_ERROR(CheckExtent(table, field.path, 0, input.batch(), "input"));
     ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(field.path, 1), rows, input.rows(), "input"));
   }
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(field.path, rank - 1),
-                                      table.shape[static_cast<size_t>(rank - 1)], pair_count,
-                                      "half of the rotary width"));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckExtent(table, field.path, rank - 1, pair_count, "half of the rotary width"));
   return kernels::DenseView(table.data, input.view.type,
                             {by_position ? 1 : input.batch(), 1, rows, pair_count});
 }
@@ -89,8 +87,8 @@ absl::StatusOr<const int64_t*> ReadPositions(const v1::Tensor& tensor, int64_t p
   ATTENTION_ASSIGN_OR_RETURN(const WireTensor ids, reader.Read(tensor, kPath));
   ATTENTION_RETURN_IF_ERROR(CheckIntegerType(ids, kPath));
   ATTENTION_RETURN_IF_ERROR(CheckRank(ids, kPath, 2));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kPath, 0), ids.shape[0], input.batch(), "input"));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kPath, 1), ids.shape[1], input.rows(), "input"));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(ids, kPath, 0, input.batch(), "input"));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(ids, kPath, 1, input.rows(), "input"));
   static constexpr int64_t kNoPosition = 0;  // not null: that there are positions has a meaning
   if (ids.element_count == 0) return &kNoPosition;
   const std::span<int64_t> positions = reader.NewNumbers<int64_t>(ids.element_count);

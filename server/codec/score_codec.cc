@@ -41,9 +41,8 @@ absl::Status DecodeGeneralScore(const OptionsDecoding& decoding) {
   ATTENTION_ASSIGN_OR_RETURN(const WireTensor weight,
                              ReadParameter(score.has_weight(), score.weight(), kPath, 2, decoding));
   ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kPath, 0), weight.shape[0], query_width, "the query width of one head"));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kPath, 1), weight.shape[1], key_width, "the key width of one head"));
+      CheckExtent(weight, kPath, 0, query_width, "the query width of one head"));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(weight, kPath, 1, key_width, "the key width of one head"));
   task.options.score = kernels::ScoreKind::kGeneral;
   task.problem.score_first_weight =
       kernels::DenseView(weight.data, task.type, {1, 1, query_width, key_width});
@@ -68,15 +67,13 @@ absl::Status DecodeAdditiveScore(const OptionsDecoding& decoding) {
       const WireTensor vector,
       ReadParameter(score.has_vector(), score.vector(), kVectorPath, 1, decoding));
   const int64_t hidden_width = query_weight.shape[1];
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kQueryPath, 0), query_weight.shape[0], query_width,
-                                      "the query width of one head"));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckExtent(query_weight, kQueryPath, 0, query_width, "the query width of one head"));
   ATTENTION_RETURN_IF_ERROR(CheckRange(ShapePath(kQueryPath, 1), hidden_width, 1, kMaxWidth));
-  ATTENTION_RETURN_IF_ERROR(CheckSame(ShapePath(kKeyPath, 0), key_weight.shape[0], key_width,
-                                      "the key width of one head"));
   ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kKeyPath, 1), key_weight.shape[1], hidden_width, kQueryPath));
-  ATTENTION_RETURN_IF_ERROR(
-      CheckSame(ShapePath(kVectorPath, 0), vector.shape[0], hidden_width, kQueryPath));
+      CheckExtent(key_weight, kKeyPath, 0, key_width, "the key width of one head"));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(key_weight, kKeyPath, 1, hidden_width, kQueryPath));
+  ATTENTION_RETURN_IF_ERROR(CheckExtent(vector, kVectorPath, 0, hidden_width, kQueryPath));
   task.options.score = kernels::ScoreKind::kAdditive;
   task.problem.score_first_weight =
       kernels::DenseView(query_weight.data, task.type, {1, 1, query_width, hidden_width});

@@ -24,8 +24,8 @@ absl::Status DecodeReturnScores(const OptionsDecoding& decoding) {
       scores = kernels::ScoresOutput::kCapped;
       return absl::OkStatus();
     default:
-      return FieldError("options.return_scores", static_cast<int>(decoding.options.return_scores()),
-                        absl::StrCat("0 to ", static_cast<int>(v1::ScoresKind_MAX)));
+      return UnknownEnumerator("options.return_scores", decoding.options.return_scores(),
+                               v1::ScoresKind_MAX);
   }
 }
 

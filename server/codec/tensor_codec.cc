@@ -37,8 +37,8 @@ size_t ElementBytes(v1::DataType type) {
 // Fills in type, rank, shape and element_count.
 absl::Status ReadShape(const v1::Tensor& tensor, absl::string_view path, WireTensor& result) {
   if (!v1::DataType_IsValid(tensor.data_type())) {
-    return FieldError(absl::StrCat(path, ".data_type"), static_cast<int>(tensor.data_type()),
-                      absl::StrCat("0 to ", static_cast<int>(v1::DataType_MAX)));
+    return UnknownEnumerator(absl::StrCat(path, ".data_type"), tensor.data_type(),
+                             v1::DataType_MAX);
   }
   if (tensor.data_type() != v1::DATA_TYPE_UNSPECIFIED) result.type = tensor.data_type();
   const int rank = tensor.shape_size();

@@ -29,8 +29,9 @@ struct WireTensor {
   int rank = 0;                              // 1 to 4
   std::array<int64_t, kMaxRank> shape = {};  // the first `rank` count
   int64_t element_count = 0;
-  const void* data =
-      nullptr;  // dense, aligned to an element's size; not null even without elements
+
+  // Dense, aligned to an element's size; not null even without elements.
+  const void* data = nullptr;
 };
 
 // Bytes that reading the tensors of `message` needs for `floats` that are to be another type. May

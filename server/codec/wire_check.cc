@@ -110,8 +110,7 @@ class WireChecker {
                       value <= std::numeric_limits<int32_t>::max();
     if (const EnumDescriptor* names = field.enum_type(); names != nullptr) {
       if (!fits || names->FindValueByNumber(static_cast<int>(value)) == nullptr) {
-        return FieldError(path, value,
-                          absl::StrCat("0 to ", names->value(names->value_count() - 1)->number()));
+        return UnknownEnumerator(path, value, names->value(names->value_count() - 1)->number());
       }
     } else if (field.type() == FieldDescriptor::TYPE_INT32 && !fits) {
       return FieldError(path, value, "a number of 32 bits");
