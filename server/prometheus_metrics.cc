@@ -193,7 +193,9 @@ PrometheusMetrics::Series::Series(const BuildInfo& build_info, int compute_threa
   Family<Counter>& stopped_family =
       BuildCounter()
           .Name("attention_stopped_total")
-          .Help("Requests ended early by their caller or their deadline.")
+          .Help(
+              "Requests ended early: cancelled by their caller, by gRPC or by the end of a drain, "
+              "or past their deadline.")
           .Register(registry);
   cancelled = &stopped_family.Add({{"code", "cancelled"}});
   deadline_exceeded = &stopped_family.Add({{"code", "deadline_exceeded"}});

@@ -4,7 +4,8 @@ namespace attention::server {
 
 // Made before they are needed: copying a status takes no memory.
 struct RequestContext::StopStatuses {
-  const absl::Status cancelled = absl::CancelledError("the caller cancelled the request");
+  const absl::Status cancelled = absl::CancelledError(
+      "the call was cancelled: by its caller, by gRPC, or by the end of a drain");
   // A caller with a deadline of its own does not wait to be told.
   const absl::Status deadline_passed = absl::DeadlineExceededError(
       "the request's deadline, or the longest that the server allows (--max-deadline-seconds), has "
