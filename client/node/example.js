@@ -12,7 +12,7 @@ const {AttentionService} = grpc.loadPackageDefinition(definition).attention.v1;
 
 const client = new AttentionService(
     process.argv[2] ?? '127.0.0.1:8001', grpc.credentials.createInsecure(),
-    {'grpc.max_receive_message_length': 256 << 20});  // the server's own limit; gRPC's is 4 MiB
+    {'grpc.max_receive_message_length': 257 << 20});  // 256 MiB of tensors; gRPC's is 4 MiB
 
 const request = {
   embeddings: {shape: [3, 2], floats: [1, 0, 0, 1, 1, 1]},

@@ -17,7 +17,7 @@ public class Example {
     String address = arguments.length > 0 ? arguments[0] : "127.0.0.1:8001";
     ManagedChannel channel = ManagedChannelBuilder.forTarget(address)
         .usePlaintext()
-        .maxInboundMessageSize(256 << 20)  // the server's own limit; gRPC's is 4 MiB
+        .maxInboundMessageSize(257 << 20)  // 256 MiB of tensors and a little; gRPC's is 4 MiB
         .build();
     Tensor words = Tensor.newBuilder()
         .addAllShape(List.of(3L, 2L))
