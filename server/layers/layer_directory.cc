@@ -92,18 +92,21 @@ struct CountedContents {
 absl::StatusOr<CountedContents> ReadWeights(const fs::path& path,
                                             const LayerDescription& description,
                                             ByteBudget& budget) {
-  const int64_t bytes_left = BytesLeft(budget);
-  std::error_code unknown;
-  const auto file_bytes = static_cast<int64_t>(fs::file_size(path, unknown));
-  if (!unknown && file_bytes > bytes_left) return NoRoom(file_bytes, "", budget);
-  ATTENTION_ASSIGN_OR_RETURN(const Buffer file, ReadFile(path.string(), bytes_left));
+  std::error_code unknown;  // ReadFile then says what is wrong
+  const auto stored_bytes = static_cast<int64_t>(fs::file_size(path, unknown));
+  const int64_t file_bytes = unknown ? 0 : stored_bytes;
+  const ByteBudget::Permit file_permit = budget.TryAcquire(file_bytes);
+  if (!file_permit) return NoRoom(file_bytes, "", budget);
+  ATTENTION_ASSIGN_OR_RETURN(const Buffer file, ReadFile(path.string(), file_bytes));
   ATTENTION_ASSIGN_OR_RETURN(
       const StoredTensors tensors,
       ParseSafetensors({static_cast<const std::byte*>(file.data()), file.byte_count()}));
   ATTENTION_ASSIGN_OR_RETURN(const int64_t layer_bytes, LayerWeightBytes(description, tensors));
   CountedContents counted;
   counted.permit = budget.TryAcquire(layer_bytes);
-  if (!counted.permit) return NoRoom(layer_bytes, " as the layer has them", budget);
+  if (!counted.permit) {
+    return NoRoom(layer_bytes, " as the layer has them, beside its file", budget);
+  }
   ATTENTION_ASSIGN_OR_RETURN(counted.contents, ReadLayerWeights(description, tensors));
   return counted;
 }

@@ -28,10 +28,10 @@ struct LayerLoading {
 };
 
 // Every layer below `directory`, counted in `budget`, which must outlive them. Entries whose names
-// begin with a dot are passed over; anything else must be a layer. Files are read into memory: what
-// happens to them later changes nothing. Returns kFailedPrecondition, as one sentence that names
-// the file, if one of them is no layer; kResourceExhausted where the budget or the memory does not
-// suffice; kCancelled if stopped.
+// begin with a dot, and lost+found, are passed over; anything else must be a layer. Files are read
+// into memory: what happens to them later changes nothing. Returns kFailedPrecondition, as one
+// sentence that names the file, if one of them is no layer; kResourceExhausted where the budget or
+// the memory does not suffice; kCancelled if stopped.
 [[nodiscard]] absl::StatusOr<LayerSet> LoadLayers(const std::string& directory, ByteBudget& budget,
                                                   const LayerLoading& loading);
 

@@ -143,6 +143,9 @@ TEST_F(LoadLayersTest, TakesNoMemoryThatIsNotLeftOfItsBudget) {
   };
   refused(file_bytes - 1, absl::StrCat("got ", file_bytes, " bytes, want <= ", file_bytes - 1));
   refused(file_bytes, "got 1600 bytes as the layer has them");
+  // Each would fit without the other.
+  refused(file_bytes + 1599,
+          "got 1600 bytes as the layer has them, beside its file, want <= 1599, which are left");
 }
 
 TEST_F(LoadLayersTest, EndsBetweenLayersWhenAsked) {
