@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "server/call_identity.h"
 #include "server/codec/layer_codec.h"
@@ -19,14 +20,28 @@ grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message) {
   return {&slice, 1};
 }
 
-// Answers at once, as methods do that cost nothing.
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
-                                    const absl::Status& status) {
-  const std::string request_id = NewRequestId();
-  context->AddInitialMetadata(kRequestIdHeader, request_id);
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status, request_id));
+// To an exception gRPC would answer UNIMPLEMENTED.
+grpc::Status OutOfMemory() { return {grpc::StatusCode::RESOURCE_EXHAUSTED, ""}; }
+
+grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext& context,
+                                    const grpc::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
+  reactor->Finish(status);
   return reactor;
+}
+
+// Answers at once, as methods do that cost nothing.
+grpc::ServerUnaryReactor* AnswerNow(grpc::CallbackServerContext& context,
+                                    absl::FunctionRef<absl::Status()> answer) {
+  grpc::Status status;
+  try {
+    const std::string request_id = NewRequestId();
+    context.AddInitialMetadata(kRequestIdHeader, request_id);
+    status = ToGrpcStatus(answer(), request_id);
+  } catch (const std::bad_alloc&) {
+    status = OutOfMemory();
+  }
+  return FinishNow(context, status);
 }
 
 // For methods whose requests are a name at most, and which are answered without admission.
@@ -70,10 +85,7 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::StartCall(Method method,
   try {
     call = new AttentionCall(environment_, method, exchange);
   } catch (const std::bad_alloc&) {
-    // gRPC would answer UNIMPLEMENTED.
-    grpc::ServerUnaryReactor* const reactor = exchange.context->DefaultReactor();
-    reactor->Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, ""));
-    return reactor;
+    return FinishNow(*exchange.context, OutOfMemory());
   }
   call->Start();
   return call;
@@ -124,10 +136,12 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::MergeAttentionStates(
 grpc::ServerUnaryReactor* AttentionServiceImpl::ListLayers(grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer* request,
                                                            grpc::ByteBuffer* response) {
-  v1::ListLayersRequest message;
-  const absl::Status status = ParseShort(*request, message);
-  if (status.ok()) *response = layer_list();
-  return FinishNow(context, status);
+  return AnswerNow(*context, [&] {
+    v1::ListLayersRequest message;
+    const absl::Status status = ParseShort(*request, message);
+    if (status.ok()) *response = layer_list();
+    return status;
+  });
 }
 
 // Made once for each set and shared by all answers, however many wait to be taken.
@@ -144,16 +158,19 @@ grpc::ByteBuffer AttentionServiceImpl::layer_list() {
 grpc::ServerUnaryReactor* AttentionServiceImpl::GetLayer(grpc::CallbackServerContext* context,
                                                          const grpc::ByteBuffer* request,
                                                          grpc::ByteBuffer* response) {
-  return FinishNow(context, AnswerGetLayer(*request, *environment_.layers.layers(), *response));
+  return AnswerNow(
+      *context, [&] { return AnswerGetLayer(*request, *environment_.layers.layers(), *response); });
 }
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::GetServerInfo(grpc::CallbackServerContext* context,
                                                               const grpc::ByteBuffer* request,
                                                               grpc::ByteBuffer* response) {
-  v1::GetServerInfoRequest message;
-  const absl::Status status = ParseShort(*request, message);
-  if (status.ok()) *response = info_;
-  return FinishNow(context, status);
+  return AnswerNow(*context, [&] {
+    v1::GetServerInfoRequest message;
+    const absl::Status status = ParseShort(*request, message);
+    if (status.ok()) *response = info_;
+    return status;
+  });
 }
 
 }  // namespace attention::server
