@@ -1,6 +1,8 @@
 #include "server/http_server.h"
 
 #include <CivetServer.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -72,6 +74,19 @@ std::function<Page()> Probe(std::function<bool()> holds, const char* otherwise) 
   };
 }
 
+bool HasIpv6() {
+  const int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe == -1) return false;
+  close(probe);
+  return true;
+}
+
+// The library's word for where to listen. A wildcard of either family means both, as gRPC has it.
+std::string ListeningPort(const ListenAddress& address) {
+  if (!IsWildcard(address)) return ToString(address);
+  return HasIpv6() ? absl::StrCat("+", address.port) : absl::StrCat(address.port);
+}
+
 // A connection that is closed at once.
 void Knock(const ListenAddress& address) {
   char error[64] = {};
@@ -100,7 +115,7 @@ class HttpServer::Impl {
                  [make = std::move(pages.metrics)] { return Page{.text = make()}; }),
         livez_("/livez", kProbeType, Probe(std::move(pages.alive), "not alive\n")),
         readyz_("/readyz", kProbeType, Probe(std::move(pages.ready), "not ready\n")),
-        server_(std::vector<std::string>{"listening_ports", ToString(address), "num_threads",
+        server_(std::vector<std::string>{"listening_ports", ListeningPort(address), "num_threads",
                                          kThreadCount, "connection_queue", kQueueLength,
                                          "request_timeout_ms", kPatienceMilliseconds,
                                          "enable_keep_alive", "no"},

@@ -22,8 +22,9 @@ struct HttpPages {
 // after some two seconds.
 class HttpServer {
  public:
-  // `address` is ADDRESS:PORT with a numeric address; port 0 means any free one. Returns
-  // kInvalidArgument or kUnavailable, as one sentence for the operator.
+  // `address` is ADDRESS:PORT with a numeric address; port 0 means any free one. 0.0.0.0 and
+  // [::] are both all addresses of IPv4 and IPv6, of IPv4 alone where there is no IPv6, as for
+  // gRPC. Returns kInvalidArgument or kUnavailable, as one sentence for the operator.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
                                                                          HttpPages pages);
 

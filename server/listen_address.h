@@ -19,6 +19,9 @@ struct ListenAddress {
 // looked up, since what they mean can change after start-up.
 [[nodiscard]] absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text);
 
+// Whether it means every address of the machine: 0.0.0.0 or [::].
+[[nodiscard]] bool IsWildcard(const ListenAddress& address);
+
 [[nodiscard]] std::string ToString(const ListenAddress& address);
 
 }  // namespace attention::server

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -108,6 +110,21 @@ TEST_F(HttpServerTest, SaysThatAnAddressIsTaken) {
   const auto second = HttpServer::Start(server_->address(), {});
   EXPECT_THAT(second, test::StatusIs(absl::StatusCode::kUnavailable,
                                      HasSubstr("cannot listen on " + server_->address())));
+}
+
+TEST(HttpServerStartTest, ListensOnBothFamiliesOfAWildcard) {
+  for (const char* address : {"0.0.0.0:0", "[::]:0"}) {
+    const auto server = HttpServer::Start(address, {.metrics = [] { return "a_total 1\n"; },
+                                                    .alive = [] { return true; },
+                                                    .ready = [] { return true; }});
+    ASSERT_THAT(server, test::IsOk());
+    const std::string listening = (*server)->address();
+    const std::string port = listening.substr(listening.rfind(':'));
+    EXPECT_THAT(HttpGet("127.0.0.1" + port, "/readyz"), StartsWith("HTTP/1.1 200 ")) << address;
+    if (std::ifstream("/proc/net/if_inet6").peek() == EOF)
+      GTEST_SKIP() << "this machine has no IPv6";
+    EXPECT_THAT(HttpGet("[::1]" + port, "/readyz"), StartsWith("HTTP/1.1 200 ")) << address;
+  }
 }
 
 TEST(HttpServerStartTest, RefusesWhatIsNoAddress) {

@@ -15,6 +15,15 @@ TEST(ParseListenAddressTest, ReadsNumericAddresses) {
   }
 }
 
+TEST(IsWildcardTest, KnowsTheAddressesThatMeanAll) {
+  for (const char* text : {"0.0.0.0:1", "[::]:1", "[0:0::0]:1"}) {
+    EXPECT_TRUE(IsWildcard(*ParseListenAddress(text))) << text;
+  }
+  for (const char* text : {"127.0.0.1:1", "[::1]:1"}) {
+    EXPECT_FALSE(IsWildcard(*ParseListenAddress(text))) << text;
+  }
+}
+
 TEST(ParseListenAddressTest, RefusesEverythingElse) {
   for (const char* text : {"", ":", "8001", ":8001", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x",
                            "127.0.0.1:-1", "127.0.0.1:65536", "localhost:80", "::1:80", "[::1]",
