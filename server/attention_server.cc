@@ -16,6 +16,7 @@
 #include "server/codec/precision_codec.h"
 #include "server/core/attention_engine.h"
 #include "server/core/compute_threads.h"
+#include "server/core/status_macros.h"
 #include "server/grpc_transport.h"
 #include "server/grpc_waker.h"
 #include "server/http_server.h"
@@ -238,7 +239,7 @@ absl::StatusOr<std::unique_ptr<AttentionServer>> AttentionServer::Start(
     }
   }
   auto impl = std::make_unique<Impl>(options, log);
-  if (absl::Status status = impl->Start(stop); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(impl->Start(stop));
   return std::unique_ptr<AttentionServer>(new AttentionServer(std::move(impl)));
 }
 

@@ -10,6 +10,7 @@
 #include "server/call_identity.h"
 #include "server/codec/layer_codec.h"
 #include "server/codec/wire_message.h"
+#include "server/core/status_macros.h"
 #include "server/status_mapping.h"
 
 namespace attention::server {
@@ -47,7 +48,7 @@ grpc::ServerUnaryReactor* AnswerNow(grpc::CallbackServerContext& context,
 // For methods whose requests are a name at most, and which are answered without admission.
 absl::Status ParseShort(const grpc::ByteBuffer& request, google::protobuf::Message& message) {
   constexpr size_t kMaxBytes = 4096;
-  if (absl::Status status = CheckWhole(request); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(CheckWhole(request));
   if (request.Length() > kMaxBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("request: got ", request.Length(), " bytes, want <= ", kMaxBytes));
@@ -58,7 +59,7 @@ absl::Status ParseShort(const grpc::ByteBuffer& request, google::protobuf::Messa
 absl::Status AnswerGetLayer(const grpc::ByteBuffer& request, const LayerSet& layers,
                             grpc::ByteBuffer& response) {
   v1::GetLayerRequest message;
-  if (absl::Status status = ParseShort(request, message); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(ParseShort(request, message));
   const auto layer = FindLayer(message.name(), "name", &layers);
   if (!layer.ok()) return layer.status();
   v1::GetLayerResponse answer;

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "server/codec/protocol_limits.h"
+#include "server/core/protocol_limits.h"
 
 namespace attention::server {
 namespace {

@@ -12,7 +12,7 @@
 #include "server/codec/precision_codec.h"
 #include "server/codec/score_codec.h"
 #include "server/codec/statistics_codec.h"
-#include "server/codec/status_macros.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

@@ -3,8 +3,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
 #include "server/codec/operand_checks.h"
-#include "server/codec/protocol_limits.h"
-#include "server/codec/status_macros.h"
+#include "server/core/protocol_limits.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

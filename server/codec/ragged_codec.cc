@@ -8,8 +8,8 @@
 #include "server/codec/batch_integers.h"
 #include "server/codec/field_error.h"
 #include "server/codec/operand_checks.h"
-#include "server/codec/protocol_limits.h"
-#include "server/codec/status_macros.h"
+#include "server/core/protocol_limits.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

@@ -10,7 +10,7 @@
 #include "server/codec/past_codec.h"
 #include "server/codec/ragged_codec.h"
 #include "server/codec/ready_operand.h"
-#include "server/codec/status_macros.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

@@ -6,7 +6,7 @@
 #include "server/codec/merge_decoder.h"
 #include "server/codec/ready_decoder.h"
 #include "server/codec/rotary_decoder.h"
-#include "server/codec/status_macros.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

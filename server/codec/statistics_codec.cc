@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
 #include "server/codec/operand_checks.h"
-#include "server/codec/status_macros.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

@@ -9,7 +9,7 @@
 #include "absl/types/span.h"
 #include "server/codec/element_conversion.h"
 #include "server/codec/field_error.h"
-#include "server/codec/status_macros.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

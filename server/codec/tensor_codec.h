@@ -18,8 +18,8 @@
 #include "absl/strings/string_view.h"
 #include "attention/v1/tensor.pb.h"
 #include "kernels/tensor_view.h"
-#include "server/codec/protocol_limits.h"
 #include "server/core/buffer.h"
+#include "server/core/protocol_limits.h"
 
 namespace attention::server {
 

@@ -10,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/field_error.h"
-#include "server/codec/protocol_limits.h"
-#include "server/codec/status_macros.h"
+#include "server/core/protocol_limits.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

@@ -3,8 +3,8 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include "absl/strings/str_cat.h"
-#include "server/codec/status_macros.h"
 #include "server/codec/wire_check.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 

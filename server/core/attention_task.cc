@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "server/core/ragged_runner.h"
 #include "server/core/result_arrays.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {
@@ -109,7 +110,7 @@ absl::Status ValidateJoined(absl::string_view name, const HeadsSource& source,
   for (const auto& part : parts) {
     const std::string field = absl::StrCat(name, part.name);
     const Extents& got = part.view.extents;
-    if (absl::Status status = ValidateExtents(field, got); !status.ok()) return status;
+    ATTENTION_RETURN_IF_ERROR(ValidateExtents(field, got));
     for (const size_t axis : {size_t{0}, size_t{1}, size_t{3}}) {
       if (got[axis] == want[axis]) continue;
       return Invalid(absl::StrCat(field, ".extents[", axis, "]"), got[axis], want[axis],
@@ -130,7 +131,7 @@ absl::Status ValidateJoined(absl::string_view name, const HeadsSource& source,
 
 absl::Status ValidateSource(absl::string_view name, const HeadsSource& source,
                             kernels::DataType type) {
-  if (absl::Status status = ValidateExtents(name, source.view.extents); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(ValidateExtents(name, source.view.extents));
   if (source.joined.has_value()) {
     if (!source.projection.has_value() && source.appended == nullptr) {
       return ValidateJoined(name, source, type);
@@ -144,7 +145,7 @@ absl::Status ValidateSource(absl::string_view name, const HeadsSource& source,
   }
   if (!source.projection.has_value()) return absl::OkStatus();
   const std::string field = absl::StrCat(name, ".projection");
-  if (absl::Status status = ValidateMap(field, *source.projection); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(ValidateMap(field, *source.projection));
   const Extents& heads = source.view.extents;
   if (source.projection->output_width != SaturatingProduct({heads[1], heads[3]})) {
     return Invalid(absl::StrCat(field, ".output_width"), source.projection->output_width,

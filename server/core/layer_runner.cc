@@ -12,6 +12,7 @@
 #include "server/core/counting_executor.h"
 #include "server/core/guarded.h"
 #include "server/core/layer.h"
+#include "server/core/status_macros.h"
 #include "server/core/task_runner.h"
 
 namespace attention::server {
@@ -94,7 +95,7 @@ class LayerBatch {
   // An error concerns all tasks.
   absl::Status Run() {
     for (size_t role = 0; role < kRoles.size(); ++role) {
-      if (absl::Status status = ProjectHeads(role); !status.ok()) return status;
+      ATTENTION_RETURN_IF_ERROR(ProjectHeads(role));
     }
     Attend();
     return ProjectOutputs();

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {
@@ -66,7 +67,7 @@ absl::Status CheckCount(absl::string_view field, std::span<const int64_t> elemen
 
 absl::Status CheckLengths(absl::string_view field, std::span<const int64_t> lengths,
                           const RaggedRows& rows) {
-  if (absl::Status status = CheckCount(field, lengths, rows); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(CheckCount(field, lengths, rows));
   for (size_t s = 0; s < lengths.size(); ++s) {
     const int64_t most = rows.key_count(static_cast<int64_t>(s));
     if (lengths[s] >= 0 && lengths[s] <= most) continue;

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "kernels/first_error.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {
@@ -80,7 +81,7 @@ class SequenceSchedule {
       const Sequence& sequence = sequences_[alone_count + static_cast<size_t>(item)];
       Attend(sequence.index, {.executor = nullptr, .stop = execution_.stop});
     });
-    if (absl::Status status = error_.Get(); !status.ok()) return status;
+    ATTENTION_RETURN_IF_ERROR(error_.Get());
     if (kernels::StopRequested(execution_)) return absl::CancelledError("stopped on request");
     kernels::AttentionReport report = tally_.Most();
     report.thread_count = std::max(rest_threads, most_threads_);

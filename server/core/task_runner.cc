@@ -12,6 +12,7 @@
 #include "server/core/operand_rows.h"
 #include "server/core/ragged_runner.h"
 #include "server/core/result_arrays.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {
@@ -139,7 +140,7 @@ absl::Status ProjectOperands(const AttentionTask& task, const Arrays& arrays,
     PlanHeads(task.value, arrays.value, inputs, problem.value);
   }
   for (const SharedInput& input : inputs) {
-    if (absl::Status status = Project(task, input, execution); !status.ok()) return status;
+    ATTENTION_RETURN_IF_ERROR(Project(task, input, execution));
   }
   return absl::OkStatus();
 }
@@ -233,7 +234,7 @@ absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
   if (kernels::StopRequested(counted)) return absl::CancelledError("stopped on request");
   absl::StatusOr<kernels::AttentionReport> report = Attend(task, arrays, problem, counted);
   if (!report.ok()) return report.status();
-  if (absl::Status status = ProjectOutput(task, arrays, counted); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(ProjectOutput(task, arrays, counted));
   if (task.return_present) {
     arrays.result.present_key = std::move(arrays.key);
     arrays.result.present_value = std::move(arrays.value);

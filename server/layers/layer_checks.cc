@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/codec/protocol_limits.h"
-#include "server/codec/status_macros.h"
+#include "server/core/protocol_limits.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {

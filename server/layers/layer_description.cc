@@ -5,7 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "server/codec/protocol_limits.h"
+#include "server/core/protocol_limits.h"
+#include "server/core/status_macros.h"
 #include "server/layers/safetensors.h"
 #include "server/layers/strict_json.h"
 
@@ -67,10 +68,7 @@ absl::Status ReadText(absl::string_view field, const Json& value, std::string& t
 absl::Status ReadNames(const Json& value, std::map<std::string, std::string, std::less<>>& names) {
   if (!value.is_object()) return Wants("names", "an object");
   for (const auto& [name, stored] : value.items()) {
-    if (absl::Status status = ReadText(absl::StrCat("names.", name), stored, names[name]);
-        !status.ok()) {
-      return status;
-    }
+    ATTENTION_RETURN_IF_ERROR(ReadText(absl::StrCat("names.", name), stored, names[name]));
   }
   return absl::OkStatus();
 }
@@ -145,9 +143,9 @@ absl::StatusOr<LayerDescription> ParseLayerDescription(absl::string_view text) {
         "format: got nothing, want \"pytorch\", \"keras\" or \"plain\"");
   }
   for (const auto& [field, content] : value->items()) {
-    if (absl::Status status = ReadField(field, content, layer); !status.ok()) return status;
+    ATTENTION_RETURN_IF_ERROR(ReadField(field, content, layer));
   }
-  if (absl::Status status = CheckTogether(*value, layer); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(CheckTogether(*value, layer));
   return layer;
 }
 

@@ -12,7 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "server/codec/status_macros.h"
+#include "server/core/status_macros.h"
 #include "server/layers/layer_description.h"
 #include "server/layers/layer_weights.h"
 #include "server/layers/read_file.h"

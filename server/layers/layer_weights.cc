@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/codec/status_macros.h"
+#include "server/core/status_macros.h"
 #include "server/layers/layer_checks.h"
 #include "server/layers/tensor_copier.h"
 

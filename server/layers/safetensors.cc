@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/core/status_macros.h"
 #include "server/layers/strict_json.h"
 
 namespace attention::server {
@@ -180,7 +181,7 @@ absl::StatusOr<StoredTensors> ParseSafetensors(std::span<const std::byte> file) 
   StoredTensors tensors;
   for (const auto& [name, entry] : header->items()) {
     if (name == kMetadata) {
-      if (absl::Status status = CheckMetadata(entry); !status.ok()) return status;
+      ATTENTION_RETURN_IF_ERROR(CheckMetadata(entry));
       continue;
     }
     if (!IsTensorName(name)) {
@@ -194,7 +195,7 @@ absl::StatusOr<StoredTensors> ParseSafetensors(std::span<const std::byte> file) 
     return Invalid("header", absl::StrCat(tensors.size(), " tensors"),
                    absl::StrCat("<= ", kMaxTensors));
   }
-  if (absl::Status status = CheckTiling(tensors, parts->elements); !status.ok()) return status;
+  ATTENTION_RETURN_IF_ERROR(CheckTiling(tensors, parts->elements));
   return tensors;
 }
 

@@ -71,8 +71,7 @@ LAYERS = (
         "the server reaches kernels only through their public headers"),
     Layer(
         "server/layers", r"server/layers/",
-        (r"server/layers/", r"server/core/", r"server/codec/(status_macros|protocol_limits)\.h$",
-         r"kernels/[^/]+\.h$"),
+        (r"server/layers/", r"server/core/", r"kernels/[^/]+\.h$"),
         ("abseil", "json"),
         "layers come from files, whoever names them"),
     Layer(
@@ -90,7 +89,7 @@ LAYERS = (
 )
 
 # Protocol files import only each other and the well-known types.
-PROTO_IMPORTS = re.compile(r"(attention/v1|inference)/[a-z_]+\.proto$|google/protobuf/")
+PROTO_IMPORTS = re.compile(r"attention/v1/[a-z_]+\.proto$|google/protobuf/")
 
 _CPP_EXTENSIONS = (".h", ".cc", ".cpp", ".hpp", ".inc")
 _INCLUDE = re.compile(r"^\s*#\s*include\s*(.*)$")

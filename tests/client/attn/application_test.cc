@@ -12,7 +12,7 @@
 #include "client/attn/tensor_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/codec/protocol_limits.h"
+#include "server/core/protocol_limits.h"
 #include "tests/client/attn/application_fixture.h"
 
 namespace attention::client {

@@ -1,7 +1,7 @@
 // Early returns for functions that return absl::Status or absl::StatusOr. For .cc files only.
 
-#ifndef ATTENTION_SERVER_CODEC_STATUS_MACROS_H_
-#define ATTENTION_SERVER_CODEC_STATUS_MACROS_H_
+#ifndef ATTENTION_SERVER_CORE_STATUS_MACROS_H_
+#define ATTENTION_SERVER_CORE_STATUS_MACROS_H_
 
 #include <utility>
 
@@ -26,4 +26,4 @@
 #define ATTENTION_JOIN_(left, right) ATTENTION_JOIN_TWICE_(left, right)
 #define ATTENTION_JOIN_TWICE_(left, right) left##right
 
-#endif  // ATTENTION_SERVER_CODEC_STATUS_MACROS_H_
+#endif  // ATTENTION_SERVER_CORE_STATUS_MACROS_H_

@@ -1,8 +1,8 @@
 // The static limits that proto/attention/v1 promises. Those that are flags of the server are in
-// server/core/request_limits.h.
+// request_limits.h.
 
-#ifndef ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_
-#define ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_
+#ifndef ATTENTION_SERVER_CORE_PROTOCOL_LIMITS_H_
+#define ATTENTION_SERVER_CORE_PROTOCOL_LIMITS_H_
 
 #include <cstdint>
 
@@ -26,4 +26,4 @@ inline constexpr int64_t kMaxStates = 1'024;  // of MergeAttentionStates
 
 }  // namespace attention::server
 
-#endif  // ATTENTION_SERVER_CODEC_PROTOCOL_LIMITS_H_
+#endif  // ATTENTION_SERVER_CORE_PROTOCOL_LIMITS_H_
