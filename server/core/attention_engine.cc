@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <new>
-#include <optional>
 #include <span>
 #include <utility>
 
@@ -12,11 +11,6 @@
 #include "absl/strings/string_view.h"
 #include "server/core/guarded.h"
 #include "server/core/layer_runner.h"
-#include "server/core/request_limits.h"
-#include "server/core/retry_pushback.h"
-#include "server/core/sharing_queue.h"
-#include "server/core/submission.h"
-#include "server/core/task_gate.h"
 
 namespace attention::server {
 namespace {
@@ -29,96 +23,41 @@ double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 
 
 }  // namespace
 
-class AttentionEngine::Impl {
- public:
-  Impl(const EngineOptions& options, const Clock& clock, ServiceMetrics& metrics, Log* log)
-      : options_(options),
-        clock_(clock),
-        metrics_(metrics),
-        log_(log),
-        budget_(options.max_bytes_in_flight),
-        pool_(options.thread_count, options.queue_capacity,
-              [&metrics](int64_t depth) { metrics.QueueDepthChanged(depth); }) {}
+AttentionEngine::AttentionEngine(const EngineOptions& options, const Clock& clock,
+                                 ServiceMetrics& metrics, Log* log)
+    : options_(options),
+      clock_(clock),
+      metrics_(metrics),
+      log_(log),
+      budget_(options.max_bytes_in_flight),
+      pool_(options.thread_count, options.queue_capacity,
+            [&metrics](int64_t depth) { metrics.QueueDepthChanged(depth); }) {}
 
-  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> AdmitRequest(int64_t request_bytes);
-  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> ReserveConversion(int64_t converted_bytes,
-                                                                     int64_t request_bytes);
-  void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
-              int64_t held_bytes, Done done);
-
-  [[nodiscard]] WarmUpReport WarmUp(const WarmUpOptions& options,
-                                    kernels::Precision default_precision) {
-    return server::WarmUp(pool_, options, default_precision, clock_);
-  }
-
-  [[nodiscard]] const EngineOptions& options() const { return options_; }
-  [[nodiscard]] const ByteBudget& budget() const { return budget_; }
-  [[nodiscard]] const ComputePool& pool() const { return pool_; }
-  [[nodiscard]] TaskGate& gate() { return gate_; }
-  [[nodiscard]] RetryPushback& pushback() { return pushback_; }
-  [[nodiscard]] const absl::Status& out_of_memory() const { return out_of_memory_; }
-
- private:
-  [[nodiscard]] absl::Status Rejected(Rejection reason, const absl::Status& status);
-  [[nodiscard]] absl::Status Stopped(const absl::Status& status);
-  [[nodiscard]] absl::StatusOr<ByteBudget::Permit> Reserve(int64_t byte_count);
-  [[nodiscard]] absl::Status TryAccept(Submission& submission, int64_t held_bytes);
-  void DropAbandoned();
-  [[nodiscard]] std::optional<Refusal> TryEnter(Submission& submission);
-  [[nodiscard]] absl::Status TryQueue(Submission& submission);
-  void RunJob(std::unique_ptr<Submission> submission, kernels::Executor& executor);
-  void RunSharing(std::unique_ptr<Submission> first, kernels::Executor& executor);
-  [[nodiscard]] absl::Status Begin(Submission& submission);
-  void Conclude(std::unique_ptr<Submission> submission, absl::StatusOr<AttentionResult> result);
-  [[nodiscard]] double SecondsSince(TimePoint start) const {
-    return Seconds(Nanoseconds(clock_.Now() - start));
-  }
-  [[nodiscard]] AttentionAnswer AnswerOf(Submission& submission, AttentionResult result);
-  [[nodiscard]] absl::Status ForCaller(const absl::Status& status, const RequestContext& context);
-
-  const EngineOptions options_;
-  const Clock& clock_;
-  ServiceMetrics& metrics_;
-  Log* const log_;
-
-  // Made in advance: copying a status needs no memory.
-  const absl::Status draining_ = absl::UnavailableError("the server is draining");
-  const absl::Status out_of_memory_ = absl::ResourceExhaustedError("the server is out of memory");
-  const absl::Status budget_full_ =
-      absl::ResourceExhaustedError("the requests in flight hold all memory set aside for them");
-
-  ByteBudget budget_;
-  TaskGate gate_;
-  RetryPushback pushback_{options_.thread_count};
-  SharingQueue<Submission> sharing_;
-  ComputePool pool_;  // last: its destructor waits for jobs, which use the rest
-};
-
-absl::Status AttentionEngine::Impl::Rejected(Rejection reason, const absl::Status& status) {
+absl::Status AttentionEngine::Rejected(Rejection reason, const absl::Status& status) {
   metrics_.RequestRejected(reason);
   return status;
 }
 
-absl::Status AttentionEngine::Impl::Stopped(const absl::Status& status) {
+absl::Status AttentionEngine::Stopped(const absl::Status& status) {
   metrics_.RequestStopped(status.code());
   return status;
 }
 
-absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::AdmitRequest(int64_t request_bytes) {
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::AdmitRequest(int64_t request_bytes) {
   if (gate_.closed()) return Rejected(Rejection::kDraining, draining_);
   const absl::Status status = CheckRequestBytes(request_bytes, options_);
   if (!status.ok()) return Rejected(Rejection::kOverLimit, status);
   return Reserve(request_bytes);
 }
 
-absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::ReserveConversion(int64_t converted_bytes,
-                                                                            int64_t request_bytes) {
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::ReserveConversion(int64_t converted_bytes,
+                                                                      int64_t request_bytes) {
   const absl::Status status = CheckConvertedBytes(converted_bytes, request_bytes, options_);
   if (!status.ok()) return Rejected(Rejection::kOverLimit, status);
   return Reserve(converted_bytes);
 }
 
-absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::Reserve(int64_t byte_count) {
+absl::StatusOr<ByteBudget::Permit> AttentionEngine::Reserve(int64_t byte_count) {
   ByteBudget::Permit permit = budget_.TryAcquire(byte_count);
   if (!permit) {
     DropAbandoned();
@@ -128,8 +67,12 @@ absl::StatusOr<ByteBudget::Permit> AttentionEngine::Impl::Reserve(int64_t byte_c
   return permit;
 }
 
+double AttentionEngine::SecondsSince(TimePoint start) const {
+  return Seconds(Nanoseconds(clock_.Now() - start));
+}
+
 // Concludes the waiting tasks that nobody waits for any more.
-void AttentionEngine::Impl::DropAbandoned() {
+void AttentionEngine::DropAbandoned() {
   try {
     pool_.RunAbandoned();
   } catch (const std::bad_alloc&) {
@@ -138,7 +81,7 @@ void AttentionEngine::Impl::DropAbandoned() {
 }
 
 // Checks, reserves memory and takes a place in the queue. If OK, the job owns the submission.
-absl::Status AttentionEngine::Impl::TryAccept(Submission& submission, int64_t held_bytes) {
+absl::Status AttentionEngine::TryAccept(Submission& submission, int64_t held_bytes) {
   const AnyTask& task = submission.task;
   if (absl::Status status = submission.context->StopStatus(); !status.ok()) return Stopped(status);
   if (absl::Status status = Validate(task); !status.ok())
@@ -157,7 +100,7 @@ absl::Status AttentionEngine::Impl::TryAccept(Submission& submission, int64_t he
 }
 
 // If there is room, the job owns the submission.
-std::optional<Refusal> AttentionEngine::Impl::TryEnter(Submission& submission) {
+std::optional<Refusal> AttentionEngine::TryEnter(Submission& submission) {
   const AnyTask& task = submission.task;
   submission.answer_permit = {};
   submission.answer_permit = budget_.TryAcquire(ResultBytes(task));
@@ -173,7 +116,7 @@ std::optional<Refusal> AttentionEngine::Impl::TryEnter(Submission& submission) {
 }
 
 // A submission that can share is in two queues: the one job that takes it from the other owns it.
-absl::Status AttentionEngine::Impl::TryQueue(Submission& submission) {
+absl::Status AttentionEngine::TryQueue(Submission& submission) {
   const auto ticket = sharing_.NewTicket(submission.task);
   ComputePool::Job job = [this, ticket, &submission](kernels::Executor& executor) {
     if (sharing_.Take(ticket)) RunJob(std::unique_ptr<Submission>(&submission), executor);
@@ -192,9 +135,9 @@ absl::Status AttentionEngine::Impl::TryQueue(Submission& submission) {
   return status.ok() || !sharing_.Take(ticket) ? absl::OkStatus() : status;
 }
 
-void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
-                                   std::shared_ptr<const RequestContext> context,
-                                   int64_t held_bytes, Done done) {
+void AttentionEngine::Submit(Method method, const AnyTask& task,
+                             std::shared_ptr<const RequestContext> context, int64_t held_bytes,
+                             AnswerCallback done) {
   if (!gate_.Enter()) {
     std::move(done)(Rejected(Rejection::kDraining, draining_), {});
     return;
@@ -221,8 +164,7 @@ void AttentionEngine::Impl::Submit(Method method, const AnyTask& task,
   gate_.Leave();
 }
 
-void AttentionEngine::Impl::RunJob(std::unique_ptr<Submission> submission,
-                                   kernels::Executor& executor) {
+void AttentionEngine::RunJob(std::unique_ptr<Submission> submission, kernels::Executor& executor) {
   if (absl::Status status = Begin(*submission); !status.ok()) {
     Conclude(std::move(submission), std::move(status));
     return;
@@ -240,8 +182,7 @@ void AttentionEngine::Impl::RunJob(std::unique_ptr<Submission> submission,
 
 // `first`, which has begun, with those that wait and can share its layer's products, if it has any.
 // Needs no memory for that.
-void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
-                                       kernels::Executor& executor) {
+void AttentionEngine::RunSharing(std::unique_ptr<Submission> first, kernels::Executor& executor) {
   std::array<std::unique_ptr<Submission>, kMostSharingTasks> group;
   size_t group_size = 0;
   const AttentionTask& first_task = *SharingTaskOf(first->task);
@@ -274,7 +215,7 @@ void AttentionEngine::Impl::RunSharing(std::unique_ptr<Submission> first,
 }
 
 // The end of waiting; the status of a task that nobody waits for any more.
-absl::Status AttentionEngine::Impl::Begin(Submission& submission) {
+absl::Status AttentionEngine::Begin(Submission& submission) {
   submission.started = clock_.Now();
   submission.times.queue_ns = Nanoseconds(submission.started - submission.submitted);
   metrics_.QueueWaited(Seconds(submission.times.queue_ns));
@@ -284,8 +225,8 @@ absl::Status AttentionEngine::Impl::Begin(Submission& submission) {
 }
 
 // Hands the answer over.
-void AttentionEngine::Impl::Conclude(std::unique_ptr<Submission> submission,
-                                     absl::StatusOr<AttentionResult> result) {
+void AttentionEngine::Conclude(std::unique_ptr<Submission> submission,
+                               absl::StatusOr<AttentionResult> result) {
   StageTimes& times = submission->times;
   if (submission->computing) {
     times.compute_ns = Nanoseconds(clock_.Now() - submission->started);
@@ -313,7 +254,7 @@ void AttentionEngine::Impl::Conclude(std::unique_ptr<Submission> submission,
   gate_.Leave();
 }
 
-AttentionAnswer AttentionEngine::Impl::AnswerOf(Submission& submission, AttentionResult result) {
+AttentionAnswer AttentionEngine::AnswerOf(Submission& submission, AttentionResult result) {
   VisitSequenceLengths(submission.task, [this](int64_t query_count, int64_t key_count) {
     metrics_.SequenceLengths(query_count, key_count);
   });
@@ -326,8 +267,7 @@ AttentionAnswer AttentionEngine::Impl::AnswerOf(Submission& submission, Attentio
 }
 
 // Keeps what is the caller's business; hides the rest behind the request id.
-absl::Status AttentionEngine::Impl::ForCaller(const absl::Status& status,
-                                              const RequestContext& context) {
+absl::Status AttentionEngine::ForCaller(const absl::Status& status, const RequestContext& context) {
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kUnimplemented:
@@ -344,45 +284,5 @@ absl::Status AttentionEngine::Impl::ForCaller(const absl::Status& status,
   if (log_ != nullptr) log_->InternalError(context.request_id(), status.ToString());
   return absl::InternalError(absl::StrCat("internal error; request id ", context.request_id()));
 }
-
-AttentionEngine::AttentionEngine(const EngineOptions& options, const Clock& clock,
-                                 ServiceMetrics& metrics, Log* log)
-    : impl_(std::make_unique<Impl>(options, clock, metrics, log)) {}
-
-AttentionEngine::~AttentionEngine() = default;
-
-absl::StatusOr<ByteBudget::Permit> AttentionEngine::AdmitRequest(int64_t request_bytes) {
-  return impl_->AdmitRequest(request_bytes);
-}
-
-absl::StatusOr<ByteBudget::Permit> AttentionEngine::ReserveConversion(int64_t converted_bytes,
-                                                                      int64_t request_bytes) {
-  return impl_->ReserveConversion(converted_bytes, request_bytes);
-}
-
-void AttentionEngine::Submit(Method method, const AnyTask& task,
-                             std::shared_ptr<const RequestContext> context, int64_t held_bytes,
-                             Done done) {
-  impl_->Submit(method, task, std::move(context), held_bytes, std::move(done));
-}
-
-WarmUpReport AttentionEngine::WarmUp(const WarmUpOptions& options,
-                                     kernels::Precision default_precision) {
-  return impl_->WarmUp(options, default_precision);
-}
-
-void AttentionEngine::BeginDrain() { impl_->gate().Close(); }
-
-bool AttentionEngine::WaitUntilIdle(TimePoint deadline) {
-  return impl_->gate().WaitUntilEmpty(deadline);
-}
-
-const absl::Status& AttentionEngine::out_of_memory() const { return impl_->out_of_memory(); }
-const EngineOptions& AttentionEngine::options() const { return impl_->options(); }
-int64_t AttentionEngine::queue_depth() const { return impl_->pool().queue_depth(); }
-int64_t AttentionEngine::RetryPushbackMilliseconds() {
-  return impl_->pushback().Milliseconds(queue_depth());
-}
-int64_t AttentionEngine::bytes_in_flight() const { return impl_->budget().used_bytes(); }
 
 }  // namespace attention::server

@@ -1,14 +1,16 @@
-// What the engine knows of a task.
+// A task on its way through the engine, and what comes out.
 
 #ifndef ATTENTION_SERVER_CORE_SUBMISSION_H_
 #define ATTENTION_SERVER_CORE_SUBMISSION_H_
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "server/core/admission.h"
-#include "server/core/attention_engine.h"
 #include "server/core/clock.h"
 #include "server/core/request_context.h"
 #include "server/core/service_metrics.h"
@@ -16,13 +18,31 @@
 
 namespace attention::server {
 
+// How long the stages of a request took, also of one that was stopped or failed in them.
+struct StageTimes {
+  int64_t queue_ns = 0;
+  int64_t compute_ns = 0;
+};
+
+struct AttentionAnswer {
+  AttentionResult result;
+
+  // The answer's share of the byte budget: keep it as long as the result's memory. Must not outlive
+  // the engine.
+  ByteBudget::Permit permit;
+};
+
+// Gets the answer of a task, or why there is none.
+using AnswerCallback =
+    absl::AnyInvocable<void(absl::StatusOr<AttentionAnswer>, const StageTimes&) &&>;
+
 // Why a task did not get in, for now.
 struct Refusal {
   Rejection reason;
   absl::Status status;
 };
 
-// A task on its way through the engine.
+// What the engine knows of a task.
 struct Submission {
   Submission(Method submitted_method, const AnyTask& submitted_task,
              std::shared_ptr<const RequestContext> submitted_context)
@@ -31,7 +51,7 @@ struct Submission {
   const Method method;
   const AnyTask task;
   const std::shared_ptr<const RequestContext> context;
-  AttentionEngine::Done done;
+  AnswerCallback done;
   double flops = 0;
   TimePoint submitted;
   TimePoint started;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "server/core/layer_runner.h"
 #include "tests/server/core/layer_tasks.h"
 #include "tests/server/core/task_fixture.h"
 
@@ -17,28 +18,24 @@ using test::EmbeddingTask;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-struct Item {
-  AnyTask task;
-};
-
 class SharingQueueTest : public testing::Test {
  protected:
-  // Adds a task of so many rows; items are numbered from 0.
-  SharingQueue<Item>::Ticket Add(int64_t row_count) {
+  // Adds a task of so many rows; submissions are numbered from 0.
+  SharingQueue::Ticket Add(int64_t row_count) {
     tasks_.emplace_back(layer_, row_count);
-    items_.push_back({&tasks_.back().task});
-    const auto ticket = queue_.NewTicket(items_.back().task);
-    queue_.Add(ticket, items_.back());
+    submissions_.emplace_back(Method::kSelfAttention, &tasks_.back().task, nullptr);
+    const auto ticket = queue_.NewTicket(submissions_.back().task);
+    queue_.Add(ticket, submissions_.back());
     return ticket;
   }
 
-  // The numbers of the items that a task of so many rows takes.
+  // The numbers of the submissions that a task of so many rows takes.
   std::vector<size_t> TakeLike(int64_t row_count) {
     const EmbeddingTask first(layer_, row_count);
     std::vector<size_t> taken;
-    queue_.TakeLike(first.task, [&](Item& item) {
-      for (size_t i = 0; i < items_.size(); ++i) {
-        if (&items_[i] == &item) taken.push_back(i);
+    queue_.TakeLike(first.task, [&](Submission& submission) {
+      for (size_t i = 0; i < submissions_.size(); ++i) {
+        if (&submissions_[i] == &submission) taken.push_back(i);
       }
     });
     return taken;
@@ -47,11 +44,11 @@ class SharingQueueTest : public testing::Test {
   ByteBudget budget_{int64_t{1} << 40};
   std::shared_ptr<const Layer> layer_ = Layer::Make(test::TinyLayer(), budget_);
   std::deque<EmbeddingTask> tasks_;
-  std::deque<Item> items_;
-  SharingQueue<Item> queue_;
+  std::deque<Submission> submissions_;
+  SharingQueue queue_;
 };
 
-TEST_F(SharingQueueTest, GivesAnItemToTheFirstWhoTakesIt) {
+TEST_F(SharingQueueTest, GivesASubmissionToTheFirstWhoTakesIt) {
   const auto ticket = Add(1);
   EXPECT_TRUE(queue_.Take(ticket));
   EXPECT_FALSE(queue_.Take(ticket));
@@ -63,10 +60,10 @@ TEST_F(SharingQueueTest, GivesAnItemToTheFirstWhoTakesIt) {
 
 TEST_F(SharingQueueTest, LeavesTasksWithoutALayerToTheirJobs) {
   const test::ReadyTask<float> ready;
-  Item item = {&ready.task};
-  const auto ticket = queue_.NewTicket(item.task);
-  EXPECT_EQ(ticket, SharingQueue<Item>::kAlone);
-  queue_.Add(ticket, item);
+  Submission submission(Method::kScaledDotProductAttention, &ready.task, nullptr);
+  const auto ticket = queue_.NewTicket(submission.task);
+  EXPECT_EQ(ticket, SharingQueue::kAlone);
+  queue_.Add(ticket, submission);
   EXPECT_THAT(TakeLike(1), IsEmpty());
   EXPECT_TRUE(queue_.Take(ticket));
 }
