@@ -92,61 +92,18 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::StartCall(Method method,
   return call;
 }
 
-grpc::ServerUnaryReactor* AttentionServiceImpl::SelfAttention(grpc::CallbackServerContext* context,
-                                                              const grpc::ByteBuffer* request,
-                                                              grpc::ByteBuffer* response) {
-  return StartCall(Method::kSelfAttention, {context, request, response});
-}
-
-grpc::ServerUnaryReactor* AttentionServiceImpl::MaskedAttention(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-    grpc::ByteBuffer* response) {
-  return StartCall(Method::kMaskedAttention, {context, request, response});
-}
-
-grpc::ServerUnaryReactor* AttentionServiceImpl::MultiHeadAttention(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-    grpc::ByteBuffer* response) {
-  return StartCall(Method::kMultiHeadAttention, {context, request, response});
-}
-
-grpc::ServerUnaryReactor* AttentionServiceImpl::CrossAttention(grpc::CallbackServerContext* context,
-                                                               const grpc::ByteBuffer* request,
-                                                               grpc::ByteBuffer* response) {
-  return StartCall(Method::kCrossAttention, {context, request, response});
-}
-
-grpc::ServerUnaryReactor* AttentionServiceImpl::ScaledDotProductAttention(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-    grpc::ByteBuffer* response) {
-  return StartCall(Method::kScaledDotProductAttention, {context, request, response});
-}
-
-grpc::ServerUnaryReactor* AttentionServiceImpl::ApplyRotaryEmbedding(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-    grpc::ByteBuffer* response) {
-  return StartCall(Method::kApplyRotaryEmbedding, {context, request, response});
-}
-
-grpc::ServerUnaryReactor* AttentionServiceImpl::MergeAttentionStates(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-    grpc::ByteBuffer* response) {
-  return StartCall(Method::kMergeAttentionStates, {context, request, response});
-}
-
-grpc::ServerUnaryReactor* AttentionServiceImpl::ListLayers(grpc::CallbackServerContext* context,
-                                                           const grpc::ByteBuffer* request,
-                                                           grpc::ByteBuffer* response) {
-  return AnswerNow(*context, [&] {
+grpc::ServerUnaryReactor* AttentionServiceImpl::ListLayers(Context* context, const Bytes* request,
+                                                           Bytes* response) {
+  return AnswerNow(*context, [&]() -> absl::Status {
     v1::ListLayersRequest message;
-    const absl::Status status = ParseShort(*request, message);
-    if (status.ok()) *response = layer_list();
-    return status;
+    ATTENTION_RETURN_IF_ERROR(ParseShort(*request, message));
+    *response = LayerList();
+    return absl::OkStatus();
   });
 }
 
 // Made once for each set and shared by all answers, however many wait to be taken.
-grpc::ByteBuffer AttentionServiceImpl::layer_list() {
+grpc::ByteBuffer AttentionServiceImpl::LayerList() {
   const std::shared_ptr<const LayerSet> layers = environment_.layers.layers();
   const std::lock_guard lock(layer_list_mutex_);
   if (listed_layers_.lock() != layers) {
@@ -156,21 +113,20 @@ grpc::ByteBuffer AttentionServiceImpl::layer_list() {
   return layer_list_;
 }
 
-grpc::ServerUnaryReactor* AttentionServiceImpl::GetLayer(grpc::CallbackServerContext* context,
-                                                         const grpc::ByteBuffer* request,
-                                                         grpc::ByteBuffer* response) {
+grpc::ServerUnaryReactor* AttentionServiceImpl::GetLayer(Context* context, const Bytes* request,
+                                                         Bytes* response) {
   return AnswerNow(
       *context, [&] { return AnswerGetLayer(*request, *environment_.layers.layers(), *response); });
 }
 
-grpc::ServerUnaryReactor* AttentionServiceImpl::GetServerInfo(grpc::CallbackServerContext* context,
-                                                              const grpc::ByteBuffer* request,
-                                                              grpc::ByteBuffer* response) {
-  return AnswerNow(*context, [&] {
+grpc::ServerUnaryReactor* AttentionServiceImpl::GetServerInfo(Context* context,
+                                                              const Bytes* request,
+                                                              Bytes* response) {
+  return AnswerNow(*context, [&]() -> absl::Status {
     v1::GetServerInfoRequest message;
-    const absl::Status status = ParseShort(*request, message);
-    if (status.ok()) *response = info_;
-    return status;
+    ATTENTION_RETURN_IF_ERROR(ParseShort(*request, message));
+    *response = info_;
+    return absl::OkStatus();
   });
 }
 

@@ -26,50 +26,49 @@ using RawAttentionService = v1::AttentionService::WithRawCallbackMethod_SelfAtte
                                         v1::AttentionService::Service>>>>>>>>>>;
 
 class AttentionServiceImpl final : public RawAttentionService {
+  using Reactor = grpc::ServerUnaryReactor;
+  using Context = grpc::CallbackServerContext;
+  using Bytes = grpc::ByteBuffer;
+
  public:
   // What the environment refers to must outlive the service, and the service every call.
   AttentionServiceImpl(const CallEnvironment& environment, const v1::GetServerInfoResponse& info);
 
-  grpc::ServerUnaryReactor* SelfAttention(grpc::CallbackServerContext* context,
-                                          const grpc::ByteBuffer* request,
-                                          grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* MaskedAttention(grpc::CallbackServerContext* context,
-                                            const grpc::ByteBuffer* request,
-                                            grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* MultiHeadAttention(grpc::CallbackServerContext* context,
-                                               const grpc::ByteBuffer* request,
-                                               grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* CrossAttention(grpc::CallbackServerContext* context,
-                                           const grpc::ByteBuffer* request,
-                                           grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* ScaledDotProductAttention(grpc::CallbackServerContext* context,
-                                                      const grpc::ByteBuffer* request,
-                                                      grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* ApplyRotaryEmbedding(grpc::CallbackServerContext* context,
-                                                 const grpc::ByteBuffer* request,
-                                                 grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* MergeAttentionStates(grpc::CallbackServerContext* context,
-                                                 const grpc::ByteBuffer* request,
-                                                 grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* ListLayers(grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* request,
-                                       grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* GetLayer(grpc::CallbackServerContext* context,
-                                     const grpc::ByteBuffer* request,
-                                     grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
-                                          const grpc::ByteBuffer* request,
-                                          grpc::ByteBuffer* response) override;
+  Reactor* SelfAttention(Context* context, const Bytes* request, Bytes* response) override {
+    return StartCall(Method::kSelfAttention, {context, request, response});
+  }
+  Reactor* MaskedAttention(Context* context, const Bytes* request, Bytes* response) override {
+    return StartCall(Method::kMaskedAttention, {context, request, response});
+  }
+  Reactor* MultiHeadAttention(Context* context, const Bytes* request, Bytes* response) override {
+    return StartCall(Method::kMultiHeadAttention, {context, request, response});
+  }
+  Reactor* CrossAttention(Context* context, const Bytes* request, Bytes* response) override {
+    return StartCall(Method::kCrossAttention, {context, request, response});
+  }
+  Reactor* ScaledDotProductAttention(Context* context, const Bytes* request,
+                                     Bytes* response) override {
+    return StartCall(Method::kScaledDotProductAttention, {context, request, response});
+  }
+  Reactor* ApplyRotaryEmbedding(Context* context, const Bytes* request, Bytes* response) override {
+    return StartCall(Method::kApplyRotaryEmbedding, {context, request, response});
+  }
+  Reactor* MergeAttentionStates(Context* context, const Bytes* request, Bytes* response) override {
+    return StartCall(Method::kMergeAttentionStates, {context, request, response});
+  }
+  Reactor* ListLayers(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* GetLayer(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* GetServerInfo(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
-  grpc::ServerUnaryReactor* StartCall(Method method, const AttentionCall::Exchange& exchange);
-  [[nodiscard]] grpc::ByteBuffer layer_list();
+  Reactor* StartCall(Method method, const AttentionCall::Exchange& exchange);
+  [[nodiscard]] Bytes LayerList();
 
   const CallEnvironment environment_;
-  const grpc::ByteBuffer info_;
+  const Bytes info_;
 
   std::mutex layer_list_mutex_;
-  grpc::ByteBuffer layer_list_;  // guarded by the mutex, as the next
+  Bytes layer_list_;  // guarded by the mutex, as the next
   std::weak_ptr<const LayerSet> listed_layers_;
 };
 
