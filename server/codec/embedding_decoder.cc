@@ -11,6 +11,7 @@
 #include "server/codec/layer_codec.h"
 #include "server/codec/operand_checks.h"
 #include "server/codec/options_codec.h"
+#include "server/core/packed_strides.h"
 #include "server/core/protocol_limits.h"
 #include "server/core/status_macros.h"
 
@@ -96,7 +97,7 @@ absl::StatusOr<Heads> ReadHeads(const OperandFields& fields, TensorReader& reade
   view.data = map.has_value() ? nullptr : embeddings.tensor.data;
   view.type = *KernelType(embeddings.tensor.type);
   view.extents = {embeddings.batch, fields.head_count, rows, head_width};
-  view.strides = {rows * packed_width, head_width, packed_width, 1};
+  view.strides = PackedStrides(view.extents);
   return heads;
 }
 

@@ -4,6 +4,7 @@
 #include "server/codec/field_error.h"
 #include "server/codec/head_counts.h"
 #include "server/codec/operand_checks.h"
+#include "server/core/packed_strides.h"
 #include "server/core/protocol_limits.h"
 #include "server/core/status_macros.h"
 
@@ -22,7 +23,7 @@ absl::Status ReadPacked(int64_t head_count, absl::string_view head_count_path, O
   ATTENTION_ASSIGN_OR_RETURN(const int64_t head_width, SplitWidth(packed_width, operand.width_path,
                                                                   head_count, head_count_path));
   operand.view.extents = {operand.batch(), head_count, rows, head_width};
-  operand.view.strides = {rows * packed_width, head_width, packed_width, 1};
+  operand.view.strides = PackedStrides(operand.view.extents);
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include "server/core/counting_executor.h"
 #include "server/core/guarded.h"
 #include "server/core/layer.h"
+#include "server/core/packed_strides.h"
 #include "server/core/status_macros.h"
 #include "server/core/task_runner.h"
 
@@ -145,12 +146,12 @@ class LayerBatch {
 
   // Turns a projected source into one whose heads are there. An appended row stays to be appended.
   static void MakeReady(const void* heads, HeadsSource& source) {
-    const kernels::Extents& extents = source.view.extents;
-    const int64_t packed_width = extents[1] * extents[3];
     source.projection.reset();
     source.embeddings = nullptr;
     source.view.data = heads;
-    source.view.strides = {source.given_row_count() * packed_width, extents[3], packed_width, 1};
+    kernels::Extents given = source.view.extents;
+    given[2] = source.given_row_count();
+    source.view.strides = PackedStrides(given);
   }
 
   // Each task on one thread, if there are several.

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "server/core/packed_strides.h"
+
 namespace attention::server {
 namespace {
 
@@ -73,9 +75,7 @@ kernels::AttentionOutputs OutputsOf(const AttentionTask& task, void* heads,
   kernels::AttentionOutputs outputs;
   outputs.output = kernels::DenseView(heads, task.type, extents.heads());
   if (task.output_layout == OutputLayout::kSequenceFirst) {
-    const int64_t packed_width = extents.head_count * extents.value_width;
-    outputs.output.strides = {extents.query_count * packed_width, extents.value_width, packed_width,
-                              1};
+    outputs.output.strides = PackedStrides(extents.heads());
   }
   if (task.return_weights) {
     outputs.weights = view(&Result::weights, task.type, extents.matrix());

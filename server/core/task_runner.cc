@@ -10,6 +10,7 @@
 #include "server/core/counting_executor.h"
 #include "server/core/join_rows.h"
 #include "server/core/operand_rows.h"
+#include "server/core/packed_strides.h"
 #include "server/core/ragged_runner.h"
 #include "server/core/result_arrays.h"
 #include "server/core/status_macros.h"
@@ -27,11 +28,8 @@ size_t ByteCount(const Extents& extents, kernels::DataType type) {
   return static_cast<size_t>(kernels::ElementCount(extents)) * kernels::ElementBytes(type);
 }
 
-// Views [batch, rows, heads * width], the form in which projections read and write, as
-// [batch, heads, rows, width].
 MutableTensorView PackedView(void* data, kernels::DataType type, const Extents& heads) {
-  const int64_t packed_width = heads[1] * heads[3];
-  return {data, type, heads, {heads[2] * packed_width, heads[3], packed_width, 1}};
+  return {data, type, heads, PackedStrides(heads)};
 }
 
 // The memory of a task's stages, allocated at once.
