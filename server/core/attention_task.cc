@@ -2,59 +2,19 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
-#include <initializer_list>
 #include <limits>
-#include <numeric>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "server/core/ragged_runner.h"
 #include "server/core/result_arrays.h"
+#include "server/core/saturating.h"
 #include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {
 
 using kernels::Extents;
-
-// The product of extents >= 0, or the largest int64_t if that is smaller. An extent of 0 makes it
-// 0, whatever the others are.
-int64_t SaturatingProduct(std::initializer_list<int64_t> factors) {
-  int64_t product = 1;
-  bool saturated = false;
-  for (const int64_t factor : factors) {
-    if (factor == 0) return 0;
-    if (__builtin_mul_overflow(product, factor, &product)) {
-      product = 1;
-      saturated = true;
-    }
-  }
-  return saturated ? std::numeric_limits<int64_t>::max() : product;
-}
-
-int64_t SaturatingSum(std::initializer_list<int64_t> terms) {
-  int64_t sum = 0;
-  for (const int64_t term : terms) {
-    if (__builtin_add_overflow(sum, term, &sum)) return std::numeric_limits<int64_t>::max();
-  }
-  return sum;
-}
-
-// A number >= 0 as an integer, or the largest int64_t if that is smaller.
-int64_t Saturated(double number) {
-  return number < 0x1p63 ? static_cast<int64_t>(number) : std::numeric_limits<int64_t>::max();
-}
-
-int64_t BytesOf(const Extents& extents, int64_t element_bytes) {
-  return SaturatingProduct({extents[0], extents[1], extents[2], extents[3], element_bytes});
-}
-
-int64_t ElementBytes(const AttentionTask& task) {
-  return static_cast<int64_t>(kernels::ElementBytes(task.type));
-}
 
 kernels::TensorView OperandOf(const HeadsSource& source, kernels::DataType type) {
   kernels::TensorView view = source.view;
@@ -160,8 +120,7 @@ absl::Status ValidateSource(absl::string_view name, const HeadsSource& source,
 absl::Status ValidateOutputProjection(const AttentionTask& task) {
   if (!task.output_projection.has_value()) return absl::OkStatus();
   const absl::string_view field = "output_projection";
-  if (absl::Status status = ValidateMap(field, *task.output_projection); !status.ok())
-    return status;
+  ATTENTION_RETURN_IF_ERROR(ValidateMap(field, *task.output_projection));
   const int64_t packed_width =
       SaturatingProduct({task.query.view.extents[1], task.value.view.extents[3]});
   if (task.output_projection->input_width != packed_width) {
@@ -173,79 +132,6 @@ absl::Status ValidateOutputProjection(const AttentionTask& task) {
         "output_layout: got heads first, want sequence first to project");
   }
   return absl::OkStatus();
-}
-
-// What a layer's products over several tasks need more: copies of rows side by side, before and
-// after each product.
-int64_t SharingBytes(const AttentionTask& task) {
-  if (task.layer == nullptr) return 0;
-  const int64_t element_bytes = ElementBytes(task);
-  int64_t bytes = 0;
-  const auto add = [&](int64_t row_count, int64_t width) {
-    bytes = SaturatingSum({bytes, SaturatingProduct({row_count, width, element_bytes})});
-  };
-  for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
-    if (!source->projection.has_value()) continue;
-    const int64_t row_count =
-        SaturatingProduct({source->view.extents[0], source->given_row_count()});
-    add(row_count, source->projection->input_width);
-    if (source->appended != nullptr) add(row_count, source->projection->output_width);
-  }
-  if (task.output_projection.has_value()) {
-    const Extents& extents = task.query.view.extents;
-    const int64_t row_count = SaturatingProduct({extents[0], extents[2]});
-    add(row_count, task.output_projection->input_width);
-    add(row_count, task.output_projection->output_width);
-  }
-  return bytes;
-}
-
-// What the kernels hold at a time: of a ragged batch, for one sequence on all threads, or for as
-// many sequences as there are threads.
-double PackedBytes(const AttentionTask& task, int thread_count) {
-  const kernels::AttentionOutputs outputs = WantedOutputs(task);
-  const auto bytes_of = [&](int64_t index, int threads) {
-    return kernels::EstimatePackedBytes(ProblemOf(task, index), task.options, outputs, threads);
-  };
-  double most = 0;
-  std::vector<double> bytes;
-  bytes.reserve(static_cast<size_t>(ProblemCount(task)));
-  for (int64_t index = 0; index < ProblemCount(task); ++index) {
-    most = std::max(most, bytes_of(index, thread_count));
-    bytes.push_back(bytes_of(index, 1));
-  }
-  const auto side_by_side =
-      bytes.begin() + std::min<ptrdiff_t>(thread_count, static_cast<ptrdiff_t>(bytes.size()));
-  std::partial_sort(bytes.begin(), side_by_side, bytes.end(), std::greater<>());
-  return std::max(most, std::accumulate(bytes.begin(), side_by_side, 0.0));
-}
-
-// What a ragged batch needs beside the memory of its problems.
-int64_t RaggedBytes(const AttentionTask& task) {
-  int64_t bytes = ScheduleBytes(*task.ragged);
-  for (const ResultArray& array : ResultArraysOf(task)) {
-    if (!array.wanted || array.member == &AttentionResult::output) continue;
-    bytes = SaturatingSum({bytes, BytesOf(array.extents, array.element_bytes)});
-  }
-  return bytes;
-}
-
-// Of all arrays of the answer, with so many bytes for each element.
-int64_t AnswerBytes(const AttentionTask& task,
-                    int64_t (*bytes_of_element)(int64_t element_bytes, bool sends_floats)) {
-  int64_t bytes = 0;
-  const auto add = [&](const Extents& extents, int64_t element_bytes) {
-    bytes = SaturatingSum(
-        {bytes, BytesOf(extents, bytes_of_element(element_bytes, task.sends_floats))});
-  };
-  if (task.return_present) {
-    add(task.key.view.extents, ElementBytes(task));
-    add(task.value.view.extents, ElementBytes(task));
-  }
-  for (const ResultArray& array : ResultArraysOf(task)) {
-    if (array.wanted) add(array.extents, array.element_bytes);
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -309,27 +195,6 @@ absl::Status Validate(const AttentionTask& task) {
   const kernels::AttentionOutputs outputs = WantedOutputs(task);
   return task.ragged.has_value() ? ValidateRagged(problem, *task.ragged, task.options, outputs)
                                  : kernels::Validate(problem, task.options, outputs);
-}
-
-int64_t ResultBytes(const AttentionTask& task) { return AnswerBytes(task, HeldElementBytes); }
-int64_t SentBytes(const AttentionTask& task) { return AnswerBytes(task, SentElementBytes); }
-
-int64_t ScratchBytes(const AttentionTask& task, int thread_count) {
-  const Extents& query = task.query.view.extents;
-  const int64_t element_bytes = ElementBytes(task);
-  int64_t bytes = 0;
-  for (const HeadsSource* source : {&task.query, &task.key, &task.value}) {
-    const bool answered = source->joined.has_value() && task.return_present;
-    if (source->ready() || answered || IsRepeated(task, *source)) continue;
-    bytes = SaturatingSum({bytes, BytesOf(source->view.extents, element_bytes)});
-  }
-  if (task.output_projection.has_value()) {
-    const int64_t value_width = task.value.view.extents[3];
-    bytes =
-        SaturatingSum({bytes, BytesOf({query[0], query[1], query[2], value_width}, element_bytes)});
-  }
-  if (task.ragged.has_value()) bytes = SaturatingSum({bytes, RaggedBytes(task)});
-  return SaturatingSum({bytes, SharingBytes(task), Saturated(PackedBytes(task, thread_count))});
 }
 
 }  // namespace attention::server

@@ -152,7 +152,7 @@ struct AttentionResult {
 // before they are arranged. Working sets of a few MiB for each thread, which weights are packed in,
 // are not a request's. What is packed side by side, heads or sequences of a ragged batch, needs
 // more on more threads.
-[[nodiscard]] int64_t ScratchBytes(const AttentionTask& task, int thread_count = 1);
+[[nodiscard]] int64_t ScratchBytes(const AttentionTask& task, int thread_count);
 
 // Floating point operations of projections, scores and attention: at most, where only the
 // computation shows which rows see nothing. A double, since it must not overflow.

@@ -60,7 +60,7 @@ absl::Status Validate(const RotaryTask& task) {
 int64_t ResultBytes(const RotaryTask& task) { return AnswerBytes(task, HeldElementBytes); }
 int64_t SentBytes(const RotaryTask& task) { return AnswerBytes(task, SentElementBytes); }
 
-int64_t ScratchBytes(const RotaryTask&) { return 0; }
+int64_t ScratchBytes(const RotaryTask& /*task*/, int /*thread_count*/) { return 0; }
 
 double TaskFlops(const RotaryTask& task) {
   constexpr double kFlopsOfAPair = 6;
@@ -89,7 +89,7 @@ absl::Status Validate(const MergeTask& task) {
 int64_t ResultBytes(const MergeTask& task) { return AnswerBytes(task, HeldElementBytes); }
 int64_t SentBytes(const MergeTask& task) { return AnswerBytes(task, SentElementBytes); }
 
-int64_t ScratchBytes(const MergeTask&) { return 0; }
+int64_t ScratchBytes(const MergeTask& /*task*/, int /*thread_count*/) { return 0; }
 
 double TaskFlops(const MergeTask& task) {
   constexpr double kFlopsOfANumber = 2;

@@ -32,7 +32,7 @@ struct RotaryTask {
 [[nodiscard]] absl::Status Validate(const RotaryTask& task);
 [[nodiscard]] int64_t ResultBytes(const RotaryTask& task);
 [[nodiscard]] int64_t SentBytes(const RotaryTask& task);
-[[nodiscard]] int64_t ScratchBytes(const RotaryTask& task);
+[[nodiscard]] int64_t ScratchBytes(const RotaryTask& task, int thread_count);
 [[nodiscard]] double TaskFlops(const RotaryTask& task);
 [[nodiscard]] absl::StatusOr<AttentionResult> RunTask(const RotaryTask& task,
                                                       const kernels::Execution& execution);
@@ -47,7 +47,7 @@ struct MergeTask {
 [[nodiscard]] absl::Status Validate(const MergeTask& task);
 [[nodiscard]] int64_t ResultBytes(const MergeTask& task);
 [[nodiscard]] int64_t SentBytes(const MergeTask& task);
-[[nodiscard]] int64_t ScratchBytes(const MergeTask& task);
+[[nodiscard]] int64_t ScratchBytes(const MergeTask& task, int thread_count);
 [[nodiscard]] double TaskFlops(const MergeTask& task);
 [[nodiscard]] absl::StatusOr<AttentionResult> RunTask(const MergeTask& task,
                                                       const kernels::Execution& execution);

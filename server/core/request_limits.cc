@@ -1,9 +1,9 @@
 #include "server/core/request_limits.h"
 
-#include <limits>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/core/saturating.h"
+#include "server/core/status_macros.h"
 
 namespace attention::server {
 namespace {
@@ -13,11 +13,6 @@ absl::Status OverLimit(absl::string_view what, Number got, absl::string_view uni
                        absl::string_view flag) {
   return absl::InvalidArgumentError(
       absl::StrCat(what, ": got ", got, " ", unit, ", want <= ", limit, " (", flag, ")"));
-}
-
-int64_t SaturatingSum(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
 }
 
 absl::Status CheckMemory(absl::string_view what, int64_t bytes, const EngineOptions& options) {
@@ -38,7 +33,7 @@ absl::Status CheckRequestBytes(int64_t request_bytes, const EngineOptions& optio
 absl::Status CheckConvertedBytes(int64_t converted_bytes, int64_t request_bytes,
                                  const EngineOptions& options) {
   return CheckMemory("request and its numbers in another type",
-                     SaturatingSum(request_bytes, converted_bytes), options);
+                     SaturatingSum({request_bytes, converted_bytes}), options);
 }
 
 absl::Status CheckTask(const AnyTask& task, const TaskCosts& costs, const EngineOptions& options) {
@@ -48,13 +43,10 @@ absl::Status CheckTask(const AnyTask& task, const TaskCosts& costs, const Engine
     return OverLimit("response", sent_bytes, "bytes", limits.max_response_bytes,
                      "--max-response-bytes");
   }
-  const int64_t task_bytes =
-      SaturatingSum(ResultBytes(task), ScratchBytes(task, options.thread_count));
-  if (absl::Status status = CheckMemory("request, response and scratch memory",
-                                        SaturatingSum(costs.held_bytes, task_bytes), options);
-      !status.ok()) {
-    return status;
-  }
+  const int64_t task_bytes = SaturatingSum(
+      {costs.held_bytes, ResultBytes(task), ScratchBytes(task, options.thread_count)});
+  ATTENTION_RETURN_IF_ERROR(
+      CheckMemory("request, response and scratch memory", task_bytes, options));
   if (costs.flops > limits.max_flops) {
     return OverLimit("request", costs.flops, "floating point operations", limits.max_flops,
                      "--max-request-flops");

@@ -4,19 +4,6 @@
 #include "server/core/task_runner.h"
 
 namespace attention::server {
-namespace {
-
-// Only attention may need more on more threads.
-int64_t ScratchBytesOf(const AttentionTask& task, int thread_count) {
-  return ScratchBytes(task, thread_count);
-}
-template <class Task>
-int64_t ScratchBytesOf(const Task& task, int /*thread_count*/) {
-  return ScratchBytes(task);
-}
-
-}  // namespace
-
 absl::Status Validate(const AnyTask& task) {
   return std::visit([](const auto* kind) { return Validate(*kind); }, task);
 }
@@ -30,7 +17,7 @@ int64_t SentBytes(const AnyTask& task) {
 }
 
 int64_t ScratchBytes(const AnyTask& task, int thread_count) {
-  return std::visit([=](const auto* kind) { return ScratchBytesOf(*kind, thread_count); }, task);
+  return std::visit([=](const auto* kind) { return ScratchBytes(*kind, thread_count); }, task);
 }
 
 double TaskFlops(const AnyTask& task) {

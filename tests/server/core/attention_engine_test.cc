@@ -82,8 +82,8 @@ TEST_F(AttentionEngineTest, ReservesScratchUntilTheTaskIsDone) {
     ThreadHolder holder(*engine_, clock_);
     future = Submit(projected.task);
     EXPECT_EQ(engine_->bytes_in_flight(),
-              ResultBytes(projected.task) + ScratchBytes(projected.task));
-    ASSERT_GT(ScratchBytes(projected.task), 0);
+              ResultBytes(projected.task) + ScratchBytes(projected.task, 1));
+    ASSERT_GT(ScratchBytes(projected.task, 1), 0);
   }
   const Answer answer = future.get();
   EXPECT_EQ(engine_->bytes_in_flight(), ResultBytes(projected.task));
@@ -188,7 +188,7 @@ TEST_F(AttentionEngineTest, RefusesAnInvalidTaskNamingTheField) {
 TEST_F(AttentionEngineTest, RefusesWhileTheBudgetIsFullAndReturnsWhatItTook) {
   // Room for the answer and the scratch of one task, and one byte less than that of two.
   const test::ProjectedTask<double> projected;
-  const int64_t task_bytes = ResultBytes(projected.task) + ScratchBytes(projected.task);
+  const int64_t task_bytes = ResultBytes(projected.task) + ScratchBytes(projected.task, 1);
   StartEngine({.max_bytes_in_flight = 2 * task_bytes - 1});
   std::future<Answer> accepted;
   {

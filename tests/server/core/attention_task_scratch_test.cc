@@ -26,12 +26,12 @@ TEST(AttentionTaskScratchTest, CountsTheWidenedParametersOfAScoreAsScratch) {
   for (const DataType type : {DataType::kBF16, DataType::kF64}) {
     AttentionTask task = Sizes(type, 1, 1, 2, 2);
     task.options.score = kernels::ScoreKind::kAdditive;
-    const int64_t without = ScratchBytes(task);
+    const int64_t without = ScratchBytes(task, 1);
     kernels::AttentionProblem& problem = task.problem;
     problem.score_first_weight = kernels::DenseView(numbers.data(), type, {1, 1, 3, 100});
     problem.score_second_weight = problem.score_first_weight;
     problem.score_vector = kernels::DenseView(numbers.data(), type, {1, 1, 1, 100});
-    EXPECT_EQ(ScratchBytes(task) - without, (3 + 3 + 1) * 100 * 8);
+    EXPECT_EQ(ScratchBytes(task, 1) - without, (3 + 3 + 1) * 100 * 8);
   }
 }
 
@@ -81,7 +81,7 @@ TEST(AttentionTaskScratchTest, CountsThePaddingOfPackedKeysAndValues) {
   EXPECT_GE(ScratchBytes(task, 300), int64_t{1024} * 32 * 17 * 4);
   // Partial results have their 16 columns even where there is no key.
   task = Sizes(DataType::kF16, 1024, 1024, 1, 0);
-  EXPECT_GE(ScratchBytes(task), int64_t{1024} * 1024 * 18 * 4);
+  EXPECT_GE(ScratchBytes(task, 1), int64_t{1024} * 1024 * 18 * 4);
   // Where tensors are large, padding does not matter.
   task = Sizes(DataType::kF32, 1, 8, 1 << 16, 1 << 16);
   task.key.view.extents[3] = task.query.view.extents[3] = task.value.view.extents[3] = 128;
@@ -94,9 +94,9 @@ TEST(AttentionTaskScratchTest, CountsThePaddingOfPackedKeysAndValues) {
 TEST(AttentionTaskScratchTest, CountsNoCopiesOfWeights) {
   AttentionTask task = Sizes(DataType::kF32, 1, 1, 2, 2);
   task.output_projection = {5, 640, nullptr, nullptr};
-  const int64_t bytes = ScratchBytes(task);
+  const int64_t bytes = ScratchBytes(task, 1);
   task.output_projection->output_width = 1 << 30;
-  EXPECT_EQ(ScratchBytes(task), bytes);
+  EXPECT_EQ(ScratchBytes(task, 1), bytes);
 }
 
 TEST(AttentionTaskScratchTest, CountsTheMemoryOfBiasesAndOfKeyMass) {

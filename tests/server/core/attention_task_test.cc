@@ -77,7 +77,7 @@ TEST(AttentionTaskTest, SaturatesWhereTheProtocolsLargestExtentsOverflow) {
   EXPECT_EQ(ResultBytes(task), kLargest);
   task.query.projection = {65'536, 65'536, nullptr, nullptr};
   task.query.view.extents[3] = 65'536;
-  EXPECT_EQ(ScratchBytes(task), kLargest);
+  EXPECT_EQ(ScratchBytes(task, 1), kLargest);
   // Beyond any int64_t, but a number.
   EXPECT_GT(TaskFlops(task), 1e20);
   EXPECT_LT(TaskFlops(task), 1e40);
@@ -93,16 +93,16 @@ TEST(AttentionTaskTest, LetsAnEmptyExtentWinOverAnOverflow) {
 TEST(AttentionTaskTest, CountsProjectedHeadsOncePerMap) {
   ProjectedTask<double> projected;  // F64: nothing is packed
   constexpr int64_t kHeadsBytes = 2 * 2 * 8;
-  EXPECT_EQ(ScratchBytes(projected.task), 3 * kHeadsBytes);
+  EXPECT_EQ(ScratchBytes(projected.task, 1), 3 * kHeadsBytes);
   projected.AddOutputProjection();
-  EXPECT_EQ(ScratchBytes(projected.task), 4 * kHeadsBytes);
+  EXPECT_EQ(ScratchBytes(projected.task, 1), 4 * kHeadsBytes);
   projected.task.value.projection = projected.task.key.projection;
-  EXPECT_EQ(ScratchBytes(projected.task), 3 * kHeadsBytes);
+  EXPECT_EQ(ScratchBytes(projected.task, 1), 3 * kHeadsBytes);
   projected.task.key.projection = projected.task.query.projection;
-  EXPECT_EQ(ScratchBytes(projected.task), 3 * kHeadsBytes);
+  EXPECT_EQ(ScratchBytes(projected.task, 1), 3 * kHeadsBytes);
   projected.task.value.projection = projected.task.query.projection;
-  EXPECT_EQ(ScratchBytes(projected.task), 2 * kHeadsBytes);
-  EXPECT_EQ(ScratchBytes(ReadyTask<double>().task), 0);
+  EXPECT_EQ(ScratchBytes(projected.task, 1), 2 * kHeadsBytes);
+  EXPECT_EQ(ScratchBytes(ReadyTask<double>().task, 1), 0);
 }
 
 TEST(AttentionTaskTest, CountsJoinedKeysAndValuesOnceAsScratchOrAsAnswer) {
@@ -111,10 +111,10 @@ TEST(AttentionTaskTest, CountsJoinedKeysAndValuesOnceAsScratchOrAsAnswer) {
   task.key.joined = task.value.joined = JoinedRows{};
   constexpr int64_t kJoinedBytes = 2 * 7 * 13 * (3 + 5) * 8;
   EXPECT_EQ(ResultBytes(task), output_bytes);
-  EXPECT_EQ(ScratchBytes(task), kJoinedBytes);
+  EXPECT_EQ(ScratchBytes(task, 1), kJoinedBytes);
   task.return_present = true;
   EXPECT_EQ(ResultBytes(task), output_bytes + kJoinedBytes);
-  EXPECT_EQ(ScratchBytes(task), 0);
+  EXPECT_EQ(ScratchBytes(task, 1), 0);
 }
 
 TEST(AttentionTaskTest, IsAsManyProblemsAsTheBatchHasSequences) {
@@ -128,14 +128,14 @@ TEST(AttentionTaskTest, IsAsManyProblemsAsTheBatchHasSequences) {
 
 TEST(AttentionTaskTest, CountsStatisticsOfARaggedBatchTwiceUntilTheyAreArranged) {
   AttentionTask task = RaggedSizes(DataType::kF16);
-  const int64_t scratch_bytes = ScratchBytes(task);
+  const int64_t scratch_bytes = ScratchBytes(task, 1);
   const int64_t result_bytes = ResultBytes(task);
   task.statistics.log_sum_exp = true;
   task.statistics.key_mass = true;
   task.statistics.top_weight_count = 2;
   constexpr int64_t kStatisticsBytes = 7 * (11 * 4 + 13 * 4 + 11 * 2 * (4 + 4));
   constexpr int64_t kMassSumBytes = 7 * 9 * 8;  // while the sequence of 9 keys is computed
-  EXPECT_EQ(ScratchBytes(task), scratch_bytes + kStatisticsBytes + kMassSumBytes);
+  EXPECT_EQ(ScratchBytes(task, 1), scratch_bytes + kStatisticsBytes + kMassSumBytes);
   EXPECT_EQ(ResultBytes(task), result_bytes + kStatisticsBytes);
 }
 

@@ -71,7 +71,7 @@ TEST(RotaryTaskTest, CountsItsAnswerAndItsArithmetic) {
   const QuarterTurn turn;
   EXPECT_EQ(ResultBytes(turn.task), 16);
   EXPECT_EQ(SentBytes(turn.task), 16);
-  EXPECT_EQ(ScratchBytes(turn.task), 0);
+  EXPECT_EQ(ScratchBytes(turn.task, 1), 0);
   EXPECT_EQ(TaskFlops(turn.task), 12);
 }
 
@@ -99,7 +99,7 @@ TEST(MergeTaskTest, CountsItsAnswerAndItsArithmetic) {
   const TwoStates<float> f32(DataType::kF32);
   EXPECT_EQ(ResultBytes(f32.task), 8);
   EXPECT_EQ(SentBytes(f64.task), 16);
-  EXPECT_EQ(ScratchBytes(f32.task), 0);
+  EXPECT_EQ(ScratchBytes(f32.task, 1), 0);
   EXPECT_EQ(TaskFlops(f32.task), 4);
 }
 

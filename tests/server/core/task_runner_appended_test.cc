@@ -46,7 +46,8 @@ TYPED_TEST(AppendedRowsTest, AppendsAKeyAndAValueToReadyOnes) {
   ready.task.return_weights = true;
   ASSERT_TRUE(Validate(ready.task).ok());
   constexpr int64_t kCopiedBytes = 2 * 3 * sizeof(TypeParam);
-  EXPECT_GE(ScratchBytes(ready.task), ScratchBytes(ReadyTask<TypeParam>().task) + kCopiedBytes);
+  EXPECT_GE(ScratchBytes(ready.task, 1),
+            ScratchBytes(ReadyTask<TypeParam>().task, 1) + kCopiedBytes);
   const auto result = RunTask(ready.task, {});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(ValuesOf<TypeParam>(result->weights), Near<TypeParam>({1.0 / 7, 3.0 / 7, 3.0 / 7}));
