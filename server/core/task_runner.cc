@@ -47,14 +47,13 @@ struct Arrays {
 bool IsStatistic(const ResultArray& array) { return array.member != &AttentionResult::output; }
 
 Arrays::Arrays(const AttentionTask& task) {
-  const auto made_bytes = [&](const HeadsSource& source) {
-    return source.ready() ? 0 : ByteCount(source.view.extents, task.type);
+  const auto made = [&task](const HeadsSource& source) {
+    const bool needs_none = source.ready() || IsRepeated(task, source);
+    return needs_none ? Buffer() : Buffer(ByteCount(source.view.extents, task.type));
   };
-  query = Buffer(made_bytes(task.query));
-  if (!SameProjectedHeads(task.key, task.query)) key = Buffer(made_bytes(task.key));
-  if (!SameProjectedHeads(task.value, task.query) && !SameProjectedHeads(task.value, task.key)) {
-    value = Buffer(made_bytes(task.value));
-  }
+  query = made(task.query);
+  key = made(task.key);
+  value = made(task.value);
   if (task.output_projection.has_value()) {
     const Extents& query_extents = task.query.view.extents;
     heads = Buffer(ByteCount(
@@ -224,8 +223,7 @@ absl::StatusOr<AttentionResult> RunTask(const AttentionTask& task,
   const kernels::Execution counted = {.executor = &executor, .stop = execution.stop};
   Arrays arrays(task);
   kernels::AttentionProblem problem = ProblemOf(task);
-  if (absl::Status status = ProjectOperands(task, arrays, counted, problem); !status.ok())
-    return status;
+  ATTENTION_RETURN_IF_ERROR(ProjectOperands(task, arrays, counted, problem));
   JoinOperands(task, arrays, counted, problem);
   AppendGivenRow(task.key, arrays.key, problem.key);
   AppendGivenRow(task.value, arrays.value, problem.value);
