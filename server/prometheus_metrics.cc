@@ -51,16 +51,6 @@ Buckets BytesBuckets() { return PowersOfFour(256, 256.0 * 1024 * 1024); }
 Buckets LengthBuckets() { return PowersOfFour(1, 1024.0 * 1024); }
 Buckets SharingBuckets() { return {1, 2, 4, 8, 16, 32}; }
 
-constexpr std::array<Method, kMethodCount> kMethods = {
-    Method::kSelfAttention,       Method::kMaskedAttention,           Method::kMultiHeadAttention,
-    Method::kCrossAttention,      Method::kScaledDotProductAttention, Method::kApplyRotaryEmbedding,
-    Method::kMergeAttentionStates};
-
-constexpr std::array<Rejection, kRejectionCount> kRejections = {
-    Rejection::kMalformed, Rejection::kInvalid,       Rejection::kUnknownField,
-    Rejection::kOverLimit, Rejection::kBytesInFlight, Rejection::kQueueFull,
-    Rejection::kDraining};
-
 size_t CodeIndex(absl::StatusCode code) {
   const absl::StatusCode known = CodeForCaller(code);
   size_t index = 0;
@@ -77,10 +67,10 @@ Histogram& AddHistogram(Registry& registry, const char* name, const char* help,
   return BuildHistogram().Name(name).Help(help).Register(registry).Add({}, buckets);
 }
 
-std::array<Histogram*, kMethodCount> AddHistogramPerMethod(Registry& registry, const char* name,
-                                                           const char* help) {
+std::array<Histogram*, kMethods.size()> AddHistogramPerMethod(Registry& registry, const char* name,
+                                                              const char* help) {
   Family<Histogram>& family = BuildHistogram().Name(name).Help(help).Register(registry);
-  std::array<Histogram*, kMethodCount> result = {};
+  std::array<Histogram*, kMethods.size()> result = {};
   for (const Method method : kMethods) {
     result[static_cast<size_t>(method)] =
         &family.Add({{"method", std::string(Name(method))}}, SecondsBuckets());
@@ -117,7 +107,7 @@ struct PrometheusMetrics::Series {
   Series(const BuildInfo& build_info, int compute_thread_count);
 
   Registry registry;
-  std::array<std::array<Counter*, kCallerCodes.size()>, kMethodCount> requests = {};
+  std::array<std::array<Counter*, kCallerCodes.size()>, kMethods.size()> requests = {};
   Gauge& requests_in_flight =
       AddGauge(registry, "attention_requests_in_flight", "Requests received and not yet answered.");
   Gauge& queue_depth =
@@ -125,11 +115,11 @@ struct PrometheusMetrics::Series {
   Histogram& queue_wait =
       AddHistogram(registry, "attention_queue_wait_seconds",
                    "Time that requests waited for a compute thread.", SecondsBuckets());
-  std::array<Histogram*, kMethodCount> compute = AddHistogramPerMethod(
+  std::array<Histogram*, kMethods.size()> compute = AddHistogramPerMethod(
       registry, "attention_compute_seconds",
       "Time on compute threads, also of requests that were stopped there; for requests of "
       "a layer that were computed together, for each the time of all.");
-  std::array<Histogram*, kMethodCount> total =
+  std::array<Histogram*, kMethods.size()> total =
       AddHistogramPerMethod(registry, "attention_request_seconds",
                             "Time from the last byte received to the answer being complete.");
   Histogram& request_bytes =
@@ -144,7 +134,7 @@ struct PrometheusMetrics::Series {
   std::map<std::pair<std::string_view, std::string_view>, Counter*> computations =
       AddCounterPerArithmetic(registry);   // by implementation and precision
   std::array<Histogram*, 2> lengths = {};  // query, key
-  std::array<Counter*, kRejectionCount> rejected = {};
+  std::array<Counter*, kRejections.size()> rejected = {};
   Counter* cancelled = nullptr;
   Counter* deadline_exceeded = nullptr;
   Gauge& bytes_in_flight =

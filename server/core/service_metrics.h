@@ -3,6 +3,7 @@
 #ifndef ATTENTION_SERVER_CORE_SERVICE_METRICS_H_
 #define ATTENTION_SERVER_CORE_SERVICE_METRICS_H_
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -19,7 +20,10 @@ enum class Method : uint8_t {
   kApplyRotaryEmbedding,
   kMergeAttentionStates,
 };
-inline constexpr int kMethodCount = 7;
+inline constexpr std::array kMethods = {
+    Method::kSelfAttention,       Method::kMaskedAttention,           Method::kMultiHeadAttention,
+    Method::kCrossAttention,      Method::kScaledDotProductAttention, Method::kApplyRotaryEmbedding,
+    Method::kMergeAttentionStates};
 [[nodiscard]] std::string_view Name(Method method);  // "SelfAttention" ...
 
 // Why a request was turned away before any work.
@@ -32,7 +36,10 @@ enum class Rejection : uint8_t {
   kQueueFull,
   kDraining,
 };
-inline constexpr int kRejectionCount = 7;
+inline constexpr std::array kRejections = {Rejection::kMalformed,     Rejection::kInvalid,
+                                           Rejection::kUnknownField,  Rejection::kOverLimit,
+                                           Rejection::kBytesInFlight, Rejection::kQueueFull,
+                                           Rejection::kDraining};
 [[nodiscard]] std::string_view Name(Rejection rejection);  // "malformed" ...
 
 // What one answered request was computed with.

@@ -13,8 +13,7 @@ namespace attention::server {
 namespace {
 
 TEST(NewRequestMessageTest, FitsEveryMethod) {
-  for (int i = 0; i < kMethodCount; ++i) {
-    const auto method = static_cast<Method>(i);
+  for (const Method method : kMethods) {
     const auto message = NewRequestMessage(method);
     ASSERT_NE(message, nullptr);
     EXPECT_EQ(message->GetDescriptor()->name(), std::string(Name(method)) + "Request");
@@ -45,8 +44,7 @@ std::unique_ptr<google::protobuf::Message> ValidRequest(Method method, v1::Preci
 
 TEST(DecodeRequestOfTest, TakesTheDefaultPrecisionUnlessTheRequestNamesOne) {
   const RequestDefaults defaults = {.precision = kernels::Precision::kBF16X6};
-  for (int i = 0; i < kMethodCount; ++i) {
-    const auto method = static_cast<Method>(i);
+  for (const Method method : kMethods) {
     const auto* descriptor = NewRequestMessage(method)->GetDescriptor();
     if (descriptor->FindFieldByName("options") == nullptr) continue;  // no matrix products
     const auto silent = ValidRequest(method, v1::PRECISION_UNSPECIFIED);

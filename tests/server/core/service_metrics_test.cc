@@ -20,21 +20,21 @@ TEST(ServiceMetricsTest, NamesMethodsAsTheProtocolDoes) {
 
 TEST(ServiceMetricsTest, GivesEveryMethodANameOfItsOwn) {
   std::set<std::string_view> names = {"unknown"};
-  for (int i = 0; i < kMethodCount; ++i) names.insert(Name(static_cast<Method>(i)));
-  EXPECT_EQ(names.size(), static_cast<size_t>(kMethodCount) + 1);
-  EXPECT_EQ(Name(static_cast<Method>(kMethodCount)), "unknown");
+  for (const Method method : kMethods) names.insert(Name(method));
+  EXPECT_EQ(names.size(), kMethods.size() + 1);
+  EXPECT_EQ(Name(static_cast<Method>(kMethods.size())), "unknown");
 }
 
 TEST(ServiceMetricsTest, GivesEveryRejectionALabelOfItsOwn) {
   std::set<std::string_view> names = {"unknown"};
-  for (int i = 0; i < kRejectionCount; ++i) {
-    const std::string_view name = Name(static_cast<Rejection>(i));
+  for (const Rejection rejection : kRejections) {
+    const std::string_view name = Name(rejection);
     EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), std::string_view::npos)
         << name;
     names.insert(name);
   }
-  EXPECT_EQ(names.size(), static_cast<size_t>(kRejectionCount) + 1);
-  EXPECT_EQ(Name(static_cast<Rejection>(kRejectionCount)), "unknown");
+  EXPECT_EQ(names.size(), kRejections.size() + 1);
+  EXPECT_EQ(Name(static_cast<Rejection>(kRejections.size())), "unknown");
 }
 
 }  // namespace
