@@ -56,8 +56,8 @@ void LimitKeys(int64_t count, const OptionsDecoding& decoding) {
   kernels::AttentionProblem& problem = decoding.task.problem;
   const std::span<int64_t> limited = decoding.reader.NewNumbers<int64_t>(decoding.batch());
   for (size_t entry = 0; entry < limited.size(); ++entry) {
-    const bool any = problem.key_lengths.empty();
-    limited[entry] = any ? count : std::min(count, problem.key_lengths[entry]);
+    const bool has_length = !problem.key_lengths.empty();
+    limited[entry] = has_length ? std::min(count, problem.key_lengths[entry]) : count;
   }
   problem.key_lengths = limited;
 }

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/core/admission.h"
+#include "server/core/byte_budget.h"
 #include "server/core/clock.h"
 #include "server/core/compute_pool.h"
 #include "server/core/log.h"

@@ -73,24 +73,24 @@ int64_t Layer::PackedBytes(const LayerContents& contents, kernels::Precision pre
 std::shared_ptr<const PackedMaps> Layer::Packed(kernels::Precision precision) const {
   Slot& slot = SlotOf(precision);
   const std::lock_guard lock(slot.mutex);
-  if (slot.maps == nullptr && !slot.is_closed && !slot.is_hopeless) Pack(precision, slot);
+  if (slot.maps == nullptr && !slot.closed && !slot.out_of_memory) Pack(precision, slot);
   return slot.maps;
 }
 
-void Layer::PackOnly(kernels::Precision precision) const {
+void Layer::KeepOnlyPacked(kernels::Precision precision) const {
   for (Slot& slot : slots_) {
     if (&slot == &SlotOf(precision)) continue;
     const std::lock_guard lock(slot.mutex);
     slot.maps = nullptr;
-    slot.is_closed = true;
+    slot.closed = true;
   }
 }
 
-void Layer::PackAsAsked() const {
+void Layer::PackAnyPrecision() const {
   for (Slot& slot : slots_) {
     const std::lock_guard lock(slot.mutex);
-    slot.is_closed = false;
-    slot.is_hopeless = false;
+    slot.closed = false;
+    slot.out_of_memory = false;
   }
 }
 
@@ -109,7 +109,7 @@ void Layer::Pack(kernels::Precision precision, Slot& slot) const {
       PackMap(contents_, precision, contents_.output, maps->output)) {
     slot.maps = std::move(maps);
   } else {
-    slot.is_hopeless = true;
+    slot.out_of_memory = true;
   }
 }
 

@@ -17,9 +17,9 @@
 #include "absl/strings/string_view.h"
 #include "kernels/attend.h"
 #include "kernels/projection.h"
-#include "server/core/admission.h"
 #include "server/core/attention_task.h"
 #include "server/core/buffer.h"
+#include "server/core/byte_budget.h"
 
 namespace attention::server {
 
@@ -62,15 +62,15 @@ class Layer {
   [[nodiscard]] const LayerContents& contents() const { return contents_; }
 
   // The maps for products of this precision, which the first caller packs while others wait for it.
-  // Null where memory is lacking, or after PackOnly: the maps of `contents` then serve, with the
-  // same bits. A precision means nothing to layers that are not F32, and all have the same maps
+  // Null where memory is lacking, or after KeepOnlyPacked: the maps of `contents` then serve, with
+  // the same bits. A precision means nothing to layers that are not F32, and all have the same maps
   // packed.
   [[nodiscard]] std::shared_ptr<const PackedMaps> Packed(kernels::Precision precision) const;
 
-  // Gives up what is packed for other precisions, as far as nobody uses it, and packs for none of
-  // them until PackAsAsked.
-  void PackOnly(kernels::Precision precision) const;
-  void PackAsAsked() const;
+  // Drops the maps packed for other precisions once nobody uses them, and packs no others until
+  // PackAnyPrecision.
+  void KeepOnlyPacked(kernels::Precision precision) const;
+  void PackAnyPrecision() const;
 
   // Bytes of weights, biases and appended rows.
   [[nodiscard]] static int64_t ContentBytes(const LayerContents& contents);
@@ -85,8 +85,8 @@ class Layer {
   struct Slot {
     std::mutex mutex;  // also held while packing
     std::shared_ptr<const PackedMaps> maps;
-    bool is_closed = false;    // by PackOnly
-    bool is_hopeless = false;  // the budget had room, but the machine had not
+    bool closed = false;         // by KeepOnlyPacked
+    bool out_of_memory = false;  // the budget had room, but the machine had not
   };
   static constexpr size_t kPrecisionCount = 5;
 

@@ -10,7 +10,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/core/admission.h"
+#include "server/core/byte_budget.h"
 #include "server/core/clock.h"
 #include "server/core/request_context.h"
 #include "server/core/service_metrics.h"

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/attend.h"
 #include "kernels/execution.h"
-#include "server/core/admission.h"
+#include "server/core/byte_budget.h"
 #include "server/core/layer.h"
 
 namespace attention::server {

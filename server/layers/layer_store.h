@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "server/core/admission.h"
+#include "server/core/byte_budget.h"
 #include "server/core/layer.h"
 #include "server/layers/layer_directory.h"
 
@@ -31,10 +31,10 @@ class LayerStore {
     if (directory_.empty()) return absl::OkStatus();
     // What requests had packed beside must not keep the new layers out.
     const std::shared_ptr<const LayerSet> old_layers = registry_.layers();
-    for (const auto& [name, layer] : *old_layers) layer->PackOnly(loading.precision);
+    for (const auto& [name, layer] : *old_layers) layer->KeepOnlyPacked(loading.precision);
     absl::StatusOr<LayerSet> layers = LoadLayers(directory_, budget_, loading);
     if (!layers.ok()) {
-      for (const auto& [name, layer] : *old_layers) layer->PackAsAsked();
+      for (const auto& [name, layer] : *old_layers) layer->PackAnyPrecision();
       return layers.status();
     }
     registry_.Replace(std::make_shared<const LayerSet>(*std::move(layers)));

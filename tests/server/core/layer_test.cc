@@ -85,13 +85,13 @@ TEST(LayerTest, GivesUpWhatIsPackedForOtherPrecisionsOnceNobodyUsesIt) {
   const int64_t bytes = budget.used_bytes();
   auto used = layer->Packed(kernels::Precision::kBF16X6);
   ASSERT_NE(used, nullptr);
-  layer->PackOnly(kernels::Precision::kF32);
+  layer->KeepOnlyPacked(kernels::Precision::kF32);
   EXPECT_GT(budget.used_bytes(), bytes);
   used.reset();
   EXPECT_EQ(budget.used_bytes(), bytes);
   EXPECT_EQ(layer->Packed(kernels::Precision::kF32), kept);
   EXPECT_EQ(layer->Packed(kernels::Precision::kBF16X6), nullptr);
-  layer->PackAsAsked();
+  layer->PackAnyPrecision();
   EXPECT_NE(layer->Packed(kernels::Precision::kBF16X6), nullptr);
 }
 

@@ -1,7 +1,7 @@
 // A budget of bytes that requests in flight share.
 
-#ifndef ATTENTION_SERVER_CORE_ADMISSION_H_
-#define ATTENTION_SERVER_CORE_ADMISSION_H_
+#ifndef ATTENTION_SERVER_CORE_BYTE_BUDGET_H_
+#define ATTENTION_SERVER_CORE_BYTE_BUDGET_H_
 
 #include <atomic>
 #include <cstdint>
@@ -50,4 +50,4 @@ class ByteBudget {
 
 }  // namespace attention::server
 
-#endif  // ATTENTION_SERVER_CORE_ADMISSION_H_
+#endif  // ATTENTION_SERVER_CORE_BYTE_BUDGET_H_

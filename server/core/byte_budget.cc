@@ -1,4 +1,4 @@
-#include "server/core/admission.h"
+#include "server/core/byte_budget.h"
 
 namespace attention::server {
 

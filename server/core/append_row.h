@@ -1,7 +1,7 @@
 // Rows of keys and values with one more behind those of each sequence.
 
-#ifndef ATTENTION_SERVER_CORE_OPERAND_ROWS_H_
-#define ATTENTION_SERVER_CORE_OPERAND_ROWS_H_
+#ifndef ATTENTION_SERVER_CORE_APPEND_ROW_H_
+#define ATTENTION_SERVER_CORE_APPEND_ROW_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -22,4 +22,4 @@ void AppendRow(const AppendedRow& appended, const void* rows, void* extended);
 
 }  // namespace attention::server
 
-#endif  // ATTENTION_SERVER_CORE_OPERAND_ROWS_H_
+#endif  // ATTENTION_SERVER_CORE_APPEND_ROW_H_

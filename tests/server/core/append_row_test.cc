@@ -1,4 +1,4 @@
-#include "server/core/operand_rows.h"
+#include "server/core/append_row.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
