@@ -111,8 +111,8 @@ class AttentionServer::Impl {
   absl::Status Start(const kernels::StopSignal* stop) {
     absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Start(
         options_.http_address, {.metrics = [this] { return metrics_.Text(); },
-                                .alive = [this] { return IsAlive(); },
-                                .ready = [this] { return IsAlive() && ready_.load(); }});
+                                .alive = [this] { return CheckListening(); },
+                                .ready = [this] { return CheckListening() && ready_.load(); }});
     if (!http.ok()) return WithFlag("--http-address", http.status());
     http_ = *std::move(http);
     if (absl::Status status = LoadLayers(stop); !status.ok()) {
@@ -171,8 +171,8 @@ class AttentionServer::Impl {
   [[nodiscard]] int compute_thread_count() const { return engine_options_.thread_count; }
 
  private:
-  // Of a server that nobody new can reach, those who are connected hear that, too.
-  bool IsAlive() {
+  // If the listener is gone, tells connected clients too, by the health service.
+  bool CheckListening() {
     if (GrpcListens()) return true;
     if (ready_.exchange(false)) SetHealth(*transport_.server, false);
     return false;

@@ -128,8 +128,8 @@ void SetHealth(grpc::Server& server, bool serving) {
 absl::StatusOr<GrpcTransport> StartGrpc(const ServerOptions& options, grpc::Service& service) {
   // Protobuf would write a line of its own about every text that is no UTF-8.
   google::protobuf::SetLogHandler(nullptr);
-  // One more user than there are: the library's end would wait for a thread of its own that polls,
-  // up to ten seconds after large answers. The process ends without it.
+  // Once more than needed, so that gRPC never shuts down: its shutdown can wait ten seconds for a
+  // polling thread. The process exits without it.
   grpc_init();
   const absl::StatusOr<ListenAddress> address = ParseListenAddress(options.grpc_address);
   if (!address.ok()) return address.status();

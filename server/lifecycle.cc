@@ -38,6 +38,12 @@ sigset_t TerminationSignals() {
   return signals;
 }
 
+sigset_t OperatorSignals() {
+  sigset_t signals = TerminationSignals();
+  sigaddset(&signals, SIGHUP);
+  return signals;
+}
+
 // Says stop while SIGTERM or SIGINT waits for somebody to ask.
 class PendingTermination final : public kernels::StopSignal {
  public:
@@ -135,15 +141,13 @@ void PrepareFiles() {
 }
 
 void HoldSignals() {
-  sigset_t signals = TerminationSignals();
-  sigaddset(&signals, SIGHUP);
+  const sigset_t signals = OperatorSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }
 
 OperatorSignal WaitForSignal() {
-  sigset_t signals = TerminationSignals();
-  sigaddset(&signals, SIGHUP);
+  const sigset_t signals = OperatorSignals();
   int received = 0;
   while (sigwait(&signals, &received) != 0) {
   }

@@ -56,12 +56,12 @@ class AttentionEngine {
   // that all its bytes together fit the budget (kInvalidArgument), reserves scratch and answer and
   // a place in the queue (kResourceExhausted), computes on a compute thread, checking deadline and
   // cancellation at dequeue and between tiles, and calls `done` exactly once: from a compute
-  // thread, or before returning if the task is refused. Waiting tasks that nobody waits for any
-  // more hold nobody up: before another is refused for want of room their `done` is called, from
-  // its thread. Never throws; an allocation that fails is kResourceExhausted. A fault of ours is
-  // kInternal with the request id; its detail goes to the log. kUnavailable when draining. What
-  // `task` points to, `context` and whatever `done` owns live until `done` has been called. `done`
-  // must not throw and must not destroy the engine.
+  // thread, or before returning if the task is refused. Before it refuses a task for want of room,
+  // it ends waiting tasks whose caller has gone; their `done` is called from this thread. Never
+  // throws; an allocation that fails is kResourceExhausted. A fault of ours is kInternal with the
+  // request id; its detail goes to the log. kUnavailable when draining. What `task` points to,
+  // `context` and whatever `done` owns live until `done` has been called. `done` must not throw and
+  // must not destroy the engine.
   void Submit(Method method, const AnyTask& task, std::shared_ptr<const RequestContext> context,
               int64_t held_bytes, AnswerCallback done);
 

@@ -47,10 +47,9 @@ class ComputePool {
   // the job. Without `abandoned` a job never is.
   [[nodiscard]] absl::Status TrySubmit(Job job, Abandoned abandoned = nullptr);
 
-  // Runs the waiting jobs that are abandoned on the calling thread, which is all that their
-  // executor has, and gives their places free: for what is left of them, which should be little and
-  // must not call this. When it returns no other thread is at it either. Throws std::bad_alloc,
-  // with nothing done.
+  // Takes abandoned jobs out of the queue and runs them here, on this thread alone, so that their
+  // places become free. An abandoned job should only clean up, and must not call this. On return no
+  // other thread is still running one. Throws std::bad_alloc before it has done anything.
   void RunAbandoned();
 
   [[nodiscard]] int thread_count() const;

@@ -25,8 +25,7 @@ struct LayerTask {
 // Rows of the task's embeddings that its layer's maps take, the larger number of queries and keys.
 [[nodiscard]] int64_t SharedRows(const AttentionTask& task);
 
-// Beyond as many rows a product is bound by its arithmetic, and a task that waits for others' rows
-// only waits.
+// Above this many rows a product is bound by arithmetic, and waiting to share it gains nothing.
 inline constexpr int64_t kMostSharedRows = 256;
 inline constexpr int64_t kMostSharingTasks = 32;
 

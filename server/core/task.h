@@ -24,7 +24,7 @@ using AnyTask = std::variant<const AttentionTask*, const RotaryTask*, const Merg
 [[nodiscard]] absl::Status Validate(const AnyTask& task);
 
 // Bytes of all arrays of the answer, as they are held until it is sent and as they are sent, and
-// bytes that computing it needs beside request and answer, at most, on as many threads. All
+// bytes that computing it needs beside request and answer, at most, on `thread_count` threads. All
 // saturate at the largest int64_t.
 [[nodiscard]] int64_t ResultBytes(const AnyTask& task);
 [[nodiscard]] int64_t SentBytes(const AnyTask& task);
