@@ -15,6 +15,17 @@
 namespace attention::server {
 namespace {
 
+// A row vector of a file, of the given extents.
+absl::StatusOr<StoredMatrix> ReadRow(const StoredTensor& tensor,
+                                     const std::vector<int64_t>& shape) {
+  ATTENTION_RETURN_IF_ERROR(CheckShape(tensor, shape));
+  return StoredMatrix{.name = tensor.name,
+                      .type = tensor.type,
+                      .row_count = 1,
+                      .column_count = tensor.element_count(),
+                      .bytes = tensor.bytes};
+}
+
 // The tensors of one layer: who takes them, and what is left.
 class LayerReader {
  public:
@@ -38,6 +49,14 @@ class LayerReader {
         absl::StrCat("got no tensor '", description_.StoredName(name), "', want one"));
   }
 
+  // A row vector of the given extents; none if the file has none.
+  absl::StatusOr<std::optional<StoredMatrix>> FindRow(absl::string_view name,
+                                                      const std::vector<int64_t>& shape) {
+    const StoredTensor* const tensor = Find(name);
+    if (tensor == nullptr) return std::nullopt;
+    return ReadRow(*tensor, shape);
+  }
+
   // A tensor or a name that nobody asked for is misspelt.
   absl::Status CheckThatNoneIsLeft() const {
     for (const auto& [name, stored] : description_.names) {
@@ -55,12 +74,13 @@ class LayerReader {
     return absl::OkStatus();
   }
 
-  // y = x weight + bias; the bias may be null.
-  absl::StatusOr<LinearMap> Map(const StoredMatrix& weight, const StoredMatrix* bias) {
+  // y = x weight + bias, if there is one.
+  absl::StatusOr<LinearMap> Map(const StoredMatrix& weight,
+                                const std::optional<StoredMatrix>& bias) {
     LinearMap map = {.input_width = weight.transposed ? weight.column_count : weight.row_count,
                      .output_width = weight.transposed ? weight.row_count : weight.column_count};
     ATTENTION_ASSIGN_OR_RETURN(map.weight, copier_.Copy(weight));
-    if (bias != nullptr) {
+    if (bias.has_value()) {
       ATTENTION_ASSIGN_OR_RETURN(map.bias, copier_.Copy(*bias));
     }
     return map;
@@ -90,17 +110,6 @@ constexpr std::array<HeadMap, 3> kHeadMaps = {HeadMap{&LayerContents::query, "qu
 constexpr std::array<absl::string_view, 3> kSeparateWeights = {"q_proj_weight", "k_proj_weight",
                                                                "v_proj_weight"};
 
-// A row vector of a file, of the given extents.
-absl::StatusOr<StoredMatrix> ReadRow(const StoredTensor& tensor,
-                                     const std::vector<int64_t>& shape) {
-  ATTENTION_RETURN_IF_ERROR(CheckShape(tensor, shape));
-  return StoredMatrix{.name = tensor.name,
-                      .type = tensor.type,
-                      .row_count = 1,
-                      .column_count = tensor.element_count(),
-                      .bytes = tensor.bytes};
-}
-
 absl::Status ReadPyTorchHeads(LayerReader& reader, LayerContents& contents, int64_t& width) {
   const StoredTensor* const packed = reader.Find("in_proj_weight");
   if (packed != nullptr) {
@@ -112,10 +121,8 @@ absl::Status ReadPyTorchHeads(LayerReader& reader, LayerContents& contents, int6
     ATTENTION_RETURN_IF_ERROR(CheckShape(*query, {kAnyExtent, kAnyExtent}));
     width = query->shape[0];
   }
-  std::optional<StoredMatrix> biases;
-  if (const StoredTensor* const bias = reader.Find("in_proj_bias"); bias != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(biases, ReadRow(*bias, {3 * width}));
-  }
+  ATTENTION_ASSIGN_OR_RETURN(const std::optional<StoredMatrix> biases,
+                             reader.FindRow("in_proj_bias", {3 * width}));
   for (int64_t i = 0; i < 3; ++i) {
     StoredMatrix weight;
     if (packed != nullptr) {
@@ -130,7 +137,7 @@ absl::Status ReadPyTorchHeads(LayerReader& reader, LayerContents& contents, int6
     std::optional<StoredMatrix> bias;
     if (biases.has_value()) bias = biases->Columns(i * width, width);
     ATTENTION_ASSIGN_OR_RETURN(contents.*kHeadMaps[static_cast<size_t>(i)].map,
-                               reader.Map(weight, bias.has_value() ? &*bias : nullptr));
+                               reader.Map(weight, bias));
   }
   return absl::OkStatus();
 }
@@ -144,12 +151,9 @@ absl::Status ReadPyTorch(const LayerDescription& description, LayerReader& reade
   ATTENTION_RETURN_IF_ERROR(CheckShape(*output, {kAnyExtent, width}));
   StoredMatrix weight = MatrixOf(*output);
   weight.transposed = true;
-  std::optional<StoredMatrix> bias;
-  if (const StoredTensor* const tensor = reader.Find("out_proj.bias"); tensor != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, {output->shape[0]}));
-  }
-  ATTENTION_ASSIGN_OR_RETURN(contents.output,
-                             reader.Map(weight, bias.has_value() ? &*bias : nullptr));
+  ATTENTION_ASSIGN_OR_RETURN(const std::optional<StoredMatrix> bias,
+                             reader.FindRow("out_proj.bias", {output->shape[0]}));
+  ATTENTION_ASSIGN_OR_RETURN(contents.output, reader.Map(weight, bias));
 
   const StoredTensor* const key = reader.Find("bias_k");
   const StoredTensor* const value = reader.Find("bias_v");
@@ -176,12 +180,10 @@ absl::StatusOr<LinearMap> ReadKerasHeads(absl::string_view name, std::optional<i
       CheckShape(*kernel, {kAnyExtent, head_count.value_or(kAnyExtent), kAnyExtent}));
   head_count = kernel->shape[1];
   const StoredMatrix weight = MatrixOf(*kernel);
-  const std::string bias_name = absl::StrCat(name, "/bias");
-  const StoredTensor* const tensor = reader.Find(bias_name);
-  if (tensor == nullptr) return reader.Map(weight, nullptr);
-  ATTENTION_ASSIGN_OR_RETURN(const StoredMatrix bias,
-                             ReadRow(*tensor, {kernel->shape[1], kernel->shape[2]}));
-  return reader.Map(weight, &bias);
+  ATTENTION_ASSIGN_OR_RETURN(
+      const std::optional<StoredMatrix> bias,
+      reader.FindRow(absl::StrCat(name, "/bias"), {kernel->shape[1], kernel->shape[2]}));
+  return reader.Map(weight, bias);
 }
 
 absl::Status ReadKeras(const LayerDescription& description, LayerReader& reader,
@@ -201,12 +203,9 @@ absl::Status ReadKeras(const LayerDescription& description, LayerReader& reader,
   StoredMatrix weight = MatrixOf(*kernel);
   weight.row_count = kernel->shape[0] * kernel->shape[1];
   weight.column_count = kernel->shape[2];
-  std::optional<StoredMatrix> bias;
-  if (const StoredTensor* const tensor = reader.Find(kBias); tensor != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, {kernel->shape[2]}));
-  }
-  ATTENTION_ASSIGN_OR_RETURN(contents.output,
-                             reader.Map(weight, bias.has_value() ? &*bias : nullptr));
+  ATTENTION_ASSIGN_OR_RETURN(const std::optional<StoredMatrix> bias,
+                             reader.FindRow(kBias, {kernel->shape[2]}));
+  ATTENTION_ASSIGN_OR_RETURN(contents.output, reader.Map(weight, bias));
   return absl::OkStatus();
 }
 
@@ -219,12 +218,10 @@ absl::Status ReadPlainMap(absl::string_view name, bool transposed, LayerReader& 
   ATTENTION_RETURN_IF_ERROR(CheckShape(*weight, {kAnyExtent, kAnyExtent}));
   StoredMatrix matrix = MatrixOf(*weight);
   matrix.transposed = transposed;
-  std::optional<StoredMatrix> bias;
-  const std::string bias_name = absl::StrCat(name, ".bias");
-  if (const StoredTensor* const tensor = reader.Find(bias_name); tensor != nullptr) {
-    ATTENTION_ASSIGN_OR_RETURN(bias, ReadRow(*tensor, {weight->shape[transposed ? 0 : 1]}));
-  }
-  ATTENTION_ASSIGN_OR_RETURN(map, reader.Map(matrix, bias.has_value() ? &*bias : nullptr));
+  ATTENTION_ASSIGN_OR_RETURN(
+      const std::optional<StoredMatrix> bias,
+      reader.FindRow(absl::StrCat(name, ".bias"), {weight->shape[transposed ? 0 : 1]}));
+  ATTENTION_ASSIGN_OR_RETURN(map, reader.Map(matrix, bias));
   return absl::OkStatus();
 }
 
