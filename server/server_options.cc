@@ -13,6 +13,7 @@
 #include "kernels/implementation.h"
 #include "server/build_info.h"
 #include "server/core/precision.h"
+#include "server/core/status_macros.h"
 #include "server/flag_table.h"
 #include "server/listen_address.h"
 #include "server/option_values.h"
@@ -66,16 +67,12 @@ Assign WholeNumber(Target& target, int64_t minimum, int64_t maximum) {
 }
 
 Assign Bytes(int64_t& target, int64_t minimum, int64_t maximum) {
-  return [&target, minimum, maximum](const std::string& text) -> absl::Status {
+  return Into(target, [minimum, maximum](const std::string& text) -> absl::StatusOr<int64_t> {
     const absl::StatusOr<int64_t> bytes = ParseByteCount(text);
-    if (!bytes.ok()) return bytes.status();
-    if (*bytes < minimum || *bytes > maximum) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("got '", text, "', want ", minimum, " to ", maximum, " bytes"));
-    }
-    target = *bytes;
-    return absl::OkStatus();
-  };
+    if (!bytes.ok() || (*bytes >= minimum && *bytes <= maximum)) return bytes;
+    return absl::InvalidArgumentError(
+        absl::StrCat("got '", text, "', want ", minimum, " to ", maximum, " bytes"));
+  });
 }
 
 Assign PositiveNumber(double& target) {
@@ -83,12 +80,10 @@ Assign PositiveNumber(double& target) {
 }
 
 Assign Address(std::string& target) {
-  return [&target](const std::string& text) -> absl::Status {
-    const absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
-    if (!address.ok()) return address.status();
-    target = text;
-    return absl::OkStatus();
-  };
+  return Into(target, [](const std::string& text) -> absl::StatusOr<std::string> {
+    ATTENTION_RETURN_IF_ERROR(ParseListenAddress(text).status());
+    return text;
+  });
 }
 
 std::string PrecisionNames() {
@@ -98,27 +93,21 @@ std::string PrecisionNames() {
 }
 
 Assign Level(LogLevel& target) {
-  return [&target](const std::string& text) -> absl::Status {
-    const std::optional<LogLevel> level = ParseLogLevel(text);
-    if (!level.has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("got '", text, "', want debug, info, warning or error"));
-    }
-    target = *level;
-    return absl::OkStatus();
-  };
+  return Into(target, [](const std::string& text) -> absl::StatusOr<LogLevel> {
+    if (const std::optional<LogLevel> level = ParseLogLevel(text)) return *level;
+    return absl::InvalidArgumentError(
+        absl::StrCat("got '", text, "', want debug, info, warning or error"));
+  });
 }
 
 Assign OneOfPrecisions(kernels::Precision& target) {
-  return [&target](const std::string& text) -> absl::Status {
-    const std::optional<kernels::Precision> precision = ParsePrecision(text);
-    if (!precision.has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("got '", text, "', want one of ", PrecisionNames()));
+  return Into(target, [](const std::string& text) -> absl::StatusOr<kernels::Precision> {
+    if (const std::optional<kernels::Precision> precision = ParsePrecision(text)) {
+      return *precision;
     }
-    target = *precision;
-    return absl::OkStatus();
-  };
+    return absl::InvalidArgumentError(
+        absl::StrCat("got '", text, "', want one of ", PrecisionNames()));
+  });
 }
 
 void AddSeconds(const std::string& flag, const std::string& description,
