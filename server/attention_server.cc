@@ -104,7 +104,7 @@ class AttentionServer::Impl {
   }
 
   ~Impl() {
-    Shutdown(std::chrono::milliseconds(0));
+    Shutdown(std::chrono::milliseconds(0), [] { return false; });
     http_.reset();  // its probes use the transport
   }
 
@@ -147,7 +147,7 @@ class AttentionServer::Impl {
     if (transport_.server != nullptr) SetHealth(*transport_.server, false);
   }
 
-  void Shutdown(std::chrono::milliseconds timeout) {
+  void Shutdown(std::chrono::milliseconds timeout, absl::FunctionRef<bool()> give_up) {
     TurnNotServing();
     engine_.BeginDrain();
     if (transport_.server == nullptr || std::exchange(is_shut_down_, true)) return;
@@ -157,12 +157,12 @@ class AttentionServer::Impl {
     TimePoint last_busy = clock_.Now();
     while (!closer_.WaitFor(kShutdownPollInterval)) {
       if (live_call_count_.load(std::memory_order_relaxed) > 0) last_busy = clock_.Now();
-      if (clock_.Now() - last_busy >= kGoodbyeTime) CancelCalls();
+      if (give_up() || clock_.Now() - last_busy >= kGoodbyeTime) {
+        // As Server::Shutdown does when its time is up.
+        grpc_server_cancel_all_calls(transport_.server->c_server());
+      }
     }
   }
-
-  // What Server::Shutdown does when its time is up.
-  void CancelCalls() { grpc_server_cancel_all_calls(transport_.server->c_server()); }
 
   [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] const std::string& grpc_address() const { return transport_.address; }
@@ -252,8 +252,8 @@ const std::string& AttentionServer::implementation() const { return impl_->imple
 int AttentionServer::compute_thread_count() const { return impl_->compute_thread_count(); }
 void AttentionServer::ReloadLayers(const kernels::StopSignal* stop) { impl_->ReloadLayers(stop); }
 void AttentionServer::TurnNotServing() { impl_->TurnNotServing(); }
-void AttentionServer::Shutdown() { impl_->Shutdown(impl_->options().drain_timeout); }
-
-void AttentionServer::CancelCalls() { impl_->CancelCalls(); }
+void AttentionServer::Shutdown(absl::FunctionRef<bool()> give_up) {
+  impl_->Shutdown(impl_->options().drain_timeout, give_up);
+}
 
 }  // namespace attention::server

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "kernels/execution.h"
 #include "server/json_log.h"
@@ -13,7 +14,7 @@
 
 namespace attention::server {
 
-// Thread safety: one thread starts, drains and destroys it; CancelCalls may come from another.
+// Thread safety: one thread starts, drains and destroys it.
 class AttentionServer {
  public:
   // Has warmed up, listens and serves when this returns. Over HTTP it says from the beginning that
@@ -41,13 +42,11 @@ class AttentionServer {
   void TurnNotServing();
 
   // Refuses new calls with UNAVAILABLE and returns when the accepted ones are finished, which are
-  // cancelled after drain_timeout. A computation that is cancelled ends at its next tile. A call
-  // whose request is still arriving is answered CANCELLED, by gRPC: between TurnNotServing and this
-  // there should be time for what is on its way.
-  void Shutdown();
-
-  // Ends a Shutdown that waits, by cancelling what it waits for.
-  void CancelCalls();
+  // cancelled after drain_timeout, or once `give_up`, which is asked from time to time, says so. A
+  // computation that is cancelled ends at its next tile. A call whose request is still arriving is
+  // answered CANCELLED, by gRPC: between TurnNotServing and this there should be time for what is
+  // on its way.
+  void Shutdown(absl::FunctionRef<bool()> give_up = [] { return false; });
 
  private:
   class Impl;

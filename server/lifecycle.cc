@@ -28,8 +28,6 @@ namespace {
 // Beyond the drain's own timeout: a cancelled computation ends at its next tile.
 constexpr std::chrono::milliseconds kWatchdogMargin{5000};
 
-constexpr std::chrono::milliseconds kSignalPollInterval{20};
-
 sigset_t TerminationSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -63,31 +61,21 @@ void LogServing(const AttentionServer& server, JsonLog& log) {
              {"version", Version()}});
 }
 
-// The threads of the end, made at the beginning.
-struct DrainThreads {
-  explicit DrainThreads(JsonLog& log) : watchdog(log) {}
-
-  Watchdog watchdog;
-  ParkedThread shutdown;
-};
-
 // The first signal has come. Another one means that nothing is worth waiting for any more.
 void Drain(AttentionServer& server, const ServerOptions& options, JsonLog& log,
-           DrainThreads& threads) {
+           Watchdog& watchdog) {
   log.Write(LogLevel::kInfo, "draining", {{"grace_ms", int64_t{options.drain_grace.count()}}});
   server.TurnNotServing();
   (void)WaitForTerminationSignal(options.drain_grace);
 
   log.Write(LogLevel::kInfo, "shutting down",
             {{"timeout_ms", int64_t{options.drain_timeout.count()}}});
-  threads.watchdog.Start(options.drain_timeout + kWatchdogMargin);
-  threads.shutdown.Run([&server] { server.Shutdown(); });
-  while (!threads.shutdown.WaitFor(std::chrono::milliseconds(0))) {
-    if (WaitForTerminationSignal(kSignalPollInterval)) {
-      log.Write(LogLevel::kInfo, "cancelling calls");
-      server.CancelCalls();
-    }
-  }
+  watchdog.Start(options.drain_timeout + kWatchdogMargin);
+  server.Shutdown([&log] {
+    const bool give_up = WaitForTerminationSignal(std::chrono::milliseconds(0));
+    if (give_up) log.Write(LogLevel::kInfo, "cancelling calls");
+    return give_up;
+  });
 }
 
 // Tells the operator why there is no server; returns the exit code.
@@ -99,7 +87,7 @@ int Refuse(absl::string_view why, int exit_code) {
 // Throws std::system_error if a thread cannot be started.
 int Serve(const ParsedOptions& parsed, JsonLog& log) {
   const PendingTermination termination;
-  DrainThreads threads(log);
+  Watchdog watchdog(log);  // its thread is made while there is room for one
   SendGrpcMessagesTo(log);
   const absl::StatusOr<std::unique_ptr<AttentionServer>> server =
       AttentionServer::Start(parsed.options, log, &termination);
@@ -116,7 +104,7 @@ int Serve(const ParsedOptions& parsed, JsonLog& log) {
   }
   LogServing(**server, log);
   while (WaitForSignal() == OperatorSignal::kReload) (*server)->ReloadLayers(&termination);
-  Drain(**server, parsed.options, log, threads);
+  Drain(**server, parsed.options, log, watchdog);
   log.Write(LogLevel::kInfo, "stopped");
   return 0;
 }
