@@ -22,13 +22,20 @@ run_oracles() {
   export KERAS_BACKEND=torch KERAS_HOME=$folder/keras
   export HYPOTHESIS_STORAGE_DIRECTORY=$folder/hypothesis
   export TEST_SERVER_BINARY=$project_folder/build/release/bin/attention_server
-  PYTHONPATH=build/release/tests/integration/stubs:tests/integration
-  export PYTHONPATH=$PYTHONPATH:build/release/tests/conformance/stubs:tests/conformance
+  PYTHONPATH=$(oracles_python_path build/release)
+  export PYTHONPATH
   if [[ $# -eq 0 ]]; then
     run_onnx_node_cases "$folder/bin/python"
     "$folder/bin/python" -B tests/integration/bert_test.py
   fi
   exec "$folder/bin/python" -B -W ignore tests/oracles/run "$@"
+}
+
+# oracles_python_path BUILD-FOLDER: where Python finds what the programs above import, seen from the
+# project's folder.
+oracles_python_path() {
+  printf '%s' "$1/tests/integration/stubs:tests/integration" \
+    ":$1/tests/conformance/stubs:tests/conformance:tests/support"
 }
 
 # run_onnx_node_cases PYTHON: runs the conformance test on the cases that the onnx package brings.
