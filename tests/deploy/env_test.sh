@@ -132,6 +132,17 @@ keeps_its_own_system_whatever_java_home_is() {
   [[ $(JAVA_HOME=/usr run_env hello) == 'Hello, world!' ]]
 }
 
+shows_what_this_machine_has_configured_for_pip_and_npm() {
+  local file
+  for file in /etc/pip.conf {/etc,/usr/etc,/usr/local/etc}/npmrc; do
+    [[ ! -e $file || $(run_env cat "$file") == "$(<"$file")" ]] || return 1
+  done
+}
+
+leaves_out_the_users_own_python_packages() {
+  [[ $(run_env printenv PYTHONNOUSERSITE) == 1 ]]
+}
+
 runs_inside_itself() {
   [[ $(run_env "$env_under_test" "$env_under_test" hello) == 'Hello, world!' ]]
 }
@@ -169,6 +180,8 @@ readonly tests_of_a_root=(
   changes_neither_the_root_nor_the_host
   brings_what_the_host_has_of_java_and_node
   keeps_its_own_system_whatever_java_home_is
+  shows_what_this_machine_has_configured_for_pip_and_npm
+  leaves_out_the_users_own_python_packages
   runs_inside_itself
   refuses_a_full_disk)
 for test in "${tests_without_a_root[@]}"; do run_test "$test"; done
