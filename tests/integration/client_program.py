@@ -8,7 +8,6 @@ import pathlib
 import re
 import shutil
 import tempfile
-import unittest
 
 import grpc
 import numpy
@@ -16,7 +15,7 @@ import numpy
 from attention.v1 import attention_service_pb2 as service
 from attention.v1 import options_pb2, tensor_pb2
 from server_process import ServerProcess
-from toolchain import run
+from toolchain import require_success, run, skip_unless_had
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -28,14 +27,6 @@ WORDS = numpy.array([[1, 0], [0, 1], [1, 1]], dtype=float)
 
 # Half of the last digit that is printed, and as much again for f32.
 TOLERANCE = 1e-6
-
-# How npm and Maven say that a registry was not reached or does not have a package.
-_NOT_TO_BE_HAD = re.compile(
-    r"npm (?:error|ERR!) code "
-    r"(?:E[45]\d\d|EAI_AGAIN|ECONN\w+|EHOSTUNREACH|ENETUNREACH|ENOTCACHED|ENOTFOUND|ETARGET|"
-    r"E\w*TIMEDOUT|ERR_SOCKET_TIMEOUT)\b|"
-    r"Could not (?:find|transfer) artifact|could not be resolved|resolv(?:e|ing) artifact|"
-    r"No plugin found for prefix|in offline mode")
 
 
 def attend(words):
@@ -57,16 +48,6 @@ def commands(language):
     return re.search(r"^```sh\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)[1].splitlines()
 
 
-def run_command(line, folder, **environment):
-    """Runs a line of a shell; skips the test if it needs a package that cannot be had."""
-    ran = run("sh", "-c", line, folder=folder, **environment)
-    said = ran.stdout + ran.stderr
-    found = _NOT_TO_BE_HAD.search(said)
-    if ran.returncode != 0 and found:
-        raise unittest.SkipTest(f"a package cannot be had here: {said[found.start():][:200]}")
-    return ran
-
-
 class ProgramRun:
     """How one program is built and run, by a class that derives from this and unittest.TestCase.
 
@@ -85,15 +66,14 @@ class ProgramRun:
 
     @classmethod
     def build(cls, line, **environment):
-        built = run_command(line, cls.folder, **environment)
-        assert built.returncode == 0, built.stdout + built.stderr
+        require_success(run("sh", "-c", line, folder=cls.folder, **environment))
 
     def ask(self, server):
         assert DOCUMENTED_ADDRESS in self.command, self.command
         not_proxied = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
-        return run_command(
-            self.command.replace(DOCUMENTED_ADDRESS, server.grpc_address), self.folder,
-            no_proxy=not_proxied)
+        command = self.command.replace(DOCUMENTED_ADDRESS, server.grpc_address)
+        return skip_unless_had(
+            run("sh", "-c", command, folder=self.folder, no_proxy=not_proxied))
 
 
 class ProgramChecks(ProgramRun):

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 
-from toolchain import require, run, skip_unless_had
+from toolchain import require, require_success, run
 
 _README = pathlib.Path(__file__).resolve().parents[2] / "client" / "go" / "README.md"
 
@@ -17,7 +17,7 @@ def prepare(folder):
     Skips the test where Go, a module or a generator cannot be had.
     """
     require("go", "version")
-    skip_unless_had("a Go module", run("go", "mod", "download", folder=folder))
+    require_success(run("go", "mod", "download", folder=folder))
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     readme = _README.read_text(encoding="utf-8")
     generators = re.findall(r"^go install (\S+)$", readme, re.MULTILINE)
@@ -31,7 +31,7 @@ def _plugin(generator, kept):
     command = name.partition("@")[0]
     if not (kept / name).exists():
         with tempfile.TemporaryDirectory() as folder:
-            skip_unless_had(generator, run("go", "install", generator, folder=folder, GOBIN=folder))
+            require_success(run("go", "install", generator, folder=folder, GOBIN=folder))
             kept.mkdir(parents=True, exist_ok=True)
             partial = kept / f".{name}.{os.getpid()}"
             shutil.move(pathlib.Path(folder, command), partial)
