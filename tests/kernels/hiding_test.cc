@@ -12,6 +12,7 @@
 #include "kernels/reference/reference_scores.h"
 #include "tests/support/implementation_under_test.h"
 #include "tests/support/matches_reference.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/test_problem.h"
 
 namespace attention::test {
@@ -195,7 +196,9 @@ TEST_P(HidingTest, WhatNobodySeesChangesNoBit) {
     ASSERT_GT(hidden.size(), 10u);
     ASSERT_LT(hidden.size(), size_t{2 * 2 * kKeyCount});
     const TestOutputs want = MustAttend(problem);
-    EXPECT_TRUE(MatchesReference(problem, want));
+    if (!kSanitized) {  // The oracle would take most of the time, and other tests ask it there.
+      EXPECT_TRUE(MatchesReference(problem, want));
+    }
     const std::pair<double, double> garbage[] = {
         {kNaN, kNaN}, {kInfinity, 6e4}, {6e4, -kInfinity}, {-6e4, 1e-30}};
     for (const auto& [in_keys, in_values] : garbage) {

@@ -2,18 +2,15 @@
 
 #include "gtest/gtest.h"
 #include "tests/support/matches_reference.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/test_problem.h"
 
 namespace attention::test {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 // What sanitizers look for shows in a sample of the grid, and they make the oracle many times
 // slower.
-constexpr size_t kCheckOneOf = 8;
-#else
-constexpr size_t kCheckOneOf = 1;
-#endif
+constexpr size_t kCheckOneOf = kSanitized ? 8 : 1;
 
 }  // namespace
 
