@@ -20,17 +20,21 @@
 #include "server/grpc_transport.h"
 #include "server/grpc_waker.h"
 #include "server/http_server.h"
+#include "server/late_calls.h"
 #include "server/layers/layer_store.h"
 #include "server/parked_thread.h"
 #include "server/prometheus_metrics.h"
 #include "server/rate_limiter.h"
-#include "server/unread_answers.h"
 
 namespace attention::server {
 namespace {
 
 // Lines about requests that failed, each second.
 constexpr int64_t kFailureLinesPerSecond = 20;
+
+// Requests of streams that wait for room stay in gRPC's memory, and gRPC ends calls at random where
+// that is full. So they may have no more than this part of what may be in flight.
+constexpr int64_t kWaitingPart = 4;
 
 // From the last answer's leaving until connections are cut, during which it arrives and clients
 // hear that they should go elsewhere. What is left then are health watchers and idle connections,
@@ -87,6 +91,8 @@ class AttentionServer::Impl {
         layers_(options.layers_directory, options.max_layer_bytes),
         engine_(engine_options_, clock_, metrics_, &log),
         failure_log_limiter_(kFailureLinesPerSecond, clock_),
+        streams_(options.max_cache_bytes, options.engine.max_bytes_in_flight / kWaitingPart,
+                 options.max_stream_idle),
         service_({engine_,
                   metrics_,
                   clock_,
@@ -95,12 +101,15 @@ class AttentionServer::Impl {
                   options.max_deadline,
                   {.precision = options.default_precision},
                   layers_.registry(),
-                  unread_answers_,
+                  late_calls_,
                   live_call_count_},
+                 streams_,
                  DescribeServer(engine_options_, {.precision = options.default_precision})) {
     metrics_.SetBytesInFlightSource([this] { return engine_.bytes_in_flight(); });
     metrics_.SetLayerSource(
         [this] { return LayerUse{layers_.layer_count(), layers_.used_bytes()}; });
+    metrics_.SetStreamSource(
+        [this] { return StreamUse{streams_.count(), streams_.cache_bytes()}; });
   }
 
   ~Impl() {
@@ -150,6 +159,7 @@ class AttentionServer::Impl {
   void Shutdown(std::chrono::milliseconds timeout, absl::FunctionRef<bool()> give_up) {
     TurnNotServing();
     engine_.BeginDrain();
+    streams_.EndAll();
     if (transport_.server == nullptr || std::exchange(is_shut_down_, true)) return;
     waker_.reset();
     const auto deadline = std::chrono::system_clock::now() + timeout;
@@ -218,8 +228,9 @@ class AttentionServer::Impl {
   LayerStore layers_;  // before the engine, whose tasks use them
   AttentionEngine engine_;
   RateLimiter failure_log_limiter_;
-  UnreadAnswers unread_answers_;
+  LateCalls late_calls_;
   std::atomic<int64_t> live_call_count_ = 0;
+  DecodeStreams streams_;
   AttentionServiceImpl service_;
   std::atomic<bool> ready_ = false;
   bool is_shut_down_ = false;

@@ -77,8 +77,9 @@ grpc::ByteBuffer DescribeLayers(const LayerSet& layers) {
 }  // namespace
 
 AttentionServiceImpl::AttentionServiceImpl(const CallEnvironment& environment,
+                                           DecodeStreams& streams,
                                            const v1::GetServerInfoResponse& info)
-    : environment_(environment), info_(ToByteBuffer(info)) {}
+    : environment_(environment), streams_(streams), info_(ToByteBuffer(info)) {}
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::StartCall(Method method,
                                                           const AttentionCall::Exchange& exchange) {
@@ -90,6 +91,18 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::StartCall(Method method,
   }
   call->Start();
   return call;
+}
+
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AttentionServiceImpl::DecodeAttention(
+    Context* context) {
+  DecodeStream* stream = nullptr;
+  try {
+    stream = new DecodeStream(environment_, streams_, *context);
+  } catch (const std::bad_alloc&) {
+    return nullptr;  // gRPC answers UNIMPLEMENTED
+  }
+  stream->Wait();
+  return stream;
 }
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::ListLayers(Context* context, const Bytes* request,

@@ -8,6 +8,7 @@
 
 #include "attention/v1/attention_service.grpc.pb.h"
 #include "server/attention_call.h"
+#include "server/decode_stream.h"
 
 namespace attention::server {
 
@@ -18,12 +19,13 @@ using RawAttentionService = v1::AttentionService::WithRawCallbackMethod_SelfAtte
         v1::AttentionService::WithRawCallbackMethod_MultiHeadAttention<
             v1::AttentionService::WithRawCallbackMethod_CrossAttention<
                 v1::AttentionService::WithRawCallbackMethod_ScaledDotProductAttention<
-                    v1::AttentionService::WithRawCallbackMethod_ApplyRotaryEmbedding<
-                        v1::AttentionService::WithRawCallbackMethod_MergeAttentionStates<
-                            v1::AttentionService::WithRawCallbackMethod_ListLayers<
-                                v1::AttentionService::WithRawCallbackMethod_GetLayer<
-                                    v1::AttentionService::WithRawCallbackMethod_GetServerInfo<
-                                        v1::AttentionService::Service>>>>>>>>>>;
+                    v1::AttentionService::WithRawCallbackMethod_DecodeAttention<
+                        v1::AttentionService::WithRawCallbackMethod_ApplyRotaryEmbedding<
+                            v1::AttentionService::WithRawCallbackMethod_MergeAttentionStates<
+                                v1::AttentionService::WithRawCallbackMethod_ListLayers<
+                                    v1::AttentionService::WithRawCallbackMethod_GetLayer<
+                                        v1::AttentionService::WithRawCallbackMethod_GetServerInfo<
+                                            v1::AttentionService::Service>>>>>>>>>>>;
 
 class AttentionServiceImpl final : public RawAttentionService {
   using Reactor = grpc::ServerUnaryReactor;
@@ -31,8 +33,10 @@ class AttentionServiceImpl final : public RawAttentionService {
   using Bytes = grpc::ByteBuffer;
 
  public:
-  // What the environment refers to must outlive the service, and the service every call.
-  AttentionServiceImpl(const CallEnvironment& environment, const v1::GetServerInfoResponse& info);
+  // What the environment refers to and `streams` must outlive the service, and the service every
+  // call.
+  AttentionServiceImpl(const CallEnvironment& environment, DecodeStreams& streams,
+                       const v1::GetServerInfoResponse& info);
 
   Reactor* SelfAttention(Context* context, const Bytes* request, Bytes* response) override {
     return StartCall(Method::kSelfAttention, {context, request, response});
@@ -50,6 +54,7 @@ class AttentionServiceImpl final : public RawAttentionService {
                                      Bytes* response) override {
     return StartCall(Method::kScaledDotProductAttention, {context, request, response});
   }
+  grpc::ServerBidiReactor<Bytes, Bytes>* DecodeAttention(Context* context) override;
   Reactor* ApplyRotaryEmbedding(Context* context, const Bytes* request, Bytes* response) override {
     return StartCall(Method::kApplyRotaryEmbedding, {context, request, response});
   }
@@ -65,6 +70,7 @@ class AttentionServiceImpl final : public RawAttentionService {
   [[nodiscard]] Bytes LayerList();
 
   const CallEnvironment environment_;
+  DecodeStreams& streams_;
   const Bytes info_;
 
   std::mutex layer_list_mutex_;

@@ -143,6 +143,9 @@ struct PrometheusMetrics::Series {
   Gauge& layers = AddGauge(registry, "attention_layers", "Layers that requests can name.");
   Gauge& layer_bytes =
       AddGauge(registry, "attention_layer_bytes", "Memory for layers, as stored and packed.");
+  Gauge& streams = AddGauge(registry, "attention_streams", "Streams of DecodeAttention.");
+  Gauge& cache_bytes = AddGauge(registry, "attention_cache_bytes",
+                                "Memory for the keys and values that streams keep.");
   std::array<Counter*, 2> layer_loads = {};  // refused, succeeded
   Histogram& sharing_requests = AddHistogram(
       registry, "attention_layer_sharing_requests",
@@ -152,6 +155,7 @@ struct PrometheusMetrics::Series {
   std::mutex source_mutex;
   std::function<int64_t()> bytes_in_flight_source;
   std::function<LayerUse()> layer_source;
+  std::function<StreamUse()> stream_source;
 };
 
 PrometheusMetrics::Series::Series(const BuildInfo& build_info, int compute_thread_count) {
@@ -223,6 +227,11 @@ void PrometheusMetrics::SetLayerSource(std::function<LayerUse()> source) {
   series_->layer_source = std::move(source);
 }
 
+void PrometheusMetrics::SetStreamSource(std::function<StreamUse()> source) {
+  const std::lock_guard<std::mutex> lock(series_->source_mutex);
+  series_->stream_source = std::move(source);
+}
+
 void PrometheusMetrics::LayersLoaded(bool succeeded) {
   series_->layer_loads[succeeded ? 1 : 0]->Increment();
 }
@@ -237,6 +246,11 @@ std::string PrometheusMetrics::Text() const {
       const LayerUse use = series_->layer_source();
       series_->layers.Set(static_cast<double>(use.layer_count));
       series_->layer_bytes.Set(static_cast<double>(use.bytes));
+    }
+    if (series_->stream_source) {
+      const StreamUse use = series_->stream_source();
+      series_->streams.Set(static_cast<double>(use.stream_count));
+      series_->cache_bytes.Set(static_cast<double>(use.bytes));
     }
   }
   std::vector<prometheus::MetricFamily> families = series_->registry.Collect();

@@ -26,6 +26,12 @@ struct LayerUse {
   int64_t bytes = 0;
 };
 
+// The decoding streams that are open, and the bytes of the keys and values that they keep.
+struct StreamUse {
+  int64_t stream_count = 0;
+  int64_t bytes = 0;
+};
+
 // Every series exists, with value 0, from the start, so that rates work from the first event.
 // Thread safety: all methods may be called from any thread.
 class PrometheusMetrics final : public ServiceMetrics {
@@ -38,6 +44,9 @@ class PrometheusMetrics final : public ServiceMetrics {
 
   // The same for attention_layers and attention_layer_bytes.
   void SetLayerSource(std::function<LayerUse()> source);
+
+  // The same for attention_streams and attention_cache_bytes.
+  void SetStreamSource(std::function<StreamUse()> source);
 
   // Layers were loaded from their directory, or refused.
   void LayersLoaded(bool succeeded);

@@ -224,6 +224,12 @@ void AddLimits(ServerOptions& options, FlagTable& flags) {
             Bytes(options.grpc_memory_bytes, kMinGrpcMemoryBytes, kMaxMemoryBytes));
   AddSeconds("--max-deadline-seconds", "The longest a request may take, whatever its deadline.",
              options.max_deadline, flags);
+  flags.Add("--max-cache-bytes", "BYTES", "Memory for keys and values that decoding streams keep.",
+            ByteCountText(options.max_cache_bytes),
+            Bytes(options.max_cache_bytes, 1, kMaxMemoryBytes));
+  AddSeconds("--max-stream-idle-seconds",
+             "A decoding stream without a request is ended after this.", options.max_stream_idle,
+             flags);
 }
 
 void AddConnections(ServerOptions& options, FlagTable& flags) {

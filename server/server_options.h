@@ -35,6 +35,8 @@ struct ServerOptions {
   EngineOptions engine;           // thread_count 0: as many as this process may use
   int64_t grpc_memory_bytes = 0;  // 0: engine.max_bytes_in_flight and 64 MiB
   std::chrono::seconds max_deadline{300};
+  int64_t max_cache_bytes = int64_t{1} << 30;
+  std::chrono::seconds max_stream_idle{300};
   std::string implementation;  // empty: the best that this machine can run
   kernels::Precision default_precision = kernels::Precision::kF32;
   WarmUpOptions warm_up = {.shapes = CommonWarmUpShapes()};

@@ -46,29 +46,33 @@ kernels::TensorView NoRows(kernels::TensorView view) {
 
 }  // namespace
 
+absl::StatusOr<std::optional<KeyValueRows>> ReadPastRows(
+    const v1::ScaledDotProductAttentionRequest& request, const Operand& key, const Operand& value,
+    TensorReader& reader) {
+  if (!request.has_past_key() && !request.has_past_value()) return std::nullopt;
+  ATTENTION_ASSIGN_OR_RETURN(
+      const Operand past_key,
+      ReadPast({request.has_past_key(), request.past_key(), "past_key", 0, ""}, key, reader));
+  ATTENTION_ASSIGN_OR_RETURN(
+      const Operand past_value,
+      ReadPast({request.has_past_value(), request.past_value(), "past_value", 0, ""}, value,
+               reader));
+  ATTENTION_RETURN_IF_ERROR(
+      CheckSame(past_value.rows_path, past_value.rows(), past_key.rows(), past_key.path));
+  return KeyValueRows{past_key.view, past_value.view};
+}
+
 absl::Status DecodePast(const v1::ScaledDotProductAttentionRequest& request, const Operand& key,
                         const Operand& value, TensorReader& reader, AttentionTask& task) {
   task.key.view = key.view;
   task.value.view = value.view;
   task.return_present = request.return_present();
-  kernels::TensorView past_key = NoRows(key.view);
-  kernels::TensorView past_value = NoRows(value.view);
-  if (request.has_past_key() || request.has_past_value()) {
-    ATTENTION_ASSIGN_OR_RETURN(
-        const Operand key_operand,
-        ReadPast({request.has_past_key(), request.past_key(), "past_key", 0, ""}, key, reader));
-    ATTENTION_ASSIGN_OR_RETURN(
-        const Operand value_operand,
-        ReadPast({request.has_past_value(), request.past_value(), "past_value", 0, ""}, value,
-                 reader));
-    ATTENTION_RETURN_IF_ERROR(CheckSame(value_operand.rows_path, value_operand.rows(),
-                                        key_operand.rows(), key_operand.path));
-    past_key = key_operand.view;
-    past_value = value_operand.view;
-  }
-  if (past_key.extents[2] == 0 && !task.return_present) return absl::OkStatus();
-  Join(past_key, key.view, task.key);
-  Join(past_value, value.view, task.value);
+  ATTENTION_ASSIGN_OR_RETURN(const std::optional<KeyValueRows> given,
+                             ReadPastRows(request, key, value, reader));
+  const KeyValueRows past = given.value_or(KeyValueRows{NoRows(key.view), NoRows(value.view)});
+  if (past.key.extents[2] == 0 && !task.return_present) return absl::OkStatus();
+  Join(past.key, key.view, task.key);
+  Join(past.value, value.view, task.value);
   return absl::OkStatus();
 }
 

@@ -43,7 +43,9 @@ ResponseForm FormOf(const Operand& query, const AttentionTask& task, v1::Layout 
 }  // namespace
 
 absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& request,
-                                TensorReader& reader, DecodedRequest& decoded) {
+                                TensorReader& reader, DecodedRequest& decoded,
+                                StreamDecoding* stream) {
+  if (stream != nullptr) ATTENTION_RETURN_IF_ERROR(CheckStreamed(request));
   const v1::Layout layout = request.layout();
   if (!v1::Layout_IsValid(layout)) {
     return UnknownEnumerator("layout", layout, v1::Layout_MAX);
@@ -80,7 +82,9 @@ absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& requ
   task.type = query.view.type;
   task.query.view = query.view;
   ATTENTION_RETURN_IF_ERROR(DecodeRagged(request, query, key, reader, task));
-  ATTENTION_RETURN_IF_ERROR(DecodePast(request, key, value, reader, task));
+  ATTENTION_RETURN_IF_ERROR(stream == nullptr
+                                ? DecodePast(request, key, value, reader, task)
+                                : DecodeStreamed(request, key, value, reader, *stream, task));
   const bool heads_first = layout == v1::LAYOUT_UNSPECIFIED || layout == v1::LAYOUT_HEADS_FIRST;
   task.output_layout = heads_first ? OutputLayout::kHeadsFirst : OutputLayout::kSequenceFirst;
   ATTENTION_RETURN_IF_ERROR(DecodeOptions({request.options(), query.has_batch, reader, task}));

@@ -1,4 +1,4 @@
-// The method that takes ready queries, keys and values: ScaledDotProductAttention.
+// The methods that take ready queries, keys and values: ScaledDotProductAttention, DecodeAttention.
 
 #ifndef ATTENTION_SERVER_CODEC_READY_DECODER_H_
 #define ATTENTION_SERVER_CODEC_READY_DECODER_H_
@@ -6,13 +6,16 @@
 #include "absl/status/status.h"
 #include "attention/v1/attention_service.pb.h"
 #include "server/codec/decoded_request.h"
+#include "server/codec/stream_codec.h"
 #include "server/codec/tensor_codec.h"
 
 namespace attention::server {
 
-// Like DecodeEmbeddingRequest, for every layout.
+// Like DecodeEmbeddingRequest, for every layout. With a stream, as DecodeAttention takes it: the
+// task's keys and values have no memory yet.
 [[nodiscard]] absl::Status DecodeReadyRequest(const v1::ScaledDotProductAttentionRequest& request,
-                                              TensorReader& reader, DecodedRequest& decoded);
+                                              TensorReader& reader, DecodedRequest& decoded,
+                                              StreamDecoding* stream = nullptr);
 
 }  // namespace attention::server
 

@@ -119,6 +119,15 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ScaledDotProductAttention
   return decoded;
 }
 
+absl::StatusOr<DecodedRequest> DecodeStreamedRequest(
+    const v1::ScaledDotProductAttentionRequest& request, StreamDecoding& stream,
+    const RequestDefaults& defaults) {
+  DecodedRequest decoded = Undecided(defaults);
+  TensorReader reader(decoded.storage);
+  ATTENTION_RETURN_IF_ERROR(DecodeReadyRequest(request, reader, decoded, &stream));
+  return decoded;
+}
+
 absl::StatusOr<DecodedRotaryEmbedding> DecodeRequest(
     const v1::ApplyRotaryEmbeddingRequest& request) {
   DecodedRotaryEmbedding decoded;
@@ -145,6 +154,7 @@ std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
     case Method::kCrossAttention:
       return std::make_unique<v1::CrossAttentionRequest>();
     case Method::kScaledDotProductAttention:
+    case Method::kDecodeAttention:
       return std::make_unique<v1::ScaledDotProductAttentionRequest>();
     case Method::kApplyRotaryEmbedding:
       return std::make_unique<v1::ApplyRotaryEmbeddingRequest>();
@@ -155,7 +165,8 @@ std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method) {
 }
 
 absl::StatusOr<DecodedCall> DecodeRequestOf(Method method, const google::protobuf::Message& message,
-                                            const RequestDefaults& defaults) {
+                                            const RequestDefaults& defaults,
+                                            StreamDecoding* stream) {
   switch (method) {
     case Method::kSelfAttention:
       return DecodeRequest(static_cast<const v1::SelfAttentionRequest&>(message), defaults);
@@ -168,6 +179,9 @@ absl::StatusOr<DecodedCall> DecodeRequestOf(Method method, const google::protobu
     case Method::kScaledDotProductAttention:
       return DecodeRequest(static_cast<const v1::ScaledDotProductAttentionRequest&>(message),
                            defaults);
+    case Method::kDecodeAttention:
+      return DecodeStreamedRequest(
+          static_cast<const v1::ScaledDotProductAttentionRequest&>(message), *stream, defaults);
     case Method::kApplyRotaryEmbedding:
       return DecodeRequest(static_cast<const v1::ApplyRotaryEmbeddingRequest&>(message));
     case Method::kMergeAttentionStates:

@@ -9,6 +9,7 @@
 #include "attention/v1/attention_service.pb.h"
 #include "kernels/attend.h"
 #include "server/codec/decoded_request.h"
+#include "server/codec/stream_codec.h"
 #include "server/core/layer.h"
 #include "server/core/service_metrics.h"
 
@@ -34,16 +35,24 @@ struct RequestDefaults {
 [[nodiscard]] absl::StatusOr<DecodedRequest> DecodeRequest(
     const v1::ScaledDotProductAttentionRequest& request, const RequestDefaults& defaults = {});
 
+// A request of DecodeAttention. The task has no memory for keys and values before stream.added is
+// in the cache.
+[[nodiscard]] absl::StatusOr<DecodedRequest> DecodeStreamedRequest(
+    const v1::ScaledDotProductAttentionRequest& request, StreamDecoding& stream,
+    const RequestDefaults& defaults = {});
+
 [[nodiscard]] absl::StatusOr<DecodedRotaryEmbedding> DecodeRequest(
     const v1::ApplyRotaryEmbeddingRequest& request);
 [[nodiscard]] absl::StatusOr<DecodedMerge> DecodeRequest(
     const v1::MergeAttentionStatesRequest& request);
 
-// An empty request message of a method, and the decoder that fits it.
+// An empty request message of a method, and the decoder that fits it; kDecodeAttention needs a
+// stream.
 [[nodiscard]] std::unique_ptr<google::protobuf::Message> NewRequestMessage(Method method);
 [[nodiscard]] absl::StatusOr<DecodedCall> DecodeRequestOf(Method method,
                                                           const google::protobuf::Message& message,
-                                                          const RequestDefaults& defaults = {});
+                                                          const RequestDefaults& defaults = {},
+                                                          StreamDecoding* stream = nullptr);
 
 }  // namespace attention::server
 

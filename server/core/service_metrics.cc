@@ -14,6 +14,8 @@ std::string_view Name(Method method) {
       return "CrossAttention";
     case Method::kScaledDotProductAttention:
       return "ScaledDotProductAttention";
+    case Method::kDecodeAttention:
+      return "DecodeAttention";
     case Method::kApplyRotaryEmbedding:
       return "ApplyRotaryEmbedding";
     case Method::kMergeAttentionStates:
@@ -36,6 +38,8 @@ std::string_view Name(Rejection rejection) {
       return "bytes_in_flight";
     case Rejection::kQueueFull:
       return "queue_full";
+    case Rejection::kCacheFull:
+      return "cache_full";
     case Rejection::kDraining:
       return "draining";
   }

@@ -17,13 +17,14 @@ enum class Method : uint8_t {
   kMultiHeadAttention,
   kCrossAttention,
   kScaledDotProductAttention,
+  kDecodeAttention,  // each request of a stream
   kApplyRotaryEmbedding,
   kMergeAttentionStates,
 };
 inline constexpr std::array kMethods = {
-    Method::kSelfAttention,       Method::kMaskedAttention,           Method::kMultiHeadAttention,
-    Method::kCrossAttention,      Method::kScaledDotProductAttention, Method::kApplyRotaryEmbedding,
-    Method::kMergeAttentionStates};
+    Method::kSelfAttention,        Method::kMaskedAttention,           Method::kMultiHeadAttention,
+    Method::kCrossAttention,       Method::kScaledDotProductAttention, Method::kDecodeAttention,
+    Method::kApplyRotaryEmbedding, Method::kMergeAttentionStates};
 [[nodiscard]] std::string_view Name(Method method);  // "SelfAttention" ...
 
 // Why a request was turned away before any work.
@@ -34,12 +35,13 @@ enum class Rejection : uint8_t {
   kOverLimit,      // a static limit
   kBytesInFlight,  // the byte budget is full
   kQueueFull,
+  kCacheFull,  // keys and values of streams hold all that is for them
   kDraining,
 };
 inline constexpr std::array kRejections = {Rejection::kMalformed,     Rejection::kInvalid,
                                            Rejection::kUnknownField,  Rejection::kOverLimit,
                                            Rejection::kBytesInFlight, Rejection::kQueueFull,
-                                           Rejection::kDraining};
+                                           Rejection::kCacheFull,     Rejection::kDraining};
 [[nodiscard]] std::string_view Name(Rejection rejection);  // "malformed" ...
 
 // What one answered request was computed with.

@@ -103,6 +103,7 @@ def request_of(method, data_type=F32):
         "GetLayer": lambda: service.GetLayerRequest(name="layer"),
         "GetServerInfo": service.GetServerInfoRequest,
     }
+    requests["DecodeAttention"] = requests["ScaledDotProductAttention"]
     return requests[method]()
 
 

@@ -22,11 +22,12 @@ CODES = {
 }
 REASONS = {
     "malformed", "invalid", "unknown_field", "over_limit", "bytes_in_flight", "queue_full",
-    "draining",
+    "cache_full", "draining",
 }
 # Labels and all values that they may ever have; `le` is a histogram's bucket.
 LABELS = {
-    "method": METHODS, "code": CODES, "reason": REASONS, "role": {"query", "key"}, "le": None,
+    "method": METHODS | {"DecodeAttention"}, "code": CODES, "reason": REASONS,
+    "role": {"query", "key"}, "le": None,
     "precision": {"f32", "bf16_x6", "bf16_x3", "bf16", "f64"},
     "result": {"loaded", "refused"},
     "version": None, "implementation": None, "instruction_set": None, "grpc_version": None,

@@ -37,7 +37,7 @@ TEST_F(PrometheusMetricsTest, HasEverySeriesFromTheStart) {
     EXPECT_TRUE(Says(std::string("attention_request_seconds_count{method=\"") + method + "\"} 0"));
   }
   for (const char* reason : {"malformed", "invalid", "unknown_field", "over_limit",
-                             "bytes_in_flight", "queue_full", "draining"}) {
+                             "bytes_in_flight", "queue_full", "cache_full", "draining"}) {
     EXPECT_TRUE(Says(std::string("attention_rejected_total{reason=\"") + reason + "\"} 0"));
   }
   for (const char* implementation : {"fused-amx", "fused-avx512-bf16", "fused-avx512", "fused-avx2",

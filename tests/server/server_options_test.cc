@@ -33,6 +33,8 @@ TEST(ParseServerOptionsTest, HasTheDocumentedDefaults) {
   EXPECT_EQ(options.engine.limits.max_flops, 1e13);
   EXPECT_EQ(options.engine.limits.max_float64_flops, 1e11);
   EXPECT_EQ(options.max_deadline, seconds(300));
+  EXPECT_EQ(options.max_cache_bytes, int64_t{1} << 30);
+  EXPECT_EQ(options.max_stream_idle, seconds(300));
   EXPECT_EQ(options.default_precision, kernels::Precision::kF32);
   EXPECT_EQ(options.warm_up.shapes, CommonWarmUpShapes());
   EXPECT_EQ(options.warm_up.limit, milliseconds(1000));
@@ -69,6 +71,8 @@ TEST(ParseServerOptionsTest, ReadsEveryFlag) {
                                       "--max-bytes-in-flight=9GiB",
                                       "--grpc-memory-bytes=10MiB",
                                       "--max-deadline-seconds=11",
+                                      "--max-cache-bytes=12MiB",
+                                      "--max-stream-idle-seconds=13",
                                       "--implementation=unfused-float64",
                                       "--default-precision=bf16_x3",
                                       "--warm-up=12x128x64,32/8x1x80",
@@ -95,6 +99,8 @@ TEST(ParseServerOptionsTest, ReadsEveryFlag) {
   EXPECT_EQ(options.engine.max_bytes_in_flight, int64_t{9} << 30);
   EXPECT_EQ(options.grpc_memory_bytes, 10 << 20);
   EXPECT_EQ(options.max_deadline, seconds(11));
+  EXPECT_EQ(options.max_cache_bytes, int64_t{12} << 20);
+  EXPECT_EQ(options.max_stream_idle, seconds(13));
   EXPECT_EQ(options.implementation, "unfused-float64");
   EXPECT_EQ(options.default_precision, kernels::Precision::kBF16X3);
   EXPECT_THAT(options.warm_up.shapes,

@@ -1,10 +1,10 @@
-#include "server/unread_answers.h"
+#include "server/late_calls.h"
 
 #include <algorithm>
 
 namespace attention::server {
 
-UnreadAnswers::~UnreadAnswers() {
+LateCalls::~LateCalls() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
@@ -13,12 +13,12 @@ UnreadAnswers::~UnreadAnswers() {
   thread_.join();
 }
 
-void UnreadAnswers::Add(grpc::CallbackServerContext& call, TimePoint deadline) {
+void LateCalls::Add(grpc::CallbackServerContext& call, TimePoint deadline) {
   const std::lock_guard lock(mutex_);
-  deadlines_.emplace(&call, deadline);
+  deadlines_.insert_or_assign(&call, deadline);
 }
 
-void UnreadAnswers::Remove(grpc::CallbackServerContext& call) {
+void LateCalls::Remove(grpc::CallbackServerContext& call) {
   std::unique_lock lock(mutex_);
   deadlines_.erase(&call);
   // gRPC may end a call from within its cancellation.
@@ -27,7 +27,7 @@ void UnreadAnswers::Remove(grpc::CallbackServerContext& call) {
 }
 
 // Looks once a second instead of being woken by every answer.
-void UnreadAnswers::Watch() {
+void LateCalls::Watch() {
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, std::chrono::seconds(1), [this] { return ending_; })) {
     const TimePoint now = std::chrono::steady_clock::now();

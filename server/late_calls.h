@@ -1,7 +1,7 @@
-// Answers that wait for their callers to take them.
+// Calls that wait for their callers.
 
-#ifndef ATTENTION_SERVER_UNREAD_ANSWERS_H_
-#define ATTENTION_SERVER_UNREAD_ANSWERS_H_
+#ifndef ATTENTION_SERVER_LATE_CALLS_H_
+#define ATTENTION_SERVER_LATE_CALLS_H_
 
 #include <grpcpp/server_context.h>
 
@@ -14,18 +14,19 @@
 
 namespace attention::server {
 
-// Cancels calls whose answers have not been taken in time. gRPC does that by itself for callers who
-// set a deadline; others could keep the memory of an answer for as long as their connection lives
-// by not reading. Thread safety: Add and Remove may be called from any thread.
-class UnreadAnswers {
+// Cancels calls whose answers have not been taken in time, and streams whose next message has not
+// come. gRPC does that by itself for callers who set a deadline; others could keep the memory of an
+// answer or a stream for as long as their connection lives. Thread safety: Add and Remove may be
+// called from any thread.
+class LateCalls {
  public:
-  UnreadAnswers() : thread_([this] { Watch(); }) {}
+  LateCalls() : thread_([this] { Watch(); }) {}
 
   // All calls must have been removed.
-  ~UnreadAnswers();
+  ~LateCalls();
 
-  UnreadAnswers(const UnreadAnswers&) = delete;
-  UnreadAnswers& operator=(const UnreadAnswers&) = delete;
+  LateCalls(const LateCalls&) = delete;
+  LateCalls& operator=(const LateCalls&) = delete;
 
   // From now until Remove returns, `call` is cancelled within a second after `deadline` has passed.
   void Add(grpc::CallbackServerContext& call, TimePoint deadline);
@@ -46,4 +47,4 @@ class UnreadAnswers {
 
 }  // namespace attention::server
 
-#endif  // ATTENTION_SERVER_UNREAD_ANSWERS_H_
+#endif  // ATTENTION_SERVER_LATE_CALLS_H_
