@@ -1,12 +1,12 @@
 #include "client/attention_client.h"
 
-#include <algorithm>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "attention/v1/attention_service.pb.h"
+#include "client/grpc_values.h"
 #include "client/health.h"
 #include "client/messages.h"
 #include "client/request_bytes.h"
@@ -29,11 +29,6 @@ constexpr char kListLayers[] = "/attention.v1.AttentionService/ListLayers";
 constexpr char kGetLayer[] = "/attention.v1.AttentionService/GetLayer";
 constexpr char kGetServerInfo[] = "/attention.v1.AttentionService/GetServerInfo";
 
-// The numbers of gRPC's codes and abseil's are the same by design.
-absl::Status ToAbslStatus(const grpc::Status& status) {
-  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
-}
-
 FailedAttempt Describe(const grpc::Status& status, int attempt,
                        const grpc::ClientContext& context) {
   FailedAttempt failed{.code = ToAbslStatus(status).code(), .attempt = attempt};
@@ -43,14 +38,6 @@ FailedAttempt Describe(const grpc::Status& status, int attempt,
     failed.pushbacks.emplace_back(trailer->second.data(), trailer->second.size());
   }
   return failed;
-}
-
-// `duration` after `now`, or the last point in time that the clock has; a negative one is over.
-template <typename TimePoint, typename Duration>
-TimePoint After(TimePoint now, Duration duration) {
-  const Duration until_last = std::chrono::floor<Duration>(TimePoint::max() - now);
-  if (duration >= until_last) return TimePoint::max();
-  return now + std::max(duration, Duration::zero());
 }
 
 }  // namespace
@@ -90,6 +77,10 @@ class AttentionClient::Connection {
     absl::StatusOr<Response> response = Call<Response>(method_path, RequestBytes(*message, large));
     if (!response.ok()) return response.status();
     return FromMessage(*std::move(response));
+  }
+
+  [[nodiscard]] std::unique_ptr<DecodingSession> StartDecoding() const {
+    return std::make_unique<DecodingSession>(channel_, options_.deadline);
   }
 
   absl::StatusOr<ServingStatus> CheckHealth(std::string_view service) {
@@ -157,6 +148,10 @@ absl::StatusOr<AttentionResult> AttentionClient::CrossAttention(
 absl::StatusOr<AttentionResult> AttentionClient::ScaledDotProductAttention(
     const ScaledDotProductAttentionRequest& request) {
   return connection_->Compute<v1::AttentionResponse>(kScaledDotProductAttention, request);
+}
+
+std::unique_ptr<DecodingSession> AttentionClient::StartDecoding() {
+  return connection_->StartDecoding();
 }
 
 absl::StatusOr<RotaryEmbeddingResult> AttentionClient::ApplyRotaryEmbedding(

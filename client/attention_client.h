@@ -28,6 +28,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/channel.h"
+#include "client/decoding_session.h"
 #include "client/requests.h"
 #include "client/results.h"
 #include "client/retry.h"
@@ -61,6 +62,9 @@ class AttentionClient {
       const CrossAttentionRequest& request);
   [[nodiscard]] absl::StatusOr<AttentionResult> ScaledDotProductAttention(
       const ScaledDotProductAttentionRequest& request);
+
+  // See decoding_session.h. Connects at the first request; may outlive the client.
+  [[nodiscard]] std::unique_ptr<DecodingSession> StartDecoding();
 
   [[nodiscard]] absl::StatusOr<RotaryEmbeddingResult> ApplyRotaryEmbedding(
       const ApplyRotaryEmbeddingRequest& request);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prefill, then decode: a prompt attends causally, then new tokens one after the other.
 
-The server keeps nothing between calls. What earlier steps have computed travels with the request
-(past_key, past_value) and comes back longer (present_key, present_value).
+All of it is one stream, whose keys and values the server keeps: each request brings those of its
+own tokens only.
 
 Needs NumPy. Make the stubs in stubs/ as proto/README.md says, then run from the top of the source
 tree:
@@ -10,6 +10,7 @@ tree:
   PYTHONPATH=stubs python3 client/python/decode.py 127.0.0.1:8001
 """
 
+import queue
 import sys
 
 import grpc
@@ -35,16 +36,28 @@ def to_array(tensor):
     return numpy.frombuffer(tensor.raw, "<f4").reshape(tensor.shape)
 
 
-def attend(stub, query, key, value, past=None):
-    """Returns the output and the answer, whose present keys and values are the next call's past."""
-    request = api.ScaledDotProductAttentionRequest(
-        query=to_tensor(query), key=to_tensor(key), value=to_tensor(value), options=OPTIONS,
-        return_present=True)
-    if past is not None:
-        request.past_key.CopyFrom(past.present_key)
-        request.past_value.CopyFrom(past.present_value)
-    answer = stub.ScaledDotProductAttention(request, timeout=10)
-    return to_array(answer.output), answer
+def to_request(query, key, value):
+    return api.ScaledDotProductAttentionRequest(
+        query=to_tensor(query), key=to_tensor(key), value=to_tensor(value), options=OPTIONS)
+
+
+class Decoding:
+    """A stream of DecodeAttention. As a context manager, it ends with the block."""
+
+    def __init__(self, stub):
+        self._requests = queue.SimpleQueue()
+        self._answers = stub.DecodeAttention(iter(self._requests.get, None))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._requests.put(None)
+        self._answers.cancel()
+
+    def attend(self, query, key, value):
+        self._requests.put(to_request(query, key, value))
+        return to_array(next(self._answers).output)
 
 
 def main():
@@ -54,16 +67,15 @@ def main():
     query, key, value = (random.standard_normal((heads, PROMPT + NEW, WIDTH))
                          for heads in (HEADS, KEY_VALUE_HEADS, KEY_VALUE_HEADS))
     try:
-        output, past = attend(stub, query[:, :PROMPT], key[:, :PROMPT], value[:, :PROMPT])
-        outputs = [output]
-        for token in range(PROMPT, PROMPT + NEW):
-            now = slice(token, token + 1)
-            output, past = attend(stub, query[:, now], key[:, now], value[:, now], past)
-            outputs.append(output)
-        at_once, _ = attend(stub, query, key, value)
+        with Decoding(stub) as decoding:
+            outputs = [decoding.attend(query[:, :PROMPT], key[:, :PROMPT], value[:, :PROMPT])]
+            for token in range(PROMPT, PROMPT + NEW):
+                now = slice(token, token + 1)
+                outputs.append(decoding.attend(query[:, now], key[:, now], value[:, now]))
+        at_once = stub.ScaledDotProductAttention(to_request(query, key, value), timeout=10)
     except grpc.RpcError as error:
         sys.exit(error.details())  # one sentence: the field, what it was, what it should be
-    difference = numpy.abs(numpy.concatenate(outputs, axis=1) - at_once).max()
+    difference = numpy.abs(numpy.concatenate(outputs, axis=1) - to_array(at_once.output)).max()
     print(f"{NEW} steps after {PROMPT} tokens differ from all at once by {difference:.1e} at most")
 
 
