@@ -1,31 +1,17 @@
 #include "tests/benchmark/service/attention_calls.h"
 
-#include <cstddef>
-#include <cstring>
-#include <memory>
-#include <span>
-
 #include "benchmark/benchmark.h"
 #include "client/attention_client.h"
 #include "tests/benchmark/attention_case.h"
 #include "tests/benchmark/attention_operands.h"
 #include "tests/benchmark/failures.h"
+#include "tests/benchmark/service/borrowed.h"
 #include "tests/benchmark/service/served.h"
-#include "tests/benchmark/verification.h"
 
 namespace attention::benchmark {
 namespace {
 
 using kernels::DataType;
-
-client::TensorRef Borrow(const kernels::TensorView& view) {
-  const auto type = view.type == DataType::kBF16 ? client::DataType::kBF16 : client::DataType::kF32;
-  const auto byte_count =
-      static_cast<size_t>(kernels::ElementCount(view.extents)) * kernels::ElementBytes(view.type);
-  return {type,
-          {view.extents.begin(), view.extents.end()},
-          {static_cast<const std::byte*>(view.data), byte_count}};
-}
 
 client::ScaledDotProductAttentionRequest Request(const kernels::AttentionProblem& problem) {
   client::ScaledDotProductAttentionRequest request;
@@ -34,15 +20,6 @@ client::ScaledDotProductAttentionRequest Request(const kernels::AttentionProblem
   request.value = Borrow(problem.value);
   if (problem.causal) request.options.causal = client::Causal{};
   return request;
-}
-
-absl::Status Verify(const absl::StatusOr<client::AttentionResult>& result,
-                    const AttentionShape& shape, AttentionOperands& operands) {
-  if (!result.ok()) return result.status();
-  const kernels::AttentionOutputs outputs = operands.UnwrittenOutputs();
-  const std::span<const std::byte> bytes = result->output.bytes();
-  std::memcpy(outputs.output.data, bytes.data(), bytes.size());
-  return VerifyAttention(operands.Problem(), Options(shape), outputs, result->execution.precision);
 }
 
 void Run(::benchmark::State& state, const AttentionCase& timed) {

@@ -10,12 +10,14 @@
 #include "tests/benchmark/failures.h"
 #include "tests/benchmark/service/attention_calls.h"
 #include "tests/benchmark/service/layer_calls.h"
+#include "tests/benchmark/service/stream_calls.h"
 
 int main(int argc, char** argv) {
   ::benchmark::Initialize(&argc, argv);
   if (::benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   attention::benchmark::RegisterAttentionCalls();
   attention::benchmark::RegisterLayerCalls();
+  attention::benchmark::RegisterStreamCalls();
   const size_t row_count = ::benchmark::RunSpecifiedBenchmarks();
   ::benchmark::Shutdown();
   return row_count > 0 && attention::benchmark::FailureCount() == 0 ? 0 : 1;
