@@ -11,6 +11,7 @@
 #include "server/call_identity.h"
 #include "server/codec/wire_message.h"
 #include "server/core/status_macros.h"
+#include "server/status_code_names.h"
 #include "server/status_mapping.h"
 
 namespace attention::server {
@@ -19,7 +20,14 @@ namespace {
 // Requests of up to this many bytes wait for room.
 constexpr size_t kMaxWaitingBytes = size_t{1} << 20;
 
-// Takes no memory.
+// Other streams end when they like, which does not depend on what the queue does.
+constexpr std::chrono::milliseconds kCachePushback{1000};
+
+// Why a stream ended as it should.
+constexpr std::string_view kClosed = "closed";
+
+// These take no memory.
+grpc::Status OutOfMemory() { return {grpc::StatusCode::RESOURCE_EXHAUSTED, ""}; }
 grpc::Status Draining() { return {grpc::StatusCode::UNAVAILABLE, "draining"}; }
 
 }  // namespace
@@ -41,17 +49,17 @@ int64_t DecodeStreams::count() const {
 }
 
 void DecodeStreams::EndAll() {
-  std::vector<DecodeStream*> taken;
-  {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    taken.reserve(streams_.size());  // who is taken must be finished
-    for (DecodeStream* stream : streams_) {
-      if (stream->TakeEnd()) taken.push_back(stream);
-    }
+  while (DecodeStream* const stream = TakeOne()) stream->Finish(Draining());
+}
+
+// Marks all. Who is taken may leave the set as soon as it is finished, and takes its lock for that.
+DecodeStream* DecodeStreams::TakeOne() {
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  for (DecodeStream* stream : streams_) {
+    if (stream->TakeEnd()) return stream;
   }
-  // They may take themselves out of the set.
-  for (DecodeStream* stream : taken) stream->Finish(Draining());
+  return nullptr;
 }
 
 DecodeStream::DecodeStream(const CallEnvironment& environment, DecodeStreams& streams,
@@ -69,6 +77,7 @@ DecodeStream::DecodeStream(const CallEnvironment& environment, DecodeStreams& st
 
 void DecodeStream::OnDone() {
   environment_.late_calls.Remove(call_);
+  LogEnd();
   streams_.Remove(*this);
   std::atomic<int64_t>& live_call_count = environment_.live_call_count;
   delete this;
@@ -90,14 +99,16 @@ bool DecodeStream::TakeEnd() {
   ending_ = true;
   if (state_ != State::kWaiting) return false;
   state_ = State::kEnded;
+  end_reason_ = "draining";
   return true;
 }
 
 void DecodeStream::Wait() noexcept {
   try {
-    environment_.late_calls.Add(call_, environment_.clock.Now() + streams_.max_idle_);
+    idle_end_ = environment_.clock.Now() + streams_.max_idle_;
+    environment_.late_calls.Add(call_, idle_end_);
   } catch (const std::bad_alloc&) {
-    End(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, ""));
+    End(OutOfMemory(), "out of memory");
     return;
   }
   {
@@ -108,22 +119,26 @@ void DecodeStream::Wait() noexcept {
       return;
     }
   }
-  End(Draining());
+  End(Draining(), "draining");
 }
 
 // Not OK: the caller has sent all that it wanted, or is gone. Of a last request that was cut off
 // gRPC says no more than that.
 void DecodeStream::OnReadDone(bool ok) {
   environment_.late_calls.Remove(call_);
+  bool cancelled = false;
   {
     const std::lock_guard lock(mutex_);
     if (state_ == State::kEnded) return;
     state_ = State::kWorking;
+    cancelled = cancelled_;
   }
   if (ok) {
     Begin();
+  } else if (cancelled) {
+    End(grpc::Status::CANCELLED, environment_.clock.Now() < idle_end_ ? "cancelled" : "idle");
   } else {
-    End(grpc::Status::OK);
+    End(grpc::Status::OK, kClosed);
   }
 }
 
@@ -136,7 +151,7 @@ void DecodeStream::Begin() noexcept {
   } catch (const std::bad_alloc&) {
     environment_.metrics.RequestFinished(Method::kDecodeAttention,
                                          absl::StatusCode::kResourceExhausted, 0, 0);
-    End(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, ""));
+    End(OutOfMemory(), "out of memory");
     return;
   }
   {
@@ -166,7 +181,9 @@ void DecodeStream::Admit() noexcept {
 }
 
 // What a stream has would be lost with it. Its first request has nothing to lose.
-bool DecodeStream::IsKept() const { return answered_ && request_.Length() <= kMaxWaitingBytes; }
+bool DecodeStream::IsKept() const {
+  return answer_count_ > 0 && request_.Length() <= kMaxWaitingBytes;
+}
 
 // A request that may have to wait is kept as it came: what it is parsed to takes room.
 absl::Status DecodeStream::AdmitBytes() {
@@ -181,7 +198,9 @@ absl::Status DecodeStream::DecodeAndAppend() {
   ATTENTION_RETURN_IF_ERROR(work_->Decode(&stream));
   for (const KeyValueRows& rows : stream.added) {
     if (absl::Status status = cache_.Append(rows.key, rows.value); !status.ok()) {
-      environment_.metrics.RequestRejected(Rejection::kCacheFull);
+      const bool full = absl::IsResourceExhausted(status);
+      environment_.metrics.RequestRejected(full ? Rejection::kCacheFull : Rejection::kOverLimit);
+      work_->RetryNotBefore(kCachePushback);
       return status;
     }
   }
@@ -233,11 +252,11 @@ void DecodeStream::Send() noexcept {
   request_.Clear();
   waiting_permit_ = {};
   work_->RecordFinished(absl::OkStatus(), response_);
-  answered_ = true;
+  ++answer_count_;
   try {
     environment_.late_calls.Add(call_, work_->context()->deadline());
   } catch (const std::bad_alloc&) {
-    End(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, ""));
+    End(OutOfMemory(), "out of memory");
     return;
   }
   StartWrite(&response_);
@@ -254,24 +273,39 @@ void DecodeStream::OnWriteDone(bool ok) {
   if (ok) {
     Wait();
   } else {
-    End(grpc::Status(grpc::StatusCode::CANCELLED, ""));
+    End(grpc::Status::CANCELLED, "cancelled");
   }
 }
 
 void DecodeStream::EndWith(absl::Status status) noexcept {
+  const std::string_view reason = CodeName(status.code());
   const grpc::Status finish = work_->Finish(std::move(status), response_);
   request_.Clear();
   waiting_permit_ = {};
   cache_.Clear();
-  End(finish);
+  End(finish, reason);
 }
 
-void DecodeStream::End(const grpc::Status& status) {
+void DecodeStream::End(const grpc::Status& status, std::string_view reason) {
   {
     const std::lock_guard lock(mutex_);
     state_ = State::kEnded;
+    end_reason_ = reason;
   }
   Finish(status);
+}
+
+void DecodeStream::LogEnd() {
+  const LogLevel level = end_reason_ == kClosed ? LogLevel::kDebug : LogLevel::kInfo;
+  if (!environment_.log.Writes(level)) return;
+  std::optional<int64_t> suppressed = 0;
+  if (level == LogLevel::kInfo) suppressed = environment_.failure_log_limiter.Allow();
+  if (!suppressed.has_value()) return;
+  environment_.log.Write(level, "stream ended",
+                         {{"request_id", request_id_},
+                          {"reason", end_reason_},
+                          {"answers", answer_count_},
+                          {"suppressed_lines", *suppressed}});
 }
 
 }  // namespace attention::server

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "absl/status/status.h"
@@ -46,6 +47,7 @@ class DecodeStreams {
   // False once EndAll has been called. May throw std::bad_alloc.
   [[nodiscard]] bool Add(DecodeStream& stream);
   void Remove(DecodeStream& stream);
+  [[nodiscard]] DecodeStream* TakeOne();
 
   ByteBudget budget_;
   ByteBudget waiting_budget_;
@@ -95,7 +97,8 @@ class DecodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   [[nodiscard]] bool MayWaitForRoom(const absl::Status& status);
   void WaitForRoom();
   void EndWith(absl::Status status) noexcept;  // the stream may be gone when these return
-  void End(const grpc::Status& status);
+  void End(const grpc::Status& status, std::string_view reason);
+  void LogEnd();
 
   const CallEnvironment& environment_;
   DecodeStreams& streams_;
@@ -110,7 +113,10 @@ class DecodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   std::optional<grpc::Alarm> alarm_;
   ByteBudget::Permit waiting_permit_;
   int64_t row_count_before_ = 0;  // in cache_
-  bool answered_ = false;         // an earlier one
+  int64_t answer_count_ = 0;
+  TimePoint idle_end_;
+
+  std::string_view end_reason_;  // a literal, set by who takes the end
 
   std::mutex mutex_;
   State state_ = State::kWorking;            // guarded by mutex_, as the rest

@@ -2,6 +2,7 @@
 
 #include <grpcpp/server_context.h>
 
+#include <algorithm>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -149,8 +150,9 @@ grpc::Status RequestWork::Finish(absl::Status status, const grpc::ByteBuffer& re
 // All of the end that needs memory.
 grpc::Status RequestWork::PrepareFinish(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
-    call_.AddTrailingMetadata(kRetryPushbackTrailer,
-                              std::to_string(environment_.engine.RetryPushbackMilliseconds()));
+    const int64_t pushback =
+        std::max<int64_t>(environment_.engine.RetryPushbackMilliseconds(), least_pushback_.count());
+    call_.AddTrailingMetadata(kRetryPushbackTrailer, std::to_string(pushback));
   }
   return ToGrpcStatus(status, context_->request_id());
 }

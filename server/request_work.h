@@ -72,6 +72,9 @@ class RequestWork {
   // Makes the message a task, of a stream if the method is kDecodeAttention.
   [[nodiscard]] absl::Status Decode(StreamDecoding* stream = nullptr);
 
+  // For a request that will be refused: the least pushback that its caller is told.
+  void RetryNotBefore(std::chrono::milliseconds pushback) { least_pushback_ = pushback; }
+
   [[nodiscard]] DecodedCall& decoded() { return decoded_; }
 
   // Has the task computed and its answer written to `response`, and tells the owner.
@@ -107,6 +110,7 @@ class RequestWork {
   DecodedCall decoded_;
   StageTimes times_;
   grpc::ByteBuffer* response_ = nullptr;
+  std::chrono::milliseconds least_pushback_{0};
 };
 
 }  // namespace attention::server

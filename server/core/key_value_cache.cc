@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "server/core/protocol_limits.h"
 #include "server/core/saturating.h"
 
@@ -26,6 +28,18 @@ int64_t ElementBytes(const TensorView& rows) {
 int64_t ByteCount(const TensorView& key, const TensorView& value, int64_t row_count) {
   return SaturatingSum(
       {GrowingRows::ByteCount(key, row_count), GrowingRows::ByteCount(value, row_count)});
+}
+
+absl::Status NoRoom(int64_t byte_count, const ByteBudget& budget) {
+  constexpr absl::string_view kWhat = "keys and values of the stream";
+  const int64_t capacity = budget.capacity_bytes();
+  if (byte_count > capacity) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        kWhat, ": got ", byte_count, " bytes, want <= ", capacity, " (--max-cache-bytes)"));
+  }
+  const int64_t free = std::max<int64_t>(capacity - budget.used_bytes(), 0);
+  return absl::ResourceExhaustedError(absl::StrCat(kWhat, ": got ", byte_count, " bytes, and ",
+                                                   free, " of ", capacity, " are free for them"));
 }
 
 }  // namespace
@@ -75,10 +89,7 @@ absl::Status KeyValueCache::Append(const TensorView& key, const TensorView& valu
       permit = budget_.TryAcquire(ByteCount(key, value, capacity));
       if (permit) break;
     }
-    if (!permit) {
-      return absl::ResourceExhaustedError(
-          "the keys and values of all streams hold all memory set aside for them");
-    }
+    if (!permit) return NoRoom(ByteCount(key, value, needed), budget_);
     GrowingRows grown_key = key_.Grown(key, capacity);
     value_ = value_.Grown(value, capacity);
     key_ = std::move(grown_key);

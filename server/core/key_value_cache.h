@@ -52,8 +52,8 @@ class KeyValueCache {
   [[nodiscard]] bool has_begun() const { return capacity_ > 0; }
 
   // Keys and values of the same number of rows, like those before. Makes room for half as many more
-  // if the budget allows. kResourceExhausted if it has no room even for these; may throw
-  // std::bad_alloc. Both change nothing.
+  // if the budget allows. kResourceExhausted if it has no room even for these now, kInvalidArgument
+  // if it never has; may throw std::bad_alloc. All change nothing.
   [[nodiscard]] absl::Status Append(const kernels::TensorView& key,
                                     const kernels::TensorView& value);
 

@@ -5,6 +5,8 @@ import threading
 import time
 import unittest
 
+import json
+
 import grpc
 import numpy
 
@@ -27,7 +29,9 @@ class RoomTest(StreamTestCase):
     def check_refused_for_now(self, stream):
         self.check_end(stream, grpc.StatusCode.RESOURCE_EXHAUSTED)
         trailer = dict(stream.call.trailing_metadata())
-        self.assertGreater(int(trailer["grpc-retry-pushback-ms"]), 0)
+        pushback = int(trailer["grpc-retry-pushback-ms"])
+        self.assertGreater(pushback, 0)
+        return pushback
 
     def test_keys_and_values_without_room_end_their_stream_alone(self):
         with self.serve("--max-cache-bytes=100KiB") as server:
@@ -40,12 +44,17 @@ class RoomTest(StreamTestCase):
                 answers, code = greedy.rest()
                 self.assertEqual(code, grpc.StatusCode.RESOURCE_EXHAUSTED)
                 self.assertGreater(len(answers), 5)  # while growing it is there twice
-                self.assertIn("the keys and values of all streams", greedy.call.details())
+                self.assertRegex(greedy.call.details(),
+                                 r"^keys and values of the stream: got \d+ bytes, and \d+ of 102400 are")
                 self.assertTrue(wait_until(
                     lambda: server.sample("attention_cache_bytes") == held))
                 first = Stream(server.stub)
-                first.send(step(1, 5000))
-                self.check_refused_for_now(first)
+                first.send(step(1, 1800))  # of 56 bytes: they would fit alone
+                self.assertGreaterEqual(self.check_refused_for_now(first), 1000)
+            never = Stream(server.stub)
+            never.send(step(1, 1900))
+            self.check_end(never, grpc.StatusCode.INVALID_ARGUMENT,
+                           "got 106400 bytes, want <= 102400 (--max-cache-bytes)")
             self.assertEqual(server.sample("attention_rejected_total", reason="cache_full"), 6)
             other.ask(step())
             self.assertEqual(other.end(), ([], grpc.StatusCode.OK))
@@ -196,6 +205,9 @@ class EndsTest(StreamTestCase):
             for stream in (new, answered):
                 self.check_end(stream, grpc.StatusCode.CANCELLED)
             self.check_idle(server)
+            ends = [json.loads(line) for line in server.log_lines if '"stream ended"' in line]
+            self.assertEqual({(line["reason"], line["answers"]) for line in ends},
+                             {("idle", 0), ("idle", 1)})
             busy = self.begin(server, self.long_step(server, 3))
             self.assertEqual(len(next(busy.call).output.shape), 3)
             busy.end()

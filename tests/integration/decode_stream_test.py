@@ -27,7 +27,7 @@ class AnswersTest(StreamTestCase):
 
     @classmethod
     def tearDownClass(cls):
-        assert cls.server.stop() == 0, cls.server.log
+        cls.server.end_well()
 
     def check(self, stream, request, whole):
         wanted = self.server.stub.ScaledDotProductAttention(whole, timeout=60)

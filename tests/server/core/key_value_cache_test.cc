@@ -150,7 +150,12 @@ TEST(KeyValueCacheTest, TakesNoMoreThanItsBudgetHas) {
     ASSERT_THAT(cache.Append(five.HeadsFirst(), five.HeadsFirst()), IsOk());
     const Numbers one(1, 4, 7);
     EXPECT_THAT(cache.Append(one.HeadsFirst(), one.HeadsFirst()),
-                StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr("streams")));
+                StatusIs(absl::StatusCode::kResourceExhausted,
+                         testing::HasSubstr("got 12288 bytes, and 640 of 12800 are free")));
+    const Numbers many(6, 4, 7);
+    EXPECT_THAT(cache.Append(many.HeadsFirst(), many.HeadsFirst()),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         testing::HasSubstr("got 12928 bytes, want <= 12800 (--max-cache-bytes)")));
     EXPECT_EQ(cache.key().extents[2], 95);
     ExpectRows(cache.key(), 0, rows.HeadsFirst());
   }

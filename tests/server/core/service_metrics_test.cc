@@ -14,6 +14,7 @@ TEST(ServiceMetricsTest, NamesMethodsAsTheProtocolDoes) {
   EXPECT_EQ(Name(Method::kMultiHeadAttention), "MultiHeadAttention");
   EXPECT_EQ(Name(Method::kCrossAttention), "CrossAttention");
   EXPECT_EQ(Name(Method::kScaledDotProductAttention), "ScaledDotProductAttention");
+  EXPECT_EQ(Name(Method::kDecodeAttention), "DecodeAttention");
   EXPECT_EQ(Name(Method::kApplyRotaryEmbedding), "ApplyRotaryEmbedding");
   EXPECT_EQ(Name(Method::kMergeAttentionStates), "MergeAttentionStates");
 }
