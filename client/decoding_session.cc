@@ -25,13 +25,11 @@ class DecodingSession::Stream {
   Stream(std::shared_ptr<grpc::Channel> channel, std::chrono::milliseconds deadline)
       : deadline_(deadline),
         stub_(std::move(channel)),
-        call_(stub_.PrepareCall(&context_, kMethod, &queue_)) {
-    call_->StartCall(nullptr);
-  }
+        call_(stub_.PrepareCall(&context_, kMethod, &queue_)) {}
 
   ~Stream() {
     context_.TryCancel();
-    if (status_.ok()) (void)End();
+    if (began_ && !ended_) (void)End();
     queue_.Shutdown();
     void* tag = nullptr;
     bool ok = false;
@@ -42,7 +40,10 @@ class DecodingSession::Stream {
   absl::StatusOr<v1::AttentionResponse> Exchange(const grpc::ByteBuffer& request) {
     if (!status_.ok()) return status_;
     const auto until = After(std::chrono::system_clock::now(), deadline_);
-    if (!std::exchange(started_, true) && !Await(until)) return End();
+    if (!std::exchange(began_, true)) {
+      call_->StartCall(nullptr);
+      if (!Await(until)) return End();
+    }
     call_->Write(request, nullptr);
     if (!Await(until)) return End();
     call_->Read(&answer_, nullptr);
@@ -50,8 +51,14 @@ class DecodingSession::Stream {
     v1::AttentionResponse response;
     const grpc::Status parsed =
         grpc::SerializationTraits<v1::AttentionResponse>::Deserialize(&answer_, &response);
-    if (!parsed.ok()) return ToAbslStatus(parsed);
+    if (!parsed.ok()) return GiveUp(ToAbslStatus(parsed));
     return response;
+  }
+
+  // Makes the session over. Returns the status.
+  absl::Status GiveUp(absl::Status status) {
+    status_ = std::move(status);
+    return status_;
   }
 
  private:
@@ -73,6 +80,7 @@ class DecodingSession::Stream {
     bool ok = false;
     while (tag != this && queue_.Next(&tag, &ok)) {
     }
+    ended_ = true;
     status_ = ToAbslStatus(status);
     if (timed_out_) status_ = absl::DeadlineExceededError("Deadline Exceeded");
     if (status_.ok()) status_ = absl::UnavailableError("the server has ended the stream");
@@ -85,7 +93,8 @@ class DecodingSession::Stream {
   grpc::GenericStub stub_;
   const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
   grpc::ByteBuffer answer_;
-  bool started_ = false;
+  bool began_ = false;
+  bool ended_ = false;
   bool timed_out_ = false;
   absl::Status status_;  // not OK: over
 };
@@ -103,7 +112,9 @@ absl::StatusOr<AttentionResult> DecodingSession::Attend(
   if (!message.ok()) return message.status();
   absl::StatusOr<v1::AttentionResponse> response = stream_->Exchange(RequestBytes(*message, large));
   if (!response.ok()) return response.status();
-  return FromMessage(*std::move(response));
+  absl::StatusOr<AttentionResult> result = FromMessage(*std::move(response));
+  if (!result.ok()) return stream_->GiveUp(result.status());
+  return result;
 }
 
 }  // namespace attention::client

@@ -2,8 +2,7 @@
 //
 //   const auto session = client.StartDecoding();
 //   auto prompt = session->Attend({.query = queries, .key = keys, .value = values});
-//   auto token = session->Attend({.query = query, .key = key, .value = value});  // sees all of
-//   them
+//   auto token = session->Attend({.query = query, .key = key, .value = value});
 
 #ifndef ATTENTION_CLIENT_DECODING_SESSION_H_
 #define ATTENTION_CLIENT_DECODING_SESSION_H_

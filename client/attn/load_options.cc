@@ -125,9 +125,8 @@ class OptionLoader {
     const auto [end, error] =
         std::from_chars(text.data(), text.data() + text.size(), causal.offset);
     if (error != std::errc() || end != text.data() + text.size()) {
-      files_.Fail(flag +
-                  ": the alignment is none of top-left, bottom-right, key-lengths and a whole "
-                  "number");
+      files_.Fail(flag + ": the alignment is none of top-left, bottom-right, key-lengths" +
+                  (flag == "--causal" ? ", equal-counts" : "") + " and a whole number");
     }
     return causal;
   }

@@ -17,8 +17,8 @@ class App;
 namespace attention::client {
 
 // An alignment of queries and keys: "top-left", "bottom-right", "key-lengths", a number or, of
-// --causal alone, kEqualCounts, which it has where none is given. A word, not an empty text: that
-// is refused.
+// --causal alone, kEqualCounts, which it has where none is given, nor after an equals sign. A word,
+// not an empty text: that is refused where it stands alone.
 inline constexpr const char* kEqualCounts = "equal-counts";
 using AlignmentText = std::optional<std::string>;
 
