@@ -99,7 +99,8 @@ Forces an implementation for the rest of the process, among fused-amx, fused-avx
 fused-avx512, fused-avx2 and unfused-float64. At most once, before anything was computed, and before
 usable_implementations, implementation or instruction_set was called: the answer settles what can
 run. Raises ValueError for an unknown name, and RuntimeError where it is too late or the processor
-lacks what it needs, after which it is too late for others as well; what can run stays the same.
+lacks what it needs, after which it is too late for those that cap instruction sets as well; what
+can run stays the same.
 )";
 
 std::vector<std::string> UsableNames() {

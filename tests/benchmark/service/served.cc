@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "client/channel.h"
+#include "gtest/gtest.h"
 #include "tests/benchmark/row_timing.h"
 #include "tests/benchmark/service/timed_layer.h"
 #include "tests/integration/server_process.h"
@@ -23,13 +24,22 @@ struct Served {
   client::AttentionClient client;
 };
 
+std::map<int, std::unique_ptr<Served>>& AllServed() {
+  static auto& all = *new std::map<int, std::unique_ptr<Served>>;
+  return all;
+}
+
 }  // namespace
 
 client::AttentionClient& ClientOfServer(int thread_count) {
-  static std::map<int, std::unique_ptr<Served>> all;
-  std::unique_ptr<Served>& served = all[thread_count];
+  std::unique_ptr<Served>& served = AllServed()[thread_count];
   if (served == nullptr) served = std::make_unique<Served>(thread_count);
   return served->client;
+}
+
+bool StopServers() {
+  AllServed().clear();
+  return !::testing::Test::HasFailure();
 }
 
 void TimeCalls(::benchmark::State& state,

@@ -10,9 +10,12 @@
 
 namespace attention::benchmark {
 
-// The client of a server with this many compute threads and the timed layers. Server and client
-// stay for the program's life.
+// The client of a server with this many compute threads and the timed layers. Both stay until
+// StopServers.
 [[nodiscard]] client::AttentionClient& ClientOfServer(int thread_count);
+
+// False if one did not end well, which it says.
+[[nodiscard]] bool StopServers();
 
 // Times call() as often as the benchmark wants, and counts
 //   - median_ms and p99_ms: what the caller waits, as median and 99th percentile;

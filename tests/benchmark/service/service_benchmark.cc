@@ -10,6 +10,7 @@
 #include "tests/benchmark/failures.h"
 #include "tests/benchmark/service/attention_calls.h"
 #include "tests/benchmark/service/layer_calls.h"
+#include "tests/benchmark/service/served.h"
 #include "tests/benchmark/service/stream_calls.h"
 
 int main(int argc, char** argv) {
@@ -20,5 +21,6 @@ int main(int argc, char** argv) {
   attention::benchmark::RegisterStreamCalls();
   const size_t row_count = ::benchmark::RunSpecifiedBenchmarks();
   ::benchmark::Shutdown();
-  return row_count > 0 && attention::benchmark::FailureCount() == 0 ? 0 : 1;
+  const bool ended_well = attention::benchmark::StopServers();
+  return ended_well && row_count > 0 && attention::benchmark::FailureCount() == 0 ? 0 : 1;
 }
