@@ -73,6 +73,8 @@ class WireExampleTest(unittest.TestCase):
             "--max-response-bytes": info.max_response_bytes,
             "--max-bytes-in-flight": default_in_help("--max-bytes-in-flight"),
             "--max-deadline-seconds": default_in_help("--max-deadline-seconds"),
+            "--max-cache-bytes": default_in_help("--max-cache-bytes"),
+            "--max-stream-idle-seconds": default_in_help("--max-stream-idle-seconds"),
             "--max-request-flops": info.max_request_flops,
             "--max-request-float64-flops": info.max_request_float64_flops,
         })

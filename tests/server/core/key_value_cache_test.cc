@@ -84,11 +84,11 @@ TEST(KeyValueCacheTest, HasAllRowsThatWereAppendedInTheirOrder) {
 TEST(KeyValueCacheTest, MakesRoomForHalfAsManyMore) {
   ByteBudget budget(int64_t{1} << 20);
   KeyValueCache cache(budget);
-  const Numbers many(100, 4, 0);
+  const Numbers many(200, 4, 0);
   ASSERT_THAT(cache.Append(many.HeadsFirst(), many.HeadsFirst()), IsOk());
-  EXPECT_EQ(budget.used_bytes(), 150 * 4 * 4 * int64_t{sizeof(float)} * 2);
+  EXPECT_EQ(budget.used_bytes(), 300 * 4 * 4 * int64_t{sizeof(float)} * 2);
   const void* memory = cache.key().data;
-  const Numbers more(50, 4, 0);
+  const Numbers more(100, 4, 0);
   ASSERT_THAT(cache.Append(more.HeadsFirst(), more.HeadsFirst()), IsOk());
   EXPECT_EQ(cache.key().data, memory);
 }
