@@ -44,8 +44,9 @@ class RoomTest(StreamTestCase):
                 answers, code = greedy.rest()
                 self.assertEqual(code, grpc.StatusCode.RESOURCE_EXHAUSTED)
                 self.assertGreater(len(answers), 5)  # while growing it is there twice
-                self.assertRegex(greedy.call.details(),
-                                 r"^keys and values of the stream: got \d+ bytes, and \d+ of 102400 are")
+                self.assertRegex(
+                    greedy.call.details(),
+                    r"^keys and values of the stream: got \d+ bytes, and \d+ of 102400 are free")
                 self.assertTrue(wait_until(
                     lambda: server.sample("attention_cache_bytes") == held))
                 first = Stream(server.stub)
