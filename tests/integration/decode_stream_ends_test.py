@@ -194,6 +194,10 @@ class EndsTest(StreamTestCase):
             lambda: server.sample("attention_queue_wait_seconds_count") > dequeued))
         return stream
 
+    def logged_ends(self, server):
+        ends = [json.loads(line) for line in server.log_lines if '"stream ended"' in line]
+        return {(line["reason"], line["answers"]) for line in ends}
+
     def check_stopped(self, server, count=1):
         self.check_idle(server)
         self.assertEqual(server.sample("attention_stopped_total"), count)
@@ -206,9 +210,8 @@ class EndsTest(StreamTestCase):
             for stream in (new, answered):
                 self.check_end(stream, grpc.StatusCode.CANCELLED)
             self.check_idle(server)
-            ends = [json.loads(line) for line in server.log_lines if '"stream ended"' in line]
-            self.assertEqual({(line["reason"], line["answers"]) for line in ends},
-                             {("idle", 0), ("idle", 1)})
+            self.assertTrue(wait_until(
+                lambda: self.logged_ends(server) == {("idle", 0), ("idle", 1)}))
             busy = self.begin(server, self.long_step(server, 3))
             self.assertEqual(len(next(busy.call).output.shape), 3)
             busy.end()
