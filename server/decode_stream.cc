@@ -126,17 +126,17 @@ void DecodeStream::Wait() noexcept {
 // gRPC says no more than that.
 void DecodeStream::OnReadDone(bool ok) {
   environment_.late_calls.Remove(call_);
-  bool cancelled = false;
   {
     const std::lock_guard lock(mutex_);
     if (state_ == State::kEnded) return;
     state_ = State::kWorking;
-    cancelled = cancelled_;
   }
   if (ok) {
     Begin();
-  } else if (cancelled) {
-    End(grpc::Status::CANCELLED, environment_.clock.Now() < idle_end_ ? "cancelled" : "idle");
+  } else if (environment_.clock.Now() >= idle_end_) {
+    End(grpc::Status::CANCELLED, "idle");  // by LateCalls
+  } else if (call_.IsCancelled()) {
+    End(grpc::Status::CANCELLED, "cancelled");
   } else {
     End(grpc::Status::OK, kClosed);
   }
