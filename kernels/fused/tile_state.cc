@@ -29,13 +29,15 @@ void TileState::PrepareRows(int64_t first_row) {
   scratch_.visible_keys.Reserve(padded_count);
   ListGroupRows(head_.head(), plan_.group_size, first_row, rows());
   std::fill(scratch_.rows.data() + row_count_, scratch_.rows.data() + padded_row_count_, RowAt(0));
+  KeyRange hull;
   for (int64_t row = 0; row < padded_row_count_; ++row) {
     const bool real = row < row_count();
     const KeyRange keys = real ? call_.visibility.Keys(head_.batch(), RowAt(row)) : KeyRange();
     scratch_.visible_keys.data()[row] = keys;
     scratch_.exponent_scales.data()[row] = call_.form.ExponentScale(RowAt(row).head);
-    hull_ = Union(hull_, keys);
+    hull = Union(hull, keys);
   }
+  hull_ = hull;
 }
 
 KeySpan TileState::SpanOf(int64_t block, const KeyRange& keys) const {
