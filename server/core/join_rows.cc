@@ -35,31 +35,6 @@ int64_t BlockCount(const MutableTensorView& rows) {
   return rows.extents[0] * rows.extents[1] * BlocksPerHead(rows);
 }
 
-// Rows [begin, end) of one head.
-struct RowRange {
-  int64_t batch;
-  int64_t head;
-  int64_t begin;
-  int64_t end;
-};
-
-void CopyRows(const TensorView& source, const RowRange& range, std::byte* target) {
-  if (range.begin >= range.end) return;
-  const auto row_bytes =
-      static_cast<size_t>(source.extents[3]) * kernels::ElementBytes(source.type);
-  const auto row_count = static_cast<size_t>(range.end - range.begin);
-  const std::byte* first = kernels::RowAddress(source, range.batch, range.head, range.begin);
-  if (source.strides[2] == source.extents[3]) {
-    std::memcpy(target, first, row_count * row_bytes);
-    return;
-  }
-  const auto stride_bytes =
-      static_cast<ptrdiff_t>(kernels::ElementBytes(source.type)) * source.strides[2];
-  for (size_t row = 0; row < row_count; ++row, first += stride_bytes, target += row_bytes) {
-    std::memcpy(target, first, row_bytes);
-  }
-}
-
 void JoinBlock(const RowsToJoin& join, int64_t index) {
   const Extents& extents = join.rows.extents;
   const int64_t blocks = BlocksPerHead(join.rows);
@@ -77,6 +52,23 @@ void JoinBlock(const RowsToJoin& join, int64_t index) {
 }
 
 }  // namespace
+
+void CopyRows(const TensorView& source, const RowRange& range, std::byte* target) {
+  if (range.begin >= range.end) return;
+  const auto row_bytes =
+      static_cast<size_t>(source.extents[3]) * kernels::ElementBytes(source.type);
+  const auto row_count = static_cast<size_t>(range.end - range.begin);
+  const std::byte* first = kernels::RowAddress(source, range.batch, range.head, range.begin);
+  if (source.strides[2] == source.extents[3]) {
+    std::memcpy(target, first, row_count * row_bytes);
+    return;
+  }
+  const auto stride_bytes =
+      static_cast<ptrdiff_t>(kernels::ElementBytes(source.type)) * source.strides[2];
+  for (size_t row = 0; row < row_count; ++row, first += stride_bytes, target += row_bytes) {
+    std::memcpy(target, first, row_bytes);
+  }
+}
 
 void JoinRows(std::span<const RowsToJoin> joins, const kernels::Execution& execution) {
   int64_t block_count = 0;

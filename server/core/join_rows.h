@@ -1,8 +1,10 @@
-// Puts past and added rows into one array.
+// Copies rows, and puts past and added ones into one array.
 
 #ifndef ATTENTION_SERVER_CORE_JOIN_ROWS_H_
 #define ATTENTION_SERVER_CORE_JOIN_ROWS_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "kernels/execution.h"
@@ -10,6 +12,17 @@
 #include "server/core/attention_task.h"
 
 namespace attention::server {
+
+// Rows [begin, end) of one head.
+struct RowRange {
+  int64_t batch;
+  int64_t head;
+  int64_t begin;
+  int64_t end;
+};
+
+// To `target`, one after the other.
+void CopyRows(const kernels::TensorView& source, const RowRange& range, std::byte* target);
 
 struct RowsToJoin {
   JoinedRows source;

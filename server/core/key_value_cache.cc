@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/core/join_rows.h"
 #include "server/core/protocol_limits.h"
 #include "server/core/saturating.h"
 
@@ -19,10 +19,6 @@ using kernels::TensorView;
 // Growing for less is not worth while: rows, or bytes if that many rows have more.
 constexpr int64_t kFewRows = 64;
 constexpr int64_t kFewBytes = int64_t{1} << 20;
-
-int64_t ElementBytes(const TensorView& rows) {
-  return static_cast<int64_t>(kernels::ElementBytes(rows.type));
-}
 
 // Of as many rows of both.
 int64_t ByteCount(const TensorView& key, const TensorView& value, int64_t row_count) {
@@ -45,8 +41,8 @@ absl::Status NoRoom(int64_t byte_count, const ByteBudget& budget) {
 }  // namespace
 
 int64_t GrowingRows::ByteCount(const TensorView& rows, int64_t row_count) {
-  return SaturatingProduct(
-      {rows.extents[0], rows.extents[1], row_count, rows.extents[3], ElementBytes(rows)});
+  return SaturatingProduct({rows.extents[0], rows.extents[1], row_count, rows.extents[3],
+                            static_cast<int64_t>(kernels::ElementBytes(rows.type))});
 }
 
 GrowingRows GrowingRows::Grown(const TensorView& rows, int64_t capacity) const {
@@ -60,18 +56,12 @@ GrowingRows GrowingRows::Grown(const TensorView& rows, int64_t capacity) const {
 }
 
 void GrowingRows::Append(const TensorView& rows) {
-  const auto row_bytes = static_cast<size_t>(rows.extents[3] * ElementBytes(rows));
-  const bool is_dense = rows.strides[2] == rows.extents[3];
-  const int64_t step = is_dense ? rows.extents[2] : 1;
+  const kernels::MutableTensorView target = {memory_.data(), view_.type, view_.extents,
+                                             view_.strides};
   for (int64_t batch = 0; batch < rows.extents[0]; ++batch) {
     for (int64_t head = 0; head < rows.extents[1]; ++head) {
-      for (int64_t row = 0; row < rows.extents[2]; row += step) {
-        std::byte* target = static_cast<std::byte*>(memory_.data()) +
-                            (kernels::RowAddress(view_, batch, head, row_count() + row) -
-                             static_cast<const std::byte*>(view_.data));
-        std::memcpy(target, kernels::RowAddress(rows, batch, head, row),
-                    static_cast<size_t>(step) * row_bytes);
-      }
+      CopyRows(rows, {.batch = batch, .head = head, .begin = 0, .end = rows.extents[2]},
+               kernels::RowAddress(target, batch, head, row_count()));
     }
   }
   view_.extents[2] += rows.extents[2];
