@@ -33,10 +33,7 @@ absl::StatusOr<Operand> ReadPast(const OperandField& field, const Operand& added
 
 void Join(const kernels::TensorView& past, const kernels::TensorView& added, HeadsSource& source) {
   source.joined = JoinedRows{past, added};
-  source.view = {};
-  source.view.type = added.type;
-  source.view.extents = added.extents;
-  source.view.extents[2] += past.extents[2];
+  source.Describe(added, past.extents[2] + added.extents[2]);
 }
 
 kernels::TensorView NoRows(kernels::TensorView view) {

@@ -25,13 +25,6 @@ absl::Status CheckLikeFirst(const Operand& added, const kernels::TensorView& hel
   return CheckSame(added.width_path, added.head_width(), held.extents[3], kFirst);
 }
 
-void SetRows(const kernels::TensorView& added, int64_t row_count, HeadsSource& source) {
-  source.view = {};
-  source.view.type = added.type;
-  source.view.extents = added.extents;
-  source.view.extents[2] = row_count;
-}
-
 }  // namespace
 
 absl::Status CheckStreamed(const v1::ScaledDotProductAttentionRequest& request) {
@@ -70,8 +63,8 @@ absl::Status DecodeStreamed(const v1::ScaledDotProductAttentionRequest& request,
                       absl::StrCat("<= ", kMaxSequence, " together with those before"));
   }
   stream.added.push_back({key.view, value.view});
-  SetRows(key.view, row_count, task.key);
-  SetRows(value.view, row_count, task.value);
+  task.key.Describe(key.view, row_count);
+  task.value.Describe(value.view, row_count);
   return absl::OkStatus();
 }
 

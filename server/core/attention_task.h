@@ -48,6 +48,14 @@ struct HeadsSource {
   // count. Without a projection, the view's memory holds the others.
   const void* appended = nullptr;
 
+  // Rows like these of which there is no memory yet: type and extents alone.
+  void Describe(const kernels::TensorView& rows, int64_t row_count) {
+    view = {};
+    view.type = rows.type;
+    view.extents = rows.extents;
+    view.extents[2] = row_count;
+  }
+
   // Whether heads are read as they lie in memory.
   [[nodiscard]] bool ready() const {
     return !projection.has_value() && !joined.has_value() && appended == nullptr;
