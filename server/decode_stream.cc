@@ -297,9 +297,7 @@ void DecodeStream::End(const grpc::Status& status, std::string_view reason) {
 
 void DecodeStream::LogEnd() {
   const LogLevel level = end_reason_ == kClosed ? LogLevel::kDebug : LogLevel::kInfo;
-  if (!environment_.log.Writes(level)) return;
-  std::optional<int64_t> suppressed = 0;
-  if (level == LogLevel::kInfo) suppressed = environment_.failure_log_limiter.Allow();
+  const std::optional<int64_t> suppressed = SuppressedLines(environment_, level);
   if (!suppressed.has_value()) return;
   environment_.log.Write(level, "stream ended",
                          {{"request_id", request_id_},

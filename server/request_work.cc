@@ -46,6 +46,11 @@ std::string_view Traceparent(const grpc::CallbackServerContext& call) {
 
 }  // namespace
 
+std::optional<int64_t> SuppressedLines(const CallEnvironment& environment, LogLevel level) {
+  if (!environment.log.Writes(level)) return std::nullopt;
+  return level == LogLevel::kInfo ? environment.failure_log_limiter.Allow() : 0;
+}
+
 RequestWork::RequestWork(const CallEnvironment& environment, Method method,
                          grpc::CallbackServerContext& call, std::string request_id,
                          int64_t request_bytes, Owner& owner)
@@ -166,9 +171,7 @@ void RequestWork::RecordFinished(const absl::Status& status, const grpc::ByteBuf
 
 void RequestWork::LogFinished(const absl::Status& status, double total_seconds) {
   const LogLevel level = status.ok() ? LogLevel::kDebug : LogLevel::kInfo;
-  if (!environment_.log.Writes(level)) return;
-  std::optional<int64_t> suppressed = 0;
-  if (!status.ok()) suppressed = environment_.failure_log_limiter.Allow();
+  const std::optional<int64_t> suppressed = SuppressedLines(environment_, level);
   if (!suppressed.has_value()) return;
   const absl::string_view detail = status.message();
   environment_.log.Write(level, "request finished",

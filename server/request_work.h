@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -43,6 +44,11 @@ struct CallEnvironment {
   // Calls whose answer gRPC has not yet sent.
   std::atomic<int64_t>& live_call_count;
 };
+
+// How many lines were left out before one of this level that may be written now; nothing if it may
+// not. Lines about what failed (kInfo) are limited, others only by the log.
+[[nodiscard]] std::optional<int64_t> SuppressedLines(const CallEnvironment& environment,
+                                                     LogLevel level);
 
 // The message of a call, or one of a stream's. One thread at a time, but for context(), which any
 // thread may cancel.
