@@ -71,10 +71,9 @@ class AttentionClient::Connection {
   template <typename Response, typename Request>
   auto Compute(const char* method_path, const Request& request)
       -> decltype(FromMessage(std::declval<Response>())) {
-    std::vector<LargeTensor> large;
-    const auto message = ToMessage(request, &large);
-    if (!message.ok()) return message.status();
-    absl::StatusOr<Response> response = Call<Response>(method_path, RequestBytes(*message, large));
+    const absl::StatusOr<grpc::ByteBuffer> bytes = ToBytes(request);
+    if (!bytes.ok()) return bytes.status();
+    absl::StatusOr<Response> response = Call<Response>(method_path, *bytes);
     if (!response.ok()) return response.status();
     return FromMessage(*std::move(response));
   }

@@ -1,12 +1,10 @@
 #include "client/decoding_session.h"
 
 #include <utility>
-#include <vector>
 
 #include "attention/v1/attention_service.pb.h"
 #include "client/grpc_values.h"
 #include "client/messages.h"
-#include "client/request_bytes.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -107,10 +105,9 @@ DecodingSession::~DecodingSession() = default;
 
 absl::StatusOr<AttentionResult> DecodingSession::Attend(
     const ScaledDotProductAttentionRequest& request) {
-  std::vector<LargeTensor> large;
-  const auto message = ToMessage(request, &large);
-  if (!message.ok()) return message.status();
-  absl::StatusOr<v1::AttentionResponse> response = stream_->Exchange(RequestBytes(*message, large));
+  const absl::StatusOr<grpc::ByteBuffer> bytes = ToBytes(request);
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<v1::AttentionResponse> response = stream_->Exchange(*bytes);
   if (!response.ok()) return response.status();
   absl::StatusOr<AttentionResult> result = FromMessage(*std::move(response));
   if (!result.ok()) return stream_->GiveUp(result.status());

@@ -32,6 +32,15 @@ namespace attention::client {
 [[nodiscard]] absl::StatusOr<v1::MergeAttentionStatesRequest> ToMessage(
     const MergeAttentionStatesRequest& request, std::vector<LargeTensor>* large = nullptr);
 
+// A request as it is sent. Errors as above.
+template <typename Request>
+[[nodiscard]] absl::StatusOr<grpc::ByteBuffer> ToBytes(const Request& request) {
+  std::vector<LargeTensor> large;
+  const auto message = ToMessage(request, &large);
+  if (!message.ok()) return message.status();
+  return RequestBytes(*message, large);
+}
+
 // Answers are consumed, so that their elements need not be copied. INTERNAL if an answer
 // contradicts itself: a tensor's bytes and its shape, or the shapes of tensors that tell of the
 // same queries or keys.
